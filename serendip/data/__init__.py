@@ -1,0 +1,1 @@
+"""From frames to encoded data: schema, vocabularies, data sets, public sources and generated worlds."""

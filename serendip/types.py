@@ -1,0 +1,345 @@
+"""The values everything passes through, and the protocols that say what a part can do.
+
+Shapes: ``q`` queries, ``k`` places in a list, ``n`` items in the vocabulary, ``t`` events of a history, ``d`` dimensions.
+Ids are dense int32 codes ``0 … n-1``; `ABSENT` stands for "none" wherever an id is expected, and a score of ``-inf``
+means "cannot be scored". External ids appear only in `data.Dataset` (coming in) and in `Recs.frame` (going out).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ABSENT = -1
+
+Ids = NDArray[np.int32]
+Floats = NDArray[np.float32]
+
+_NOTHING: Mapping[str, NDArray[Any]] = MappingProxyType({})
+
+
+class SerendipError(Exception):
+    """An error a user can act on: what was expected, what came, where, and what to try.
+
+    The command line prints it without a traceback; the server turns it into a reply.
+    """
+
+
+def pack_mask(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Pack a mask of allowed items, ``[n]`` or ``[q, n]``, into bits ``[1 | q, ceil(n/8)]`` for `Queries.allow`."""
+    return np.packbits(np.atleast_2d(mask), axis=1, bitorder="little")
+
+
+def unpack_mask(bits: NDArray[np.uint8], n: int) -> NDArray[np.bool_]:
+    """The inverse of `pack_mask`: ``[1 | q, n]`` booleans."""
+    return np.unpackbits(bits, axis=1, count=n, bitorder="little").astype(bool)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Queries:
+    """Who asks, in which context, what may be shown, and how many are wanted.
+
+    Attributes:
+        users: ``[q]`` user codes, `ABSENT` where unknown.
+        history: ``[q, t]`` item codes, oldest first, `ABSENT` on the left. What a model may learn a taste from.
+        bags: further ``[q, t]`` arrays; ``weight`` (float32, the strength of each event) and ``time`` (int64, its time)
+            are aligned with ``history``; either may be missing.
+        features: ``[q]``, ``[q, m]`` (`ABSENT`-padded codes) or ``[q, d]`` floats by name; missing values are NaN/`ABSENT`.
+        time: ``[q]`` unix seconds (UTC) of the request, or None.
+        exclude: ``[q, e]`` item codes never to be shown, `ABSENT`-padded anywhere, or None.
+        allow: bits of the items that may be shown (see `pack_mask`), one row for all or one a query, or None for all.
+        k: how many items are wanted per query.
+    """
+
+    users: Ids
+    history: Ids
+    bags: Mapping[str, NDArray[Any]] = field(default_factory=lambda: _NOTHING)
+    features: Mapping[str, NDArray[Any]] = field(default_factory=lambda: _NOTHING)
+    time: NDArray[np.int64] | None = None
+    exclude: Ids | None = None
+    allow: NDArray[np.uint8] | None = None
+    k: int = 10
+
+    def __post_init__(self) -> None:
+        q = len(self.users)
+        shapes: dict[str, Any] = {"history": self.history, "time": self.time, "exclude": self.exclude}
+        shapes |= {f"bags[{name!r}]": value for name, value in self.bags.items()}
+        shapes |= {f"features[{name!r}]": value for name, value in self.features.items()}
+        for name, value in shapes.items():
+            if value is not None and len(value) != q:
+                raise ValueError(f"Queries.{name} must have one row per user ({q}). Got {len(value)} instead.")
+        if self.allow is not None and len(self.allow) not in (1, q):
+            raise ValueError(f"Queries.allow must have 1 row or one per user ({q}). Got {len(self.allow)} instead.")
+
+    @classmethod
+    def of(cls, histories: Sequence[Sequence[int]], *, users: Sequence[int] | None = None, k: int = 10) -> Queries:
+        """Queries from plain lists of item codes, one history each (oldest first)."""
+        width = max((len(h) for h in histories), default=0)
+        history = np.full((len(histories), width), ABSENT, np.int32)
+        for row, items in enumerate(histories):
+            if len(items):
+                history[row, width - len(items) :] = items
+        codes = np.full(len(histories), ABSENT, np.int32) if users is None else np.asarray(users, np.int32)
+        return cls(users=codes, history=history, k=k)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def take(self, rows: slice | NDArray[Any]) -> Queries:
+        """The chosen queries, in the order given."""
+        allow = self.allow
+        return replace(
+            self,
+            users=self.users[rows],
+            history=self.history[rows],
+            bags={name: value[rows] for name, value in self.bags.items()},
+            features={name: value[rows] for name, value in self.features.items()},
+            time=None if self.time is None else self.time[rows],
+            exclude=None if self.exclude is None else self.exclude[rows],
+            allow=allow if allow is None or len(allow) == 1 else allow[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recs:
+    """A list of recommendations per query: ids and scores together, best first.
+
+    Attributes:
+        items: ``[q, k]`` item codes, `ABSENT` on the right.
+        scores: ``[q, k]`` float32, comparable within one stage only; ``-inf`` where the item is `ABSENT`.
+        columns: further ``[q, k]`` arrays by name: ``source`` (which retriever named the item), a score per stage …
+        notes: what a reader should know: stages skipped, why a list is short.
+    """
+
+    items: Ids
+    scores: Floats
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=lambda: _NOTHING)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, value in {"scores": self.scores, **self.columns}.items():
+            if value.shape != self.items.shape:
+                raise ValueError(f"Recs.{name} must have the shape of items {self.items.shape}. Got {value.shape} instead.")
+
+    @classmethod
+    def empty(cls, q: int, k: int = 0) -> Recs:
+        """Lists that hold nothing."""
+        return cls(np.full((q, k), ABSENT, np.int32), np.full((q, k), -np.inf, np.float32))
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """``[q]`` how many items each list holds."""
+        return (self.items != ABSENT).sum(axis=1)
+
+    def top(self, k: int) -> Recs:
+        """The first k places."""
+        return replace(
+            self,
+            items=self.items[:, :k],
+            scores=self.scores[:, :k],
+            columns={name: value[:, :k] for name, value in self.columns.items()},
+        )
+
+    def keep(self, mask: NDArray[np.bool_]) -> Recs:
+        """Only the places where ``mask`` ``[q, k]`` holds, moved to the left in their order."""
+        order = np.argsort(~mask, axis=1, kind="stable")
+        kept = np.take_along_axis(mask, order, axis=1)
+        items = np.where(kept, np.take_along_axis(self.items, order, axis=1), ABSENT).astype(np.int32)
+        scores = np.where(kept, np.take_along_axis(self.scores, order, axis=1), -np.inf).astype(np.float32)
+        columns = {name: np.take_along_axis(value, order, axis=1) for name, value in self.columns.items()}
+        for name, value in columns.items():
+            value[~kept] = _blank(value.dtype)
+            columns[name] = value
+        return replace(self, items=items, scores=scores, columns=columns)
+
+    def without(self, seen: Ids) -> Recs:
+        """Drop the items in ``seen`` (``[q, e]``, `ABSENT`-padded), per query."""
+        if seen.shape[1] == 0:
+            return self
+        base = np.int64(max(self.items.max(initial=0), seen.max(initial=0)) + 2)
+        rows = np.arange(len(self.items), dtype=np.int64)[:, None] * base
+        hit = np.isin(rows + self.items, rows + seen)
+        return self.keep(~hit & (self.items != ABSENT))
+
+    def fill(self, other: Recs) -> Recs:
+        """Append ``other``'s items where this list ends, without repeating any; as wide as the wider of the two.
+
+        Scores keep the scale of the stage they came from, so they are comparable within one source only.
+        """
+        if len(self) != len(other):
+            raise ValueError(f"fill needs lists for the same {len(self)} queries. Got {len(other)} instead.")
+        k = max(self.items.shape[1], other.items.shape[1])
+        names = [*self.columns, *(name for name in other.columns if name not in self.columns)]
+        rest = other.without(self.items)
+        joined = Recs(
+            np.concatenate([self.items, rest.items], axis=1),
+            np.concatenate([self.scores, rest.scores], axis=1),
+            {name: _beside(self, rest, name) for name in names},
+            (*self.notes, *(note for note in other.notes if note not in self.notes)),
+        )
+        return joined.keep(joined.items != ABSENT).top(k)
+
+    def frame(self, users: pl.Series, items: pl.Series) -> pl.DataFrame:
+        """A table with external ids: ``user_id, item_id, score, rank`` (from 1) and the columns.
+
+        Args:
+            users: ``[q]`` the external id of each query.
+            items: ``[n]`` the external id of each item code (``Vocab.ids``).
+        """
+        import polars as pl
+
+        row, place = np.nonzero(self.items != ABSENT)
+        return pl.DataFrame(
+            [
+                users.gather(row).alias("user_id"),
+                items.gather(self.items[row, place]).alias("item_id"),
+                pl.Series("score", self.scores[row, place]),
+                pl.Series("rank", (place + 1).astype(np.int32)),
+                *(pl.Series(name, value[row, place]) for name, value in self.columns.items()),
+            ]
+        )
+
+
+def _blank(dtype: np.dtype[Any]) -> Any:
+    return {"f": np.nan, "U": "", "O": None, "b": False}.get(dtype.kind, ABSENT)
+
+
+def _beside(left: Recs, right: Recs, name: str) -> NDArray[Any]:
+    parts = [side.columns.get(name) for side in (left, right)]
+    dtype = np.result_type(*(part for part in parts if part is not None))
+    return np.concatenate(
+        [
+            np.full(side.items.shape, _blank(dtype), dtype) if part is None else part.astype(dtype)
+            for side, part in zip((left, right), parts, strict=True)
+        ],
+        axis=1,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """What each query's user went on to like: the held-out items, as rows of one flat array.
+
+    Attributes:
+        indptr: ``[q + 1]`` where each query's items begin; query ``r`` owns ``items[indptr[r]:indptr[r+1]]``.
+        items: ``[m]`` item codes of the training vocabulary, distinct within a query; `ABSENT` for an item that training
+            has never heard of, which nobody can recommend and which therefore counts as missed.
+    """
+
+    indptr: NDArray[np.int64]
+    items: Ids
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """``[q]`` how many held-out items each query has."""
+        return np.diff(self.indptr)
+
+    def take(self, rows: slice | NDArray[Any]) -> Truth:
+        """The chosen queries' truths, in the order given."""
+        index = np.arange(len(self))[rows]
+        counts = self.counts[index]
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        flat = np.repeat(self.indptr[index] - indptr[:-1], counts) + np.arange(indptr[-1])
+        return Truth(indptr, self.items[flat])
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """What answers; needs no PyTorch. Everything in a bundle that gives scores is one."""
+
+    n_items: int
+
+    def score(self, queries: Queries, items: Ids | None = None) -> Floats:
+        """Scores ``[q, n]`` for all items, or ``[q, c]`` for the given ones (``[c]``, or ``[q, c]`` one row a query).
+
+        ``-inf`` where an item or a query cannot be scored (`ABSENT`, outside the vocabulary, nothing known).
+        """
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A scorer whose score is the inner product of two vectors; whatever has it can be indexed."""
+
+    def item_vectors(self) -> Floats:
+        """``[n, d]``; a row of NaN marks an item that cannot be scored."""
+        ...
+
+    def query_vectors(self, queries: Queries) -> Floats:
+        """``[q, d]``; a row of NaN marks a query about which nothing is known."""
+        ...
+
+
+@runtime_checkable
+class Similar(Protocol):
+    """Can name items like a given one."""
+
+    def similar_items(self, items: Ids, k: int = 10) -> Recs:
+        """The k nearest items of each given one, itself excluded: ``[len(items), k]``."""
+        ...
+
+
+@runtime_checkable
+class Index(Protocol):
+    """Finds the vectors with the highest inner product."""
+
+    def search(
+        self, vectors: Floats, k: int, exclude: Ids | None = None, allow: NDArray[np.uint8] | None = None
+    ) -> Recs:
+        """The k best allowed items per vector ``[q, d]``: never an excluded one, and always k where k are allowed."""
+        ...
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """One step of a pipeline: queries, and perhaps the lists so far, to lists."""
+
+    def __call__(self, queries: Queries, recs: Recs | None = None) -> Recs:
+        """The lists after this step."""
+        ...
+
+
+Metric = Callable[[Recs, Truth], NDArray[np.float64]]
+"""A figure per query, ``[q]``: the mean and the significance test both use it. NaN: not defined for that query."""
+
+
+def as_rows(items: Ids | None, q: int, n: int) -> Ids | None:
+    """The ``items`` argument of `Scorer.score` as ``[c]`` or ``[q, c]`` int32, checked; None stays None."""
+    if items is None:
+        return None
+    codes = np.asarray(items, np.int32)
+    if codes.ndim not in (1, 2) or (codes.ndim == 2 and len(codes) != q):
+        raise ValueError(f"items must be [c] or [{q}, c] item codes. Got an array of shape {codes.shape} instead.")
+    return codes
+
+
+__all__: list[str] = [
+    "ABSENT",
+    "Embedder",
+    "Index",
+    "Metric",
+    "Queries",
+    "Recs",
+    "Scorer",
+    "SerendipError",
+    "Similar",
+    "Stage",
+    "Truth",
+    "as_rows",
+    "pack_mask",
+    "unpack_mask",
+]
