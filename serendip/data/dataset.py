@@ -273,8 +273,8 @@ class Dataset:
         cls, events: Any, users: Any = None, items: Any = None, *, schema: Schema | None = None
     ) -> Dataset:
         """Read, check and encode a log: Polars, pandas or Arrow frames, or paths of files."""
-        given = schema or Schema()
         log = _polars(events)
+        given = schema or Schema.infer(log.columns)
         user_table = None if users is None else _polars(users)
         item_table = None if items is None else _polars(items)
         tables = [(user_table, given.user), (item_table, given.item)]
@@ -282,7 +282,7 @@ class Dataset:
             Vocab.build(log[column], *([] if table is None else [table[column]])) for table, column in tables
         )
         time = None if given.timestamp is None else log[given.timestamp].cast(pl.Int64).to_numpy()
-        weight = np.ones(len(log), np.float32)
+        weight = np.ones(len(log), np.float32) if given.weight is None else log[given.weight].cast(pl.Float32).to_numpy()
         labels = {} if given.rating is None else {"rating": log[given.rating].cast(pl.Float32).to_numpy()}
         return cls(
             given,

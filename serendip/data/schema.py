@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -9,6 +10,15 @@ import msgspec
 TimeKind = Literal["unix", "rank", "none"]
 LabelKind = Literal["binary", "count", "rating", "duration"]
 Severity = Literal["error", "repair", "warning"]
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "user": ("user_id", "user", "userid", "uid"),
+    "item": ("item_id", "item", "itemid", "movieid", "product_id"),
+    "timestamp": ("timestamp", "ts", "time"),
+    "weight": ("weight", "count"),
+    "rating": ("rating", "score", "stars"),
+}
+"""Names of columns that are understood without being told, the best first."""
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +56,25 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     title: str | None = None
     categories: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
+
+
+    @classmethod
+    def infer(cls, columns: Sequence[str]) -> Schema:
+        """The schema that the column names of an event log suggest."""
+        found = {role: _named(columns, names) for role, names in ALIASES.items()}
+        return cls(
+            user=found["user"] or "user_id",
+            item=found["item"] or "item_id",
+            timestamp=found["timestamp"],
+            time_kind="none" if found["timestamp"] is None else "unix",
+            weight=found["weight"],
+            rating=found["rating"],
+        )
+
+
+def _named(columns: Sequence[str], names: tuple[str, ...]) -> str | None:
+    lower = {column.lower(): column for column in reversed(columns)}
+    return next((lower[name] for name in names if name in lower), None)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
