@@ -1,0 +1,1 @@
+"""Finding the vectors with the highest inner product."""
