@@ -1,8 +1,9 @@
-"""How everything is measured: jobs in processes of their own, cached by what they depend on, taken in turn where compared.
+"""How everything is measured: in processes of their own, cached by what they depend on, in turn where compared.
 
-A *job* is a function ``module:function`` run in a fresh process with a fixed number of threads. It returns a JSON-able value; the
-harness adds its peak memory. A *row* is what a job (or several) showed. Rows keep the key of what they depend on (the files that
-do the work, the arguments, the data, the seed and, for times, the machine), so that a later run measures only what is missing.
+A *job* is a function ``module:function`` run in a fresh process with a fixed number of threads. It returns a JSON-able
+value; the harness adds its peak memory. A *row* is what a job (or several) showed. Rows keep the key of what they depend
+on (the files that do the work, the arguments, the data, the seed and, for times, the machine), so that a later run
+measures only what is missing.
 """
 
 from __future__ import annotations
@@ -73,9 +74,16 @@ def machine() -> dict[str, Any]:
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
         model = names[0] if names else model
-    return {"processor": model, "cores": os.cpu_count(), "system": platform.system(), "python": platform.python_version()}
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
 
 
 def digest(*parts: Any) -> str:
@@ -92,7 +100,12 @@ def digest(*parts: Any) -> str:
 
 
 def run_job(
-    target: str, *, python: Path | None = None, threads: int = THREADS, env: dict[str, str] | None = None, **arguments: Any
+    target: str,
+    *,
+    python: Path | None = None,
+    threads: int = THREADS,
+    env: dict[str, str] | None = None,
+    **arguments: Any,
 ) -> Any:
     """Run ``module:function(**arguments)`` in a process of its own.
 
@@ -104,7 +117,12 @@ def run_job(
     """
     environment = {**os.environ, **{name: str(threads) for name in THREAD_VARIABLES}, **(env or {})}
     environment["PYTHONPATH"] = str(ROOT)
-    command = [str(python or sys.executable), str(ROOT / "benchmarks" / "job.py"), target, json.dumps(arguments, default=str)]
+    command = [
+        str(python or sys.executable),
+        str(ROOT / "benchmarks" / "job.py"),
+        target,
+        json.dumps(arguments, default=str),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if done.returncode or not lines:
@@ -149,7 +167,7 @@ class Row:
     key: str = ""
 
     def judged(self) -> Row:
-        """The row with ``holds`` worked out from ``target``: ``<= x`` or ``>= x`` on the value, ``ratio >= x`` on the ratio."""
+        """The row with ``holds`` worked out from ``target``: ``<= x``, ``>= x`` (the value) or ``ratio >= x``."""
         if self.target is None:
             return self
         words = self.target.split()
@@ -192,7 +210,9 @@ class Topic:
             timed: the result depends on the machine.
             data: names of public data sets used.
         """
-        wanted = [(name, metric) for name, metric in self.old if name == names] if isinstance(names, str) else list(names)
+        wanted = (
+            [(name, metric) for name, metric in self.old if name == names] if isinstance(names, str) else list(names)
+        )
         label = names if isinstance(names, str) else names[0][0]
         try:
             sums = {name: digest(data_dir(name)) for name in data}

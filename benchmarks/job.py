@@ -1,4 +1,4 @@
-"""Run one job in this process and print its value; needs nothing but the standard library, so that peers can run it too."""
+"""Run one job in this process and print its value; standard library only, so that peers can run it too."""
 
 import importlib
 import json

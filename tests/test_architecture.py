@@ -24,7 +24,9 @@ def rules() -> dict[str, set[str] | None]:
     for line in table.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 2 and cells[0].startswith("`"):
-            out[cells[0].strip("`")] = None if cells[1].startswith("anything") else set(re.findall(r"`(\w+)`", cells[1]))
+            out[cells[0].strip("`")] = (
+                None if cells[1].startswith("anything") else set(re.findall(r"`(\w+)`", cells[1]))
+            )
     return out
 
 
@@ -77,7 +79,9 @@ def test_every_room_has_a_row_in_the_table() -> None:
 
 
 def test_the_rule_would_notice() -> None:
-    tree = ast.parse("def f():\n    from serendip.cli.fit import fit\n    import serendip.data.vocab\n    from serendip import evaluate")
+    tree = ast.parse(
+        "def f():\n    from serendip.cli.fit import fit\n    import serendip.data.vocab\nfrom serendip import evaluate"
+    )
     assert imports(tree, "serendip.types") >= {"serendip.cli.fit", "serendip.data.vocab", "serendip.evaluate"}
 
 
@@ -91,10 +95,10 @@ def test_no_pickle_and_numba_only_in_kernels(path: Path) -> None:
     assert "allow_pickle=True" not in path.read_text()
 
 
-SERVING = (
-    "serendip serendip.types serendip.data.dataset serendip.evaluate serendip.index.exact serendip.scorers serendip.pipeline "
-    "serendip.bundle serendip.serve.app serendip.cli serendip.model serendip.recipe serendip.report"
-)
+SERVING = """
+serendip serendip.types serendip.data.dataset serendip.evaluate serendip.index.exact serendip.scorers serendip.pipeline
+serendip.bundle serendip.serve.app serendip.cli serendip.model serendip.recipe serendip.report
+"""
 
 
 @pytest.mark.parametrize("module", SERVING.split())
@@ -119,7 +123,9 @@ def test_tests_mirror_the_package(path: Path) -> None:
     if len(inside.parts) == 1 and name in across:
         return
     home = PACKAGE.joinpath(*inside.parts[:-1])
-    assert (home / f"{name}.py").exists() or (home / name).is_dir() or (home / f"{name}_.py").exists(), f"no serendip file for {inside}"
+    assert (home / f"{name}.py").exists() or (home / name).is_dir() or (home / f"{name}_.py").exists(), (
+        f"no serendip file for {inside}"
+    )
 
 
 def test_no_unfinished_business() -> None:
