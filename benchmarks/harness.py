@@ -1,7 +1,7 @@
 """How everything is measured: in processes of their own, cached by what they depend on, in turn where compared.
 
-A *job* is a function ``module:function`` run in a fresh process with a fixed number of threads. It returns a JSON-able
-value; the harness adds its peak memory. A *row* is what a job (or several) showed. Rows keep the key of what they depend
+A *job* is a function ``module:function`` run in a fresh process with a fixed number of threads. It returns a value for
+JSON; the harness adds its peak memory. A *row* is what a job (or several) showed. Rows keep the key of what they depend
 on (the files that do the work, the arguments, the data, the seed and, for times, the machine), so that a later run
 measures only what is missing.
 """

@@ -1,4 +1,4 @@
-"""The spine: start-up, ingest, four models end to end, full evaluation against a bare product, item-kNN against implicit."""
+"""The spine: start-up, ingest, four models, full evaluation against a bare product, item-kNN against implicit."""
 
 from __future__ import annotations
 
