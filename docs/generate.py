@@ -38,11 +38,8 @@ def catalogue() -> str:
         if options:
             lines += ["| option | type | default | bounds | meaning |", "|---|---|---|---|---|"]
             for option in options:
-                lines.append(
-                    f"| `{option.name}` | {option.type} | `{option.default}` | {option.bounds or ''} | {option.doc} |".replace(
-                        "||", "\\|\\|"
-                    )
-                )
+                cells = (f"`{option.name}`", option.type, f"`{option.default}`", option.bounds or "", option.doc)
+                lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
         else:
             lines.append("No options.")
     return "\n".join(lines) + "\n"
