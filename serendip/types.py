@@ -261,7 +261,10 @@ class Truth:
 class Scorer(Protocol):
     """What answers; needs no PyTorch. Everything in a bundle that gives scores is one."""
 
-    n_items: int
+    @property
+    def n_items(self) -> int:
+        """Size of the item vocabulary: codes ``0 … n-1``."""
+        ...
 
     def score(self, queries: Queries, items: Ids | None = None) -> Floats:
         """Scores ``[q, n]`` for all items, or ``[q, c]`` for the given ones (``[c]``, or ``[q, c]`` one row a query).
