@@ -1,0 +1,130 @@
+"""How arrays become scores: what the scorers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from serendip.kernels.topk import top_k
+from serendip.types import ABSENT, Floats, Ids, Queries, Recs, Scorer, SerendipError, as_rows
+
+Counts = Literal["binary", "count", "weight"]
+"""What an item in a history weighs: 1 however often it occurs, how often it occurs, or the sum of its weights."""
+
+Mask = NDArray[np.bool_]
+
+BLOCK = 1 << 22  # numbers computed at a time: bounds the temporaries to a few times 16 MB
+
+
+def history_matrix(
+    queries: Queries, n: int, counts: Counts, known: Mask | None = None, length: int | None = None
+) -> csr_array:
+    """What each query's history holds, ``[q, n]`` float32 with sorted columns.
+
+    Item codes outside ``0 … n-1`` and, with ``counts="weight"``, events without a positive finite weight are left out. A
+    query without ``bags["weight"]`` gives each event the weight 1.
+
+    Args:
+        queries: who asks.
+        n: how many items there are.
+        counts: what an item weighs.
+        known: ``[n]`` items that count; None: all.
+        length: how many of the latest events count; None: all.
+    """
+    latest = slice(max(queries.history.shape[1] - length, 0) if length is not None else 0, None)
+    history = queries.history[:, latest]
+    keep = (history >= 0) & (history < n)
+    if known is not None and n:
+        keep &= known[np.where(keep, history, 0)]
+    weight = queries.bags.get("weight") if counts == "weight" else None
+    if weight is None:
+        values = np.ones(np.count_nonzero(keep), np.float32)
+    else:
+        weight = weight[:, latest]
+        keep &= (weight > 0) & (weight < np.inf)
+        values = weight[keep].astype(np.float32)
+    indptr = np.concatenate([[0], np.cumsum(np.count_nonzero(keep, axis=1))])
+    matrix = csr_array((values, history[keep], indptr), shape=(len(history), n))
+    matrix.sum_duplicates()
+    if counts == "binary":
+        matrix.data[:] = 1
+    return matrix
+
+
+def require(scorer: Any, holds: bool, what: str) -> None:
+    """Raise a `SerendipError` that names the scorer's kind unless ``holds``."""
+    if not holds:
+        raise SerendipError(f"the scorer {scorer.kind!r} is not sound: {what}.")
+
+
+def blocks(rows: int, width: int) -> Iterator[slice]:
+    """Slices of so many rows that one holds no more than `BLOCK` numbers."""
+    step = max(1, BLOCK // max(width, 1))
+    return (slice(start, start + step) for start in range(0, rows, step))
+
+
+def gather(scores: Floats, codes: Ids) -> Floats:
+    """Of each row of scores ``[q, n]`` those of the codes, ``[c]`` or ``[q, c]``; ``-inf`` for a code outside."""
+    chosen = np.broadcast_to(codes, (len(scores), codes.shape[-1]))
+    out = np.full(chosen.shape, -np.inf, np.float32)
+    row, place = np.nonzero((chosen >= 0) & (chosen < scores.shape[1]))
+    out[row, place] = scores[row, chosen[row, place]]
+    return out
+
+
+def in_blocks(full: Callable[[Queries], Floats], queries: Queries, items: Ids | None, n: int) -> Floats:
+    """The scores of all items, or the chosen ones, from a function that gives those of all items."""
+    codes = as_rows(items, len(queries), n)
+    out = np.empty((len(queries), n if codes is None else codes.shape[-1]), np.float32)
+    for rows in blocks(len(queries), n):
+        scores = full(queries.take(rows))
+        out[rows] = scores if codes is None else gather(scores, codes if codes.ndim == 1 else codes[rows])
+    return out
+
+
+def dense(scores: csr_array) -> Floats:
+    """Sparse scores as ``[q, n]``, ``-inf`` where nothing is stored."""
+    out = np.full(scores.shape, -np.inf, np.float32)
+    out[np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr)), scores.indices] = scores.data
+    return out
+
+
+def products(vectors: Floats, items: Floats, codes: Ids | None) -> Floats:
+    """Inner products of vectors ``[q, d]`` with all items ``[n, d]``, or with the chosen; ``-inf`` instead of NaN."""
+    n, d = items.shape
+    if codes is None:
+        scores = vectors @ items.T
+    elif codes.ndim == 1:
+        inside = (codes >= 0) & (codes < n)
+        scores = np.full((len(vectors), len(codes)), np.nan, np.float32)
+        scores[:, inside] = vectors @ items[codes[inside]].T
+    else:
+        scores = np.full(codes.shape, np.nan, np.float32)
+        for rows in blocks(len(codes), codes.shape[1] * d):
+            row, place = np.nonzero((codes[rows] >= 0) & (codes[rows] < n))
+            scores[rows][row, place] = np.einsum("md,md->m", vectors[rows][row], items[codes[rows][row, place]])
+    return np.fmax(scores, np.float32(-np.inf), out=scores)
+
+
+def voted(scorer: Scorer, items: Ids, k: int) -> Recs:
+    """The items that score highest for somebody who knows just the one item."""
+    codes = np.asarray(items, np.int32)
+
+    def score(rows: slice) -> Floats:
+        history = codes[rows, None]
+        return scorer.score(Queries(np.full(len(history), ABSENT, np.int32), history))
+
+    return nearest(score, codes, scorer.n_items, k)
+
+
+def nearest(score: Callable[[slice], Floats], codes: Ids, n: int, k: int) -> Recs:
+    """The k best of each row of ``score(rows)`` ``[b, n]`` that are above 0 and not the item ``codes[row]`` itself."""
+    parts = [Recs.empty(0, k)]
+    for rows in blocks(len(codes), n):
+        scores = score(rows)
+        parts.append(top_k(np.where(scores > 0, scores, np.float32(-np.inf)), k, exclude=codes[rows, None]))
+    return Recs(np.concatenate([part.items for part in parts]), np.concatenate([part.scores for part in parts]))

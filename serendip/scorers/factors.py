@@ -1,0 +1,135 @@
+"""Item factors, with the user's solved for when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from serendip.scorers.common import BLOCK, Counts, Mask, blocks, history_matrix, nearest, products, require
+from serendip.types import Floats, Ids, Queries, Recs, as_rows
+
+STRETCH = 1024  # events of one history handled at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """Item factors; the user's are solved for from the history at hand, so that the answer follows new events.
+
+    With H the rows of the items that occurred in training and S their number, the user's vector is the exact minimiser
+
+    ``w = (α₀ HᵀH + Σ_i c_i h_i h_iᵀ + λ (Σ_i c_i + α₀ S)^ν I)⁻¹ Σ_i c_i h_i``    (i over the history)
+
+    of the objective of `serendip.models.ials`, and the score is ``w · h_j``.
+
+    Attributes:
+        items: ``[n, d]`` float32; a row of NaN for an item that did not occur in training.
+        alpha0: α₀ ≥ 0, the weight of an unobserved pair.
+        reg: λ > 0.
+        nu: ν in 0 … 1, how far the regularisation grows with the number of events.
+        counts: what an item in a history weighs (``c_i``).
+    """
+
+    kind: ClassVar[str] = "factors"
+    items: Floats
+    alpha0: float
+    reg: float
+    nu: float
+    counts: Counts = "binary"
+
+    def __post_init__(self) -> None:
+        require(self, self.items.ndim == 2, "items must be [n, d]")
+        require(
+            self,
+            bool(np.isfinite(self.items[self._known]).all() and np.isnan(self.items[~self._known]).all()),
+            "a row of items must be finite, or all NaN",
+        )
+        require(self, 0 <= self.alpha0 < np.inf, "alpha0 must be 0 or more")
+        require(self, 0 < self.reg < np.inf, "reg must be above 0")
+        require(self, 0 <= self.nu <= 1, "nu must be in 0 … 1")
+
+    @property
+    def n_items(self) -> int:
+        """Size of the item vocabulary."""
+        return len(self.items)
+
+    def item_vectors(self) -> Floats:
+        """As `Embedder.item_vectors`."""
+        return self.items
+
+    def query_vectors(self, queries: Queries) -> Floats:
+        """As `Embedder.query_vectors`."""
+        history = history_matrix(queries, self.n_items, self.counts, self._known)
+        vectors = np.full((len(queries), self.items.shape[1]), np.nan, np.float32)
+        for rows in _of_like_length(np.diff(history.indptr), self.items.shape[1]):
+            vectors[rows] = self._solve(history, rows)
+        return vectors
+
+    def score(self, queries: Queries, items: Ids | None = None) -> Floats:
+        """As `Scorer.score`."""
+        return products(self.query_vectors(queries), self.items, as_rows(items, len(queries), self.n_items))
+
+    def similar_items(self, items: Ids, k: int = 10) -> Recs:
+        """The items at the smallest angle (a cosine above 0)."""
+        codes = np.asarray(items, np.int32)
+        inside = (codes >= 0) & (codes < self.n_items)
+        vectors = np.full((len(codes), self.items.shape[1]), np.nan, np.float32)
+        vectors[inside] = self._unit[codes[inside]]
+        return nearest(lambda rows: products(vectors[rows], self._unit, None), codes, self.n_items, k)
+
+    @cached_property
+    def _known(self) -> Mask:
+        return np.asarray(~np.isnan(self.items[:, 0])) if self.items.shape[1] else np.zeros(len(self.items), bool)
+
+    @cached_property
+    def _unit(self) -> Floats:
+        length = np.sqrt(np.einsum("nd,nd->n", self.items, self.items))
+        unit: Floats = self.items / np.where(length > 0, length, np.float32(np.nan))[:, None]
+        return unit
+
+    @cached_property
+    def _unobserved(self) -> NDArray[np.float64]:
+        """``α₀ HᵀH``."""
+        known = self.items[self._known]
+        gram = np.zeros((self.items.shape[1],) * 2)
+        for rows in blocks(len(known), self.items.shape[1]):
+            part = known[rows].astype(np.float64)
+            gram += part.T @ part
+        return self.alpha0 * gram
+
+    def _solve(self, history: csr_array, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The vectors of these rows ``[b, d]``; each has at least one event."""
+        start, length = history.indptr[rows], np.diff(history.indptr)[rows]
+        b, d = len(rows), self.items.shape[1]
+        gram = np.repeat(self._unobserved[None], b, axis=0)
+        right, total = np.zeros((b, d)), np.zeros(b)
+        for first in range(0, int(length.max()), STRETCH):
+            place = np.arange(first, min(first + STRETCH, int(length.max())))
+            inside = place < length[:, None]
+            flat = np.where(inside, start[:, None] + place, start[:, None])
+            count = np.where(inside, history.data[flat], 0).astype(np.float64)
+            vectors = self.items[history.indices[flat]].astype(np.float64)
+            weighted = vectors * count[:, :, None]
+            gram += vectors.transpose(0, 2, 1) @ weighted
+            right += weighted.sum(axis=1)
+            total += count.sum(axis=1)
+        scale = self.reg * (total + self.alpha0 * np.count_nonzero(self._known)) ** self.nu
+        gram[:, np.arange(d), np.arange(d)] += scale[:, None]
+        return np.asarray(np.linalg.solve(gram, right[:, :, None])[:, :, 0])
+
+
+def _of_like_length(lengths: NDArray[np.int64], d: int) -> Iterator[NDArray[np.int64]]:
+    """The rows that have any length, those of like length together, in blocks of bounded size."""
+    order = np.argsort(lengths, kind="stable")
+    order = order[np.searchsorted(lengths[order], 1) :]
+    while len(order):
+        # The rows ascend: the block must fit its last and longest row. One row always does.
+        size = np.arange(1, len(order) + 1) * d * (np.minimum(lengths[order], STRETCH) + d)
+        take = max(1, int(np.searchsorted(size, BLOCK)))
+        yield order[:take]
+        order = order[take:]

@@ -1,0 +1,60 @@
+"""Items by what they are, people by what they took up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from serendip.scorers.common import Counts, dense, history_matrix, in_blocks, require, voted
+from serendip.types import Floats, Ids, Queries, Recs
+
+
+@dataclass(frozen=True, eq=False)
+class Profiles:
+    """The angle between what an item is and the mean of what the history's items are: ``cos(Σ_i h_i x_i, x_j)``.
+
+    An item that shares nothing with the history, or of which nothing is known, scores ``-inf``.
+
+    Attributes:
+        features: ``[n, f]`` float32, the rows of length 1, or empty where nothing is known of the item.
+        counts: what an item in a history weighs (``h_i``).
+    """
+
+    kind: ClassVar[str] = "profiles"
+    features: csr_array
+    counts: Counts = "binary"
+
+    def __post_init__(self) -> None:
+        n, columns = self.features.shape
+        require(self, columns <= max(self.features.nnz, 1), "features must have no more columns than values")
+        rows = np.repeat(np.arange(n), np.diff(self.features.indptr))
+        lengths = np.bincount(rows, self.features.data.astype(np.float64) ** 2, n)[np.diff(self.features.indptr) > 0]
+        require(self, bool((np.abs(lengths - 1) < 1e-3).all()), "a row of features must be of length 1, or empty")
+
+    @property
+    def n_items(self) -> int:
+        """Size of the item vocabulary."""
+        return int(self.features.shape[0])
+
+    def score(self, queries: Queries, items: Ids | None = None) -> Floats:
+        """As `Scorer.score`."""
+        return in_blocks(self._full, queries, items, self.n_items)
+
+    def similar_items(self, items: Ids, k: int = 10) -> Recs:
+        """The items at the smallest angle (a cosine above 0)."""
+        return voted(self, items, k)
+
+    @cached_property
+    def _by_feature(self) -> csr_array:
+        return self.features.T.tocsr()
+
+    def _full(self, queries: Queries) -> Floats:
+        profile = history_matrix(queries, self.n_items, self.counts) @ self.features
+        rows = np.repeat(np.arange(len(queries)), np.diff(profile.indptr))
+        length = np.sqrt(np.bincount(rows, profile.data.astype(np.float64) ** 2, len(queries)))
+        profile.data /= np.where(length > 0, length, 1)[rows].astype(np.float32)
+        return dense(profile @ self._by_feature)
