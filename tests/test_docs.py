@@ -1,4 +1,4 @@
-"""The docs are true: their code runs, generated pages are current, every verb and option is described, links lead on."""
+"""The docs are true: code runs, generated pages are current, every verb and option is described, links lead on."""
 
 from __future__ import annotations
 

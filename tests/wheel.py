@@ -1,4 +1,4 @@
-"""Build the wheel and try it outside the checkout on every Python found: `make wheel`. Installs from the package index."""
+"""Build the wheel and try it outside the checkout on every Python found: `make wheel`. Installs from an index."""
 
 from __future__ import annotations
 
