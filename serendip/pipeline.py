@@ -375,7 +375,7 @@ def _reasons(name: str, queries: Queries, recs: Recs, n: int) -> tuple[str, ...]
     return tuple(
         f"{name}: {why} for {count} of {q} queries"
         for why, count in (
-            ("every item is excluded or not allowed", shut),
+            ("every item is listed already, excluded or not allowed", shut),
             ("no item can be scored", len(empty) - shut),
         )
         if count

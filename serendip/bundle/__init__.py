@@ -1,0 +1,8 @@
+"""The bundle: the one artefact that is evaluated, served and rolled back. A directory; see ``docs/bundle.md``."""
+
+from serendip.bundle.ask import Answer
+from serendip.bundle.bundle import Bundle
+from serendip.bundle.manifest import Manifest
+from serendip.bundle.store import BundleError
+
+__all__ = ["Answer", "Bundle", "BundleError", "Manifest"]

@@ -1,0 +1,347 @@
+"""`Bundle`: a fitted pipeline with all it needs to answer, as one value and one directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from serendip.bundle import content as files_of
+from serendip.bundle import golden, manifest, store
+from serendip.bundle.ask import Answer, Desk, Request, checked_k, listed, some, table
+from serendip.bundle.content import Content
+from serendip.bundle.golden import Golden
+from serendip.bundle.manifest import Manifest, Summary
+from serendip.bundle.store import BundleError, File
+from serendip.data.dataset import Histories
+from serendip.data.vocab import ExternalId, Vocab
+from serendip.pipeline import retrievers
+from serendip.types import ABSENT, Queries, SerendipError, Similar, Stage
+
+if TYPE_CHECKING:
+    from serendip.data.dataset import Dataset
+
+ATTEMPTS = 5
+"""How often a reader starts again when a writer has replaced what it was reading."""
+BLOCK_CELLS = 1 << 22
+"""The most events that the histories of one block of users may take, padding included."""
+BLOCK_USERS = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A fitted pipeline with the vocabularies, items and histories it answers from.
+
+    Attributes:
+        manifest: what it is and where it came from.
+        user_ids, item_ids: vocabularies.
+        items: ``item_id``, ``title`` if the items have one, and their attributes; row i for code i.
+        histories: who did what.
+        pipeline: what answers.
+        golden: made-up queries and what the pipeline answered when the bundle was built.
+    """
+
+    manifest: Manifest
+    user_ids: Vocab
+    item_ids: Vocab
+    items: pl.DataFrame
+    histories: Histories
+    pipeline: Stage
+    golden: Golden
+
+    @classmethod
+    def build(
+        cls,
+        data: Dataset,
+        pipeline: Stage,
+        *,
+        recipe: dict[str, Any] | None = None,
+        evaluation: dict[str, Any] | None = None,
+    ) -> Bundle:
+        """Put a fitted pipeline and the data it answers from together.
+
+        Args:
+            data: vocabularies, items and histories are taken from it.
+            pipeline: made by `retrieve`, `first_of` and `chain` of scorers fitted on the same vocabularies.
+            recipe, evaluation: how it was made and how well it does, as JSON values.
+
+        Raises:
+            SerendipError: a pipeline that knows other items than the data or cannot be stored; no JSON values.
+        """
+        for part in retrievers(pipeline):
+            if part.scorer.n_items != data.n_items:
+                raise SerendipError(
+                    f"A bundle's pipeline must know the {data.n_items} items of its data. Got {part.scorer.n_items} in "
+                    f"{part.name!r} instead. Try: fit on the same data."
+                )
+        content = Content(data.user_ids, _items(data), data.histories, pipeline, golden.record(pipeline, data.n_items))
+        entries = {name: store.entry(file) for name, file in files_of.encode(content).items()}
+        made = Manifest(
+            version=manifest.version_of(entries),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            serendip=_package_version(),
+            data=_summary(data),
+            recipe=_plain("recipe", recipe),
+            evaluation=_plain("evaluation", evaluation),
+            files=entries,
+        )
+        return cls._of(made, content)
+
+    @classmethod
+    def load(cls, path: str | Path, *, verify: bool = True) -> Bundle:
+        """Read a bundle. It need not be trusted to be whole: nothing in it is run.
+
+        Args:
+            path: its directory.
+            verify: whether to compute the checksums of all files.
+
+        Raises:
+            BundleError: no bundle, of a newer format, or damaged; naming the file and what to try.
+        """
+        root = Path(path)
+        text = store.read_manifest(root)
+        for _ in range(ATTEMPTS):
+            made = manifest.read(text)
+            try:
+                content = store.read(root, made.version, made.files, verify=verify)
+                return cls._of(made, files_of.decode(content, made.data))
+            except BundleError:
+                before, text = text, store.read_manifest(root)
+                if text == before:
+                    raise
+        raise BundleError(f"{root} was replaced {ATTEMPTS} times while it was read. Try again when it is at rest.")
+
+    def save(self, path: str | Path) -> Path:
+        """Write the bundle to a directory, in place of the bundle there if there is one, all at once.
+
+        Raises:
+            BundleError: the directory holds something else, or cannot be written; what was there is unchanged.
+        """
+        files = self._files()
+        entries = {name: store.entry(file) for name, file in files.items()}
+        made = msgspec.structs.replace(self.manifest, version=manifest.version_of(entries), files=entries)
+        store.write(Path(path), made.version, files, manifest.write(made))
+        return Path(path)
+
+    def check(self) -> None:
+        """Ask for the golden replies again.
+
+        Raises:
+            BundleError: one is answered otherwise than when the bundle was built.
+        """
+        golden.replay(self.pipeline, self.golden)
+
+    def queries(
+        self,
+        users: Any,
+        *,
+        k: int = 10,
+        exclude_seen: bool = True,
+        history: Sequence[Any] | None = None,
+        exclude: Sequence[Any] | None = None,
+        allow: Sequence[Any] | None = None,
+    ) -> Queries:
+        """Translate external ids. ``1`` and ``"1"`` are the same id; ids that are not known are left out.
+
+        Args:
+            users: one id, or a list of ids; None stands for somebody unknown.
+            k: how many items are wanted.
+            exclude_seen: whether to leave out what a user has seen.
+            history: item ids, oldest first, in place of the stored history: a list per user (None: as stored), or one
+                list for a single user.
+            exclude: item ids not to be shown: a list per user, or one list for all.
+            allow: the only item ids that may be shown: a list per user (None: all), or one list for all.
+
+        Raises:
+            SerendipError: ids, lists or k of another form, or ``allow`` without any item that is known.
+        """
+        return self._desk.request(
+            users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow
+        ).queries
+
+    def answer(
+        self,
+        users: Any,
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        history: Sequence[Any] | None = None,
+        exclude: Sequence[Any] | None = None,
+        allow: Sequence[Any] | None = None,
+    ) -> Answer:
+        """As `recommend` for the given users, with notes. See `queries` for the arguments."""
+        return self._reply(
+            self._desk.request(users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow)
+        )
+
+    def recommend(
+        self,
+        users: Any = None,
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        history: Sequence[Any] | None = None,
+        exclude: Sequence[Any] | None = None,
+        allow: Sequence[Any] | None = None,
+    ) -> pl.DataFrame:
+        """``user_id, item_id, [title], score, rank, source``, best first; scores are comparable within one source.
+
+        Args:
+            users: one id, a list of ids (None in it: somebody unknown), or None for all users there are.
+            k, exclude_seen, history, exclude, allow: see `queries`; ``history`` needs users.
+
+        Raises:
+            SerendipError: see `queries`.
+        """
+        if users is not None:
+            return self.answer(users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow).frame
+        if history is not None:
+            raise SerendipError("history must come with the users it belongs to. Got it for all users.")
+        return pl.concat(self.iter_recommend(k, exclude_seen=exclude_seen, exclude=exclude, allow=allow))
+
+    def iter_recommend(
+        self,
+        k: int = 10,
+        *,
+        block: int | None = None,
+        exclude_seen: bool = True,
+        exclude: Sequence[ExternalId] | None = None,
+        allow: Sequence[ExternalId] | None = None,
+    ) -> Iterator[pl.DataFrame]:
+        """As `recommend` for all users, a block of users at a time, so that memory does not grow with their number.
+
+        Args:
+            block: how many users at a time; None: as many as their histories allow.
+            k, exclude_seen, exclude, allow: see `queries`; one list for all.
+        """
+        longest = int(np.diff(self.histories.indptr).max(initial=0))
+        size = block or max(1, min(BLOCK_USERS, BLOCK_CELLS // max(longest, 1)))
+        for start in range(0, max(len(self.user_ids), 1), size):
+            rows = slice(start, start + size)
+            yield self._reply(
+                self._desk.everyone(rows, k, exclude_seen=exclude_seen, exclude=exclude, allow=allow)
+            ).frame
+
+    def similar_items(self, items: Any, k: int = 10) -> pl.DataFrame:
+        """``item_id, similar_item_id, [title], score, rank, source``: the items most like the given ones.
+
+        Args:
+            items: one id or a list of ids.
+            k: how many of each.
+
+        Raises:
+            SerendipError: an item that is not known, or no scorer in the pipeline that compares items.
+        """
+        wanted = [items] if isinstance(items, int | str) else listed("items", items)
+        codes = np.array([self.item_ids.find(item) for item in wanted], np.int32)
+        if (codes == ABSENT).any():
+            unknown = [item for item, code in zip(wanted, codes, strict=True) if code == ABSENT]
+            raise SerendipError(
+                f"items must be among the {len(self.item_ids)} items of the bundle. Got {some(unknown)}."
+            )
+        for part in retrievers(self.pipeline):
+            if isinstance(part.scorer, Similar):
+                recs = part.scorer.similar_items(codes, min(checked_k(k), len(self.item_ids)))
+                recs = recs.keep(np.isfinite(recs.scores) & (recs.items != ABSENT))
+                named = replace(recs, columns={"source": np.full(recs.items.shape, part.name)})
+                return table(named, self.item_ids.decode(codes), self.items, of="item_id", named="similar_item_id")
+        names = ", ".join(part.name for part in retrievers(self.pipeline))
+        raise SerendipError(
+            f"The pipeline must have a model that compares items. Got {names}. Try: fit item_knn, ials or content."
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """What a person wants to know first, as plain values."""
+        made = self.manifest
+        return {
+            "version": made.version,
+            "format": made.format,
+            "created": made.created,
+            "serendip": made.serendip,
+            **msgspec.to_builtins(made.data),
+            "titles": "title" in self.items.columns,
+            "sources": [part.name for part in retrievers(self.pipeline)],
+            "files": len(made.files),
+            "bytes": sum(entry.bytes for entry in made.files.values()),
+            "evaluation": made.evaluation,
+        }
+
+    @classmethod
+    def _of(cls, made: Manifest, content: Content) -> Bundle:
+        return cls(
+            made,
+            content.user_ids,
+            Vocab(content.items["item_id"]),
+            content.items,
+            content.histories,
+            content.pipeline,
+            content.golden,
+        )
+
+    def _files(self) -> dict[str, File]:
+        return files_of.encode(Content(self.user_ids, self.items, self.histories, self.pipeline, self.golden))
+
+    @cached_property
+    def _desk(self) -> Desk:
+        return Desk(self.user_ids, self.item_ids, self.histories)
+
+    def _reply(self, request: Request) -> Answer:
+        recs = self.pipeline(request.queries).top(request.queries.k)
+        return Answer(
+            table(recs, request.users, self.items), request.notes + recs.notes, request.queries.users != ABSENT
+        )
+
+
+def _items(data: Dataset) -> pl.DataFrame:
+    """The items table with its title named ``title``, in types that Parquet keeps."""
+    table = data.items
+    title = data.schema.title
+    if title is not None and title != "title" and title in table.columns:
+        table = table.rename({"title": "title_2"}) if "title" in table.columns else table
+        table = table.rename({title: "title"})
+    casts = [pl.col(name).cast(pl.String) for name, kind in table.schema.items() if kind in (pl.Categorical, pl.Enum)]
+    if "title" in table.columns:
+        casts.append(pl.col("title").cast(pl.String))
+    first = ["item_id", *(["title"] if "title" in table.columns else [])]
+    return table.with_columns(casts).select(*first, pl.exclude(first))
+
+
+def _summary(data: Dataset) -> Summary:
+    time = data.events.time
+    dated = data.schema.time_kind == "unix" and time is not None and len(time) > 0
+    first, last = (
+        (datetime.fromtimestamp(int(edge), UTC).isoformat() for edge in (time.min(), time.max()))
+        if dated and time is not None
+        else (None, None)
+    )
+    return Summary(
+        events=len(data.events),
+        users=data.n_users,
+        items=data.n_items,
+        time_kind=data.schema.time_kind,
+        first=first,
+        last=last,
+    )
+
+
+def _plain(what: str, value: dict[str, Any] | None) -> dict[str, Any]:
+    """JSON values only, as they will be read back."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(value or {}), type=dict[str, Any])
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SerendipError(f"{what} must be a dict of JSON values. {error}") from error
+
+
+def _package_version() -> str:
+    try:
+        return metadata.version("serendip")
+    except metadata.PackageNotFoundError:
+        return "0+source"

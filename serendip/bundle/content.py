@@ -1,0 +1,191 @@
+"""What a bundle holds ↔ the files of its content. What is read is not trusted."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from serendip import scorers as kinds
+from serendip.bundle import tensorfile
+from serendip.bundle.golden import Golden
+from serendip.bundle.store import BundleError, File
+from serendip.data.dataset import Histories
+from serendip.data.vocab import Vocab
+from serendip.pipeline import from_dict, retrievers, to_dict
+from serendip.types import Scorer, SerendipError, Stage
+
+USERS = "users.parquet"
+ITEMS = "items.parquet"
+HISTORIES = "histories.safetensors"
+PIPELINE = "pipeline.json"
+GOLDEN = "golden.json"
+SCORERS = "scorers"
+MOST_JSON_BYTES = 1 << 22
+
+_HISTORY_PARTS = {"indptr": np.int64, "items": np.int32, "weight": np.float32, "time": np.int64}
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """Everything in a bundle that its version stands for."""
+
+    user_ids: Vocab
+    items: pl.DataFrame
+    histories: Histories
+    pipeline: Stage
+    golden: Golden
+
+
+class Sizes(Protocol):
+    """How many rows the tables must have."""
+
+    @property
+    def users(self) -> int:
+        """Of the users."""
+
+    @property
+    def items(self) -> int:
+        """Of the items."""
+
+
+def encode(content: Content) -> dict[str, File]:
+    """The files by relative path. The same content always gives the same bytes.
+
+    Raises:
+        SerendipError: a stage, a scorer or a column of the items that cannot be stored.
+    """
+    files: dict[str, File] = {
+        USERS: [_parquet(pl.DataFrame({"user_id": content.user_ids.ids}))],
+        ITEMS: [_parquet(content.items)],
+        HISTORIES: tensorfile.encode(
+            {name: value for name in _HISTORY_PARTS if (value := getattr(content.histories, name)) is not None}
+        ),
+        PIPELINE: [msgspec.json.encode(to_dict(content.pipeline))],
+        GOLDEN: [msgspec.json.encode(content.golden)],
+    }
+    for part in retrievers(content.pipeline):
+        tensors, header = kinds.dump(part.scorer)
+        files[f"{SCORERS}/{part.name}.safetensors"] = tensorfile.encode(tensors)
+        files[f"{SCORERS}/{part.name}.json"] = [msgspec.json.encode(header)]
+    return files
+
+
+def decode(files: Mapping[str, memoryview], sizes: Sizes) -> Content:
+    """The inverse of `encode`.
+
+    Raises:
+        BundleError: naming the file that is missing, superfluous or not what it must be.
+    """
+    names = {name.rpartition(".")[0].removeprefix(f"{SCORERS}/") for name in files if name.startswith(f"{SCORERS}/")}
+    expected = {USERS, ITEMS, HISTORIES, PIPELINE, GOLDEN}
+    expected |= {f"{SCORERS}/{name}.{suffix}" for name in names for suffix in ("safetensors", "json")}
+    if expected != set(files):
+        raise BundleError(f"The files of the bundle do not fit together: {', '.join(sorted(expected ^ set(files)))}.")
+    with _naming(USERS):
+        users = _table(files[USERS], sizes.users)
+        user_ids = _vocab(users, "user_id")
+        _require(users.width == 1, "must have the one column user_id")
+    with _naming(ITEMS):
+        items = _table(files[ITEMS], sizes.items)
+        _vocab(items, "item_id")
+        _require(items.schema.get("title", pl.String) == pl.String, "must have titles that are text")
+    with _naming(HISTORIES):
+        histories = _histories(tensorfile.decode(HISTORIES, files[HISTORIES]), len(user_ids), len(items))
+    parts = {name: _scorer(files, name, len(items)) for name in sorted(names)}
+    with _naming(PIPELINE):
+        pipeline = from_dict(_json(files[PIPELINE], Any), parts)
+        _require({part.name for part in retrievers(pipeline)} == names, "must use every scorer of the bundle")
+    with _naming(GOLDEN):
+        golden = _json(files[GOLDEN], Golden)
+        codes = [code for reply in golden.replies for code in (*reply.history, *reply.items)]
+        _require(max(codes, default=-1) < len(items), "must name items of the catalogue only")
+        _require(
+            all(len(reply.items) == len(reply.scores) == len(reply.sources) for reply in golden.replies),
+            "must have one score and one source per item",
+        )
+    return Content(user_ids, items, histories, pipeline, golden)
+
+
+def _scorer(files: Mapping[str, memoryview], name: str, n_items: int) -> Scorer:
+    with _naming(f"{SCORERS}/{name}"):
+        header = _json(files[f"{SCORERS}/{name}.json"], dict[str, Any])
+        scorer = kinds.restore(tensorfile.decode(f"{name}.safetensors", files[f"{SCORERS}/{name}.safetensors"]), header)
+        _require(scorer.n_items == n_items, f"must score the {n_items} items of the catalogue. Got {scorer.n_items}")
+        return scorer
+
+
+def _histories(parts: Mapping[str, NDArray[Any]], n_users: int, n_items: int) -> Histories:
+    _require(
+        {"indptr", "items"} <= set(parts) <= set(_HISTORY_PARTS), "must hold indptr, items, and weight and time if any"
+    )
+    for name, part in parts.items():
+        dtype = np.dtype(_HISTORY_PARTS[name])
+        _require(part.ndim == 1 and part.dtype == dtype, f"must hold {name} as a vector of {dtype}")
+    indptr, items = parts["indptr"], parts["items"]
+    _require(len(indptr) == n_users + 1, f"must have {n_users} users. Got {len(indptr) - 1}")
+    rises = indptr[0] == 0 and indptr[-1] == len(items) and bool((np.diff(indptr) >= 0).all())
+    _require(rises, f"must have offsets that rise from 0 to {len(items)}")
+    within = len(items) == 0 or (int(items.min()) >= 0 and int(items.max()) < n_items)
+    _require(within, f"must have item codes in 0 … {n_items - 1}")
+    for name in set(parts) - {"indptr", "items"}:
+        _require(len(parts[name]) == len(items), f"must have one {name} per event")
+    weight = parts.get("weight")
+    _require(weight is None or bool((np.isfinite(weight) & (weight >= 0)).all()), "must have weights of 0 or more")
+    return Histories(indptr, items, weight, parts.get("time"))
+
+
+def _parquet(table: pl.DataFrame) -> bytes:
+    out = io.BytesIO()
+    try:
+        table.rechunk().write_parquet(out, compression="zstd", statistics=False, row_group_size=1 << 20)
+    except pl.exceptions.PolarsError as error:
+        raise SerendipError(f"The items table must have columns that Parquet can hold. Got: {error}.") from error
+    return out.getvalue()
+
+
+def _table(file: memoryview, rows: int) -> pl.DataFrame:
+    source = io.BytesIO(file)
+    height = int(pl.scan_parquet(source).select(pl.len()).collect().item())
+    _require(height == rows, f"must have {rows} rows. Got {height}")
+    source.seek(0)
+    return pl.read_parquet(source)
+
+
+def _vocab(table: pl.DataFrame, column: str) -> Vocab:
+    _require(table.columns[:1] == [column], f"must have {column} as its first column")
+    ids = table[column]
+    _require(ids.dtype in (pl.Int64, pl.String), f"must have a {column} of whole numbers or text. Got {ids.dtype}")
+    _require(ids.null_count() == 0 and ids.n_unique() == len(ids), f"must have every {column} once and none empty")
+    return Vocab(ids)
+
+
+def _json(file: memoryview, kind: Any) -> Any:
+    _require(len(file) <= MOST_JSON_BYTES, f"must be at most {MOST_JSON_BYTES} bytes. Got {len(file)}")
+    return msgspec.json.decode(file, type=kind)
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise BundleError(what)
+
+
+@contextmanager
+def _naming(file: str) -> Iterator[None]:
+    """Whatever is wrong with a file is a `BundleError` that names it."""
+    hint = "Try: restore the bundle from a copy, or fit again."
+    try:
+        yield
+    except BundleError as error:
+        raise BundleError(f"{file} {error}. {hint}") from error
+    except (SerendipError, msgspec.MsgspecError, pl.exceptions.PolarsError, ValueError, TypeError) as error:
+        raise BundleError(f"{file} is not what it must be: {error} {hint}") from error
+    except (RecursionError, OverflowError, MemoryError, pl.exceptions.PanicException) as error:
+        raise BundleError(f"{file} cannot be read: {type(error).__name__}. {hint}") from error

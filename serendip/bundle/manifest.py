@@ -1,0 +1,110 @@
+"""``manifest.json``: what a bundle is, where it came from and which files belong to it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from serendip.bundle.store import MANIFEST, BundleError, FileEntry
+
+KIND = "serendip-bundle"
+FORMAT = 1
+"""Raised when a reader of the old format would misread the new one."""
+
+_BLANK = "0" * 64
+_SEAL = re.compile(rb'"sha256": "([0-9a-f]{64})"')
+_PATH = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})?\Z"
+
+Path = Annotated[str, msgspec.Meta(pattern=_PATH)]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What was learned from: counts, and the first and last event (ISO 8601, UTC) where events have a date."""
+
+    events: int
+    users: int
+    items: int
+    time_kind: str
+    first: str | None = None
+    last: str | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of ``manifest.json``, in their order.
+
+    Attributes:
+        kind: always ``serendip-bundle``.
+        format: number of the format.
+        sha256: of the manifest itself, its own 64 digits taken as zeros.
+        version: 12 hexadecimal digits that depend on the content alone; the content is in ``content-<version>``.
+        created: when it was built, ISO 8601, UTC.
+        serendip: version of the package that built it.
+        data: what was learned from.
+        recipe: how; empty if it was not said.
+        evaluation: how well; empty if it was not measured.
+        files: checksum and size of each file of the content.
+    """
+
+    kind: str = KIND
+    format: int = FORMAT
+    sha256: str = _BLANK
+    version: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{12}\Z")]
+    created: str
+    serendip: str
+    data: Summary
+    recipe: dict[str, Any]
+    evaluation: dict[str, Any]
+    files: dict[Path, FileEntry]
+
+
+class _Head(msgspec.Struct):
+    kind: str = ""
+    format: int = 0
+
+
+def version_of(files: Mapping[str, FileEntry]) -> str:
+    """The version of a content: a digest of the names and checksums of its files."""
+    lines = "".join(f"{files[name].sha256}  {name}\n" for name in sorted(files))
+    return hashlib.sha256(lines.encode()).hexdigest()[:12]
+
+
+def write(manifest: Manifest) -> bytes:
+    """The manifest as the text of its file, with its own checksum in it."""
+    blank = msgspec.structs.replace(manifest, sha256=_BLANK)
+    text = msgspec.json.format(msgspec.json.encode(blank), indent=2) + b"\n"
+    return text.replace(_BLANK.encode(), hashlib.sha256(text).hexdigest().encode(), 1)
+
+
+def read(text: bytes) -> Manifest:
+    """The manifest of a file that need not be trusted.
+
+    Raises:
+        BundleError: no manifest, of a newer format, damaged, or not what a manifest must be.
+    """
+    hint = "Try: restore the bundle from a copy, or fit again."
+    try:
+        head = msgspec.json.decode(text, type=_Head)
+        if head.kind != KIND:
+            raise BundleError(f"{MANIFEST} must say that it is of the kind {KIND!r}. Got {head.kind!r} instead.")
+        if head.format > FORMAT:
+            raise BundleError(
+                f"This version of Serendip reads bundles up to format {FORMAT}. Got format {head.format}. "
+                "Try: upgrade Serendip (pip install --upgrade serendip)."
+            )
+        seal = _SEAL.search(text)
+        blank = text[: seal.start(1)] + _BLANK.encode() + text[seal.end(1) :] if seal else b""
+        if seal is None or hashlib.sha256(blank).hexdigest().encode() != seal[1]:
+            raise BundleError(
+                f"{MANIFEST} does not have the checksum that it states: it was damaged or changed. {hint}"
+            )
+        manifest = msgspec.json.decode(text, type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BundleError(f"{MANIFEST} is not what a manifest must be: {error}. {hint}") from error
+    version = version_of(manifest.files)
+    if version != manifest.version:
+        raise BundleError(f"{MANIFEST} states the version {manifest.version}; its files make it {version}. {hint}")
+    return manifest
