@@ -1,0 +1,230 @@
+"""`Split`: what may be learnt from, who asks, and what each of them went on to like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serendip.data.dataset import Dataset, Events, Histories
+from serendip.evaluate.segments import standard_segments
+from serendip.types import ABSENT, Floats, Ids, Queries, SerendipError, Truth
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """The events kept from training, one row each, in the codes of the training vocabularies.
+
+    Attributes:
+        users, items: ``[m]`` codes, `ABSENT` for ids that training has never heard of.
+        weight: ``[m]`` float32, 0 for "seen, without interest".
+        labels: ``[m]`` float32 by name (``rating`` …), for models that predict them.
+    """
+
+    users: Ids
+    items: Ids
+    weight: Floats
+    labels: Mapping[str, Floats]
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """One protocol applied to one log.
+
+    Attributes:
+        name: of the protocol.
+        description: the protocol in one sentence, for reports.
+        train: the data without the test: vocabularies hold no id that only the test names.
+        asking: what is known of those who ask: the training histories, or, where the askers are no part of training,
+            the events they are given.
+        users: ``[q]`` row of ``asking`` of each query, `ABSENT` for an asker without history.
+        known: ``[q]`` training user code of each query, `ABSENT` where training has never heard of the user.
+        truth: what each asker went on to like, ``[q]``; see `serendip.types.Truth`.
+        test: the held-out events themselves, with their labels.
+        time: ``[q]`` unix seconds at which each query asks, or None where the protocol has no such moment.
+        repeats: whether items that the asker already has count as truth (and are therefore not excluded).
+        segments: groups of queries by name, ``[q]`` masks.
+        notes: what a reader of a figure should know: who was left out and why.
+    """
+
+    name: str
+    description: str
+    train: Dataset
+    asking: Histories
+    users: Ids
+    known: Ids
+    truth: Truth
+    test: HeldOut
+    time: NDArray[np.int64] | None
+    repeats: bool
+    segments: Mapping[str, NDArray[np.bool_]]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def queries(
+        self, rows: slice | NDArray[Any] = slice(None), k: int = 10, exclude_seen: bool | None = None
+    ) -> Queries:
+        """The chosen queries. ``exclude_seen`` None: seen items are excluded unless repeats count as truth."""
+        exclude = not self.repeats if exclude_seen is None else exclude_seen
+        asked = self.asking.queries(self.users[rows], k=k, exclude_seen=exclude)
+        return replace(asked, users=self.known[rows], time=None if self.time is None else self.time[rows])
+
+
+def hold_out(
+    data: Dataset,
+    held: NDArray[np.bool_],
+    *,
+    name: str,
+    description: str,
+    given: NDArray[np.bool_] | None = None,
+    time: str | int | None = None,
+    repeats: bool = False,
+    notes: tuple[str, ...] = (),
+) -> Split:
+    """Take the events in ``held`` ``[events]`` out of the data.
+
+    Args:
+        data: the whole log.
+        held: the events to hold out.
+        name, description, repeats, notes: as in `Split`.
+        given: events that are no part of training either, but are the askers' history at the time of asking.
+        time: when queries ask: ``"first"`` for the time of each asker's first held-out event, a moment (unix seconds),
+            or None. Left out where the log has no unix time.
+
+    Raises:
+        SerendipError: nothing is left to learn from, or nobody has anything to be asked about.
+    """
+    train = data.where(~held if given is None else ~(held | given))
+    if len(train.events) == 0:
+        raise SerendipError(
+            f"{name} must leave events to learn from. Got a split that holds out all {len(data.events):,} events. "
+            "Try a smaller test share, or another protocol."
+        )
+    user_code, item_code = train.user_ids.encode(data.user_ids.ids), train.item_ids.encode(data.item_ids.ids)
+    asking, row = train.histories, user_code
+    if given is not None:
+        asking, row = _given_histories(data, given, held, item_code)
+    return assemble(
+        train,
+        data.events.where(held),
+        user_code,
+        item_code,
+        asking=asking,
+        row=row,
+        time=time if data.schema.time_kind == "unix" else None,
+        name=name,
+        description=description,
+        repeats=repeats,
+        notes=notes,
+    )
+
+
+def assemble(
+    train: Dataset,
+    held: Events,
+    user_code: Ids,
+    item_code: Ids,
+    *,
+    asking: Histories,
+    row: Ids,
+    time: str | int | None,
+    name: str,
+    description: str,
+    repeats: bool,
+    notes: tuple[str, ...],
+) -> Split:
+    """A `Split` from training data and held-out events that have vocabularies of their own.
+
+    Args:
+        train: what may be learnt from.
+        held: the held-out events.
+        user_code, item_code: the training code of each code of ``held``, `ABSENT` where training has none.
+        asking: what is known of those who ask, in training item codes.
+        row: ``[users of held]`` the row of ``asking`` of each user of ``held``, or `ABSENT`.
+        time, name, description, repeats, notes: as in `hold_out`.
+    """
+    users, items = _pairs(held, len(item_code))
+    lost = 0
+    if not repeats:
+        fresh = ~_has(asking, row[users], item_code[items], train.n_items)
+        lost = len(fresh) - int(fresh.sum())
+        users, items = users[fresh], items[fresh]
+    if len(users) == 0:
+        raise SerendipError(
+            f"{name} must hold out at least one item that its user liked and did not have before. Got none among "
+            f"{len(held):,} held-out events. Try a larger test share, another protocol, or repeats = true."
+        )
+    askers, start = np.unique(users, return_index=True)
+    truth = Truth(np.append(start, len(users)).astype(np.int64), item_code[items])
+    rows, known = row[askers], user_code[askers]
+    if lost:
+        notes = (*notes, f"{lost:,} held-out items are no part of the truth: their users already had them before.")
+    return Split(
+        name=name,
+        description=description,
+        train=train,
+        asking=asking,
+        users=rows,
+        known=known,
+        truth=truth,
+        test=HeldOut(user_code[held.users], item_code[held.items], held.weight, held.labels),
+        time=_moments(held, askers, time),
+        repeats=repeats,
+        segments=standard_segments(train, asking, rows, known, truth),
+        notes=notes,
+    )
+
+
+def _pairs(events: Events, n_items: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct (user, item) pairs with interest, sorted."""
+    liked = events.weight > 0
+    keys = np.unique(events.users[liked].astype(np.int64) * n_items + events.items[liked])
+    return keys // max(n_items, 1), keys % max(n_items, 1)
+
+
+def _has(asking: Histories, rows: Ids, items: Ids, n_items: int) -> NDArray[np.bool_]:
+    """Whether the history ``rows[i]`` holds the item ``items[i]``."""
+    asked = np.zeros(len(asking) + 1, np.bool_)
+    asked[rows] = True
+    asked[ABSENT] = False
+    owner = np.repeat(np.arange(len(asking), dtype=np.int64), np.diff(asking.indptr))
+    wanted = asked[owner]
+    seen = owner[wanted] * n_items + asking.items[wanted]
+    possible = (rows != ABSENT) & (items != ABSENT)
+    has: NDArray[np.bool_] = possible & np.isin(np.where(possible, rows.astype(np.int64) * n_items + items, -1), seen)
+    return has
+
+
+def _moments(held: Events, askers: NDArray[np.int64], time: str | int | None) -> NDArray[np.int64] | None:
+    if time is None or held.time is None:
+        return None
+    if isinstance(time, int):
+        return np.full(len(askers), time, np.int64)
+    return held.time[held.indptr[askers]]
+
+
+def _given_histories(
+    data: Dataset, given: NDArray[np.bool_], held: NDArray[np.bool_], item_code: Ids
+) -> tuple[Histories, Ids]:
+    """The given events in training item codes, a row for each user of ``held``, and the row of each user."""
+    events = data.events
+    askers = np.flatnonzero(np.bincount(events.users[held], minlength=data.n_users))
+    row = np.full(data.n_users, ABSENT, np.int32)
+    row[askers] = np.arange(len(askers), dtype=np.int32)
+    keep = given & (item_code[events.items] != ABSENT) & (row[events.users] != ABSENT)
+    counts = np.bincount(row[events.users[keep]], minlength=len(askers))
+    histories = Histories(
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        item_code[events.items[keep]],
+        events.weight[keep] if data.weighted else None,
+        None if events.time is None else events.time[keep],
+    )
+    return histories, row
