@@ -202,8 +202,8 @@ class Recs:
         row, place = np.nonzero(self.items != ABSENT)
         return pl.DataFrame(
             [
-                users.gather(row).alias("user_id"),
-                items.gather(self.items[row, place]).alias("item_id"),
+                users[row].alias("user_id"),
+                items[self.items[row, place]].alias("item_id"),
                 pl.Series("score", self.scores[row, place]),
                 pl.Series("rank", (place + 1).astype(np.int32)),
                 *(pl.Series(name, value[row, place]) for name, value in self.columns.items()),

@@ -146,11 +146,12 @@ def table(
     recs: Recs, users: pl.Series, items: pl.DataFrame, *, of: str = "user_id", named: str = "item_id"
 ) -> pl.DataFrame:
     """Lists as rows: the id they were asked for (``of``), item id, title if there is one, score, rank, source."""
-    frame = recs.frame(users, items["item_id"]).rename({"user_id": of, "item_id": named})
+    frame = recs.frame(users, items["item_id"])
+    frame.columns = [{"user_id": of, "item_id": named}.get(name, name) for name in frame.columns]
     if "title" in items.columns:
-        frame.insert_column(2, items["title"].gather(recs.items[recs.items != ABSENT]))
+        frame.insert_column(2, items["title"][recs.items[recs.items != ABSENT]])
     if "source" not in frame.columns:
-        frame = frame.with_columns(pl.lit("").alias("source"))
+        frame.insert_column(frame.width, pl.Series("source", [""] * frame.height, pl.String))
     return frame
 
 
@@ -227,7 +228,7 @@ def _joined(left: Ids | None, right: Ids) -> Ids:
 def _user_column(vocab: Vocab, asked: Sequence[User], codes: Ids) -> pl.Series:
     """The users' ids in the stored type; as text if one of them does not fit it."""
     known = codes != ABSENT
-    stored = iter(vocab.ids.gather(codes[known]).to_list())
+    stored = iter(vocab.ids[codes[known]].to_list())
     values = [next(stored) if found else given for given, found in zip(asked, known, strict=True)]
     column = pl.Series("user_id", [None if value is None else str(value) for value in values], pl.String)
     if not vocab.is_integer:
