@@ -12,13 +12,14 @@ time-decaying stream aggregates", PODS 2003.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 import numpy as np
 
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
+from serendip.models._weighting import Weight, counts_of
 from serendip.scorers import StaticScores
 from serendip.types import SerendipError
 
@@ -28,13 +29,7 @@ DAY = 86_400
 class Options(Config, frozen=True):
     """Options of `Popular`."""
 
-    weight: Annotated[
-        Literal["auto", "binary", "count", "weight"],
-        msgspec.Meta(
-            description="What is summed: binary (people), count (events), weight (their weights), or auto (the weights "
-            "where they differ, else people)."
-        ),
-    ] = "auto"
+    weight: Weight = "auto"
     half_life: Annotated[
         Annotated[float, msgspec.Meta(gt=0)] | None,
         msgspec.Meta(description="Days after which an event counts half; none: all events count alike."),
@@ -57,11 +52,9 @@ class Popular(Model):
             SerendipError: a half-life is given but the log has no times.
         """
         events = data.events
-        weight = self.config.weight
-        if weight == "auto":
-            weight = "weight" if data.weighted else "binary"
-        value = np.where(events.weight > 0, events.weight if weight == "weight" else 1, 0).astype(np.float64)
-        if weight == "binary":
+        counts = counts_of(data, self.config.weight)
+        value = np.where(events.weight > 0, events.weight if counts == "weight" else 1, 0).astype(np.float64)
+        if counts == "binary":
             # Events are in the order of time within a user: the last occurrence of a pair is the first in reverse.
             liked = np.flatnonzero(value)
             pair = events.users[liked].astype(np.int64) * data.n_items + events.items[liked]

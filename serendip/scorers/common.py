@@ -25,8 +25,8 @@ def history_matrix(
 ) -> csr_array:
     """What each query's history holds, ``[q, n]`` float32 with sorted columns.
 
-    Item codes outside ``0 … n-1`` and, with ``counts="weight"``, events without a positive finite weight are left out. A
-    query without ``bags["weight"]`` gives each event the weight 1.
+    Item codes outside ``0 … n-1`` and, with ``counts="weight"``, events without a positive finite weight are left out.
+    A query without ``bags["weight"]`` gives each event the weight 1.
 
     Args:
         queries: who asks.
@@ -107,7 +107,8 @@ def products(vectors: Floats, items: Floats, codes: Ids | None) -> Floats:
         for rows in blocks(len(codes), codes.shape[1] * d):
             row, place = np.nonzero((codes[rows] >= 0) & (codes[rows] < n))
             scores[rows][row, place] = np.einsum("md,md->m", vectors[rows][row], items[codes[rows][row, place]])
-    return np.fmax(scores, np.float32(-np.inf), out=scores)
+    np.fmax(scores, np.float32(-np.inf), out=scores)
+    return scores
 
 
 def voted(scorer: Scorer, items: Ids, k: int) -> Recs:

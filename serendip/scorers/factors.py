@@ -89,8 +89,7 @@ class Factors:
     @cached_property
     def _unit(self) -> Floats:
         length = np.sqrt(np.einsum("nd,nd->n", self.items, self.items))
-        unit: Floats = self.items / np.where(length > 0, length, np.float32(np.nan))[:, None]
-        return unit
+        return np.asarray(self.items / np.where(length > 0, length, np.nan)[:, None], np.float32)
 
     @cached_property
     def _unobserved(self) -> NDArray[np.float64]:

@@ -1,0 +1,148 @@
+"""EASE: item-to-item weights in closed form, ``score = x B`` for a user's row x.
+
+``B = argmin ‖X − X B‖² + λ ‖B‖²`` subject to ``diag(B) = 0``, whose solution is ``B_ij = −P_ij / P_jj`` for i ≠ j with
+``P = (XᵀX + λ I)⁻¹``.
+
+Source: H. Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
+
+Deviations: none in the equations. The inverse is computed in place by block elimination, so that memory is one dense
+matrix of items × items; items without an event stand apart from all others and score ``-inf``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+from scipy.sparse import csr_array
+
+from serendip.data.dataset import Dataset
+from serendip.kernels import memory
+from serendip.kernels.pool import blas_threads
+from serendip.model import Config, Model, Run
+from serendip.models._weighting import Weight, counts_of, matrix_of
+from serendip.scorers import DenseItemToItem
+from serendip.types import Floats, SerendipError
+
+BLOCK = 512
+DOUBLE_UP_TO = 8192  # items; beyond it twice the time and three times the memory are not worth the digits
+
+
+class Options(Config, frozen=True):
+    """Options of `Ease`."""
+
+    reg: Annotated[float, msgspec.Meta(gt=0, description="λ: the larger, the closer the weights stay to 0.")] = 500.0
+    weight: Weight = "auto"
+    precision: Annotated[
+        Literal["auto", "float32", "float64"],
+        msgspec.Meta(description=f"Of the inverse; auto: float64 up to {DOUBLE_UP_TO:,} items, else float32."),
+    ] = "auto"
+
+
+class Ease(Model):
+    """A linear autoencoder without a diagonal, solved exactly."""
+
+    Config = Options
+    config: Options
+    summary = "Item-to-item weights in closed form; strong up to some 30,000 items, memory grows with their square."
+    source = "Steck, WWW 2019"
+
+    def learn(self, data: Dataset, run: Run) -> DenseItemToItem:
+        """Invert once.
+
+        Raises:
+            SerendipError: the matrix does not fit into the memory that is left, or λ is too small to invert it.
+        """
+        counts = counts_of(data, self.config.weight)
+        double = self.config.precision == "float64" or (
+            self.config.precision == "auto" and data.n_items <= DOUBLE_UP_TO
+        )
+        dtype = np.dtype(np.float64 if double else np.float32)
+        _check_memory(data.n_items, dtype)
+        matrix = matrix_of(data, counts)
+        known = np.bincount(matrix.indices, minlength=data.n_items) > 0
+        with blas_threads(run.threads):
+            gram = _gram(matrix, dtype)
+            np.einsum("ii->i", gram)[:] += self.config.reg
+            sound = negative_inverse(gram, run.report)
+            # No variance given the others exceeds 1/λ; where rounding says otherwise, the digits are gone.
+            if not sound or -np.diagonal(gram).min(initial=0) > 1.01 / self.config.reg:
+                raise SerendipError(
+                    f"ease: reg must be large enough for the matrix to be inverted in {dtype}. "
+                    f"Got {self.config.reg:g} instead. Try 100{'' if double else ', or precision=float64'}."
+                )
+            return DenseItemToItem(_weights(gram, known), known, counts)
+
+
+def _check_memory(n: int, dtype: np.dtype[Any]) -> None:
+    needed = n * n * (dtype.itemsize + (4 if dtype.itemsize > 4 else 0)) + 3 * n * BLOCK * dtype.itemsize
+    room = memory.available()
+    if room is not None and needed > room:
+        other = " or precision='float32'" if dtype.itemsize > 4 else ""
+        raise SerendipError(
+            f"ease: a dense matrix of {n:,} × {n:,} items needs {needed:,} bytes, but only {room:,} are available. "
+            f"Try item_knn or ials{other}."
+        )
+
+
+def _gram(matrix: csr_array, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """``XᵀX``, dense."""
+    n = matrix.shape[1]
+    gram = np.empty((n, n), dtype)
+    matrix = matrix.astype(dtype)
+    by_item = matrix.T.tocsr()
+    for start in range(0, n, BLOCK):
+        gram[start : start + BLOCK] = (by_item[start : start + BLOCK] @ matrix).toarray()
+    return gram
+
+
+def negative_inverse(a: NDArray[Any], report: Callable[[int, int], None]) -> bool:
+    """Replace the lower triangle of a symmetric positive definite matrix by that of its negative inverse, in place.
+
+    Each step eliminates a block of variables (the sweep operator: J. H. Goodnight, The American Statistician 33, 1979),
+    in ``n³`` operations altogether, nearly all of them matrix products. LAPACK's routines do the same work, but not at
+    every size: the 32-bit indices of the build that comes with SciPy do not reach past some 40,000 rows.
+
+    Returns:
+        Whether the matrix was positive definite as far as the precision tells.
+    """
+    n = len(a)
+    starts = range(0, n, BLOCK)
+    potrf, potri = lapack.get_lapack_funcs(("potrf", "potri"), (a,))
+    columns, scaled, update = (np.empty(n * BLOCK, a.dtype) for _ in range(3))
+    for done, start in enumerate(starts):
+        stop = min(start + BLOCK, n)
+        width = stop - start
+        factor, failed = potrf(a[start:stop, start:stop], lower=1)
+        if failed:
+            return False
+        lower = np.tril(potri(factor, lower=1)[0])
+        inverse = lower + np.tril(lower, -1).T
+        u, t = (room[: n * width].reshape(n, width) for room in (columns, scaled))
+        u[:start], u[start:stop], u[stop:] = a[start:stop, :start].T, 0, a[stop:, start:stop]
+        np.matmul(u, inverse, out=t)
+        for first in starts:
+            last = min(first + BLOCK, n)
+            product = update[: (last - first) * last].reshape(last - first, last)
+            a[first:last, :last] -= np.matmul(t[first:last], u[:last].T, out=product)
+        a[start:stop, :start], a[stop:, start:stop], a[start:stop, start:stop] = t[:start].T, t[stop:], -inverse
+        report(done + 1, len(starts))
+    diagonal = np.einsum("ii->i", a)
+    return bool(np.isfinite(diagonal).all() and (diagonal < 0).all())
+
+
+def _weights(inverse: NDArray[Any], known: NDArray[np.bool_]) -> Floats:
+    """``B`` from the lower triangle of ``−P``, in the same memory where the precision allows."""
+    n = len(inverse)
+    scale = -np.diagonal(inverse).copy()
+    weights: Floats = inverse if inverse.dtype == np.float32 else np.empty((n, n), np.float32)
+    for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        inverse[start:stop, stop:] = inverse[stop:, start:stop].T
+        np.divide(inverse[start:stop], scale, out=weights[start:stop], casting="same_kind")
+    np.einsum("ii->i", weights)[:] = 0
+    return weights
