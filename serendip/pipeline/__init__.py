@@ -1,0 +1,28 @@
+"""Stages and how they are put together: `retrieve`, `first_of`, `chain`.
+
+A stage is a value and a function ``(queries, recs=None) -> Recs``. What it does with lists that it is given:
+
+* `Retrieve` keeps them and appends what it finds, without repeating an item (a chain of retrievers collects);
+* `FirstOf` keeps them and fills them up to ``queries.k``;
+* `Chain` hands them to its first stage.
+
+However stages are composed, no list holds an item that its query excludes or does not allow, nor one without a finite
+score.
+"""
+
+from serendip.pipeline.describe import from_dict, to_dict
+from serendip.pipeline.lists import permitted
+from serendip.pipeline.stages import Chain, FirstOf, Retrieve, chain, first_of, retrieve, retrievers
+
+__all__ = [
+    "Chain",
+    "FirstOf",
+    "Retrieve",
+    "chain",
+    "first_of",
+    "from_dict",
+    "permitted",
+    "retrieve",
+    "retrievers",
+    "to_dict",
+]

@@ -1,0 +1,108 @@
+"""What stages do with lists: hold them to a query's rules, join them, and say why one is empty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serendip.types import ABSENT, Ids, Queries, Recs, unpack_mask
+
+BLOCK_BYTES = 1 << 28
+"""The most memory that what is computed for one block of queries and all items may take."""
+
+
+def block_rows(row_bytes: int) -> int:
+    """How many queries may be worked on at a time."""
+    return max(1, BLOCK_BYTES // max(row_bytes, 1))
+
+
+def permitted(recs: Recs, queries: Queries) -> Recs:
+    """The lists without items that their query excludes or does not allow."""
+    if queries.exclude is not None:
+        recs = recs.without(queries.exclude)
+    if queries.allow is None:
+        return recs
+    rows = np.zeros((1, 1), np.int64) if len(queries.allow) == 1 else np.arange(len(queries))[:, None]
+    place = np.maximum(recs.items, 0)
+    inside = (recs.items != ABSENT) & (place >> 3 < queries.allow.shape[1])
+    bits = queries.allow[rows, np.where(inside, place >> 3, 0)] if queries.allow.shape[1] else np.zeros_like(place)
+    return recs.keep(inside & ((bits >> (place & 7)) & 1).astype(bool))
+
+
+def besides(queries: Queries, items: Ids) -> Queries:
+    """Ask for other items than these (``[q, m]``) too."""
+    exclude = items if queries.exclude is None else np.concatenate([queries.exclude, items], axis=1)
+    return replace(queries, exclude=exclude)
+
+
+def append(left: Recs, right: Recs) -> Recs:
+    """Both lists one after the other, without repeats, as wide as the longest."""
+    room = replace(Recs.empty(len(left), left.items.shape[1] + right.items.shape[1]), notes=left.notes)
+    joined = room.fill(left).fill(right)
+    return joined.top(int(joined.counts.max(initial=0)))
+
+
+def spread(recs: Recs, rows: NDArray[np.int64], q: int) -> Recs:
+    """Lists for some rows of a batch as lists for the whole batch, empty elsewhere."""
+    if len(rows) == q:
+        return recs
+    blank = recs.keep(np.zeros(recs.items.shape, bool))
+
+    def wide(part: NDArray[Any], nothing: NDArray[Any]) -> NDArray[Any]:
+        out = np.empty((q, part.shape[1]), part.dtype)
+        out[:] = nothing[:1]
+        out[rows] = part
+        return out
+
+    return Recs(
+        wide(recs.items, blank.items),
+        wide(recs.scores, blank.scores),
+        {name: wide(value, blank.columns[name]) for name, value in recs.columns.items()},
+        recs.notes,
+    )
+
+
+def stack(parts: Sequence[Recs]) -> Recs:
+    """The lists of one block of queries after the other; all as wide."""
+    if len(parts) == 1:
+        return parts[0]
+    return Recs(np.concatenate([part.items for part in parts]), np.concatenate([part.scores for part in parts]))
+
+
+def reasons(name: str, queries: Queries, recs: Recs, n: int) -> tuple[str, ...]:
+    """Why lists are empty, for those that are."""
+    q = len(queries)
+    if queries.k < 1:
+        return (f"{name}: {queries.k} items were asked for",)
+    empty = np.flatnonzero(recs.counts == 0)
+    if len(empty) == 0:
+        return ()
+    shut = int(_shut(queries.take(empty), n).sum())
+    return tuple(
+        f"{name}: {why} for {count} of {q} queries"
+        for why, count in (
+            ("every item is listed already, excluded or not allowed", shut),
+            ("no item can be scored", len(empty) - shut),
+        )
+        if count
+    )
+
+
+def _shut(queries: Queries, n: int) -> NDArray[np.bool_]:
+    """``[q]`` whether the exclusions and the allowed items leave nothing to show."""
+    shut = np.empty(len(queries), bool)
+    rows = block_rows(n)
+    for at in range(0, len(queries), rows):
+        block = queries.take(slice(at, at + rows))
+        may = np.ones((len(block), n), bool)
+        if block.allow is not None:
+            may &= unpack_mask(block.allow, n)
+        if block.exclude is not None:
+            row, place = np.nonzero((block.exclude >= 0) & (block.exclude < n))
+            may[row, block.exclude[row, place]] = False
+        shut[at : at + rows] = ~may.any(axis=1)
+    return shut

@@ -1,0 +1,227 @@
+"""The kinds of stages, and the functions that make them."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar, cast
+
+import numpy as np
+
+from serendip.index.exact import Exact
+from serendip.kernels.topk import top_k
+from serendip.pipeline.lists import append, besides, block_rows, permitted, reasons, spread, stack
+from serendip.types import ABSENT, Embedder, Index, Queries, Recs, Scorer, SerendipError, Stage
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+
+T = TypeVar("T")
+
+
+class _Once(Generic[T]):
+    """A value made when it is first asked for, once, whichever threads ask."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make: Callable[[], T] | None = make
+        self._lock = threading.Lock()
+        self._value: T | None = None
+
+    def get(self) -> T:
+        if self._make is not None:
+            with self._lock:
+                if self._make is not None:
+                    self._value = self._make()
+                    self._make = None
+        return cast(T, self._value)
+
+
+@dataclass(frozen=True, eq=False)
+class Retrieve:
+    """The items of the whole catalogue that one scorer puts first. Made by `retrieve`.
+
+    Attributes:
+        scorer: what scores; an `Embedder` is searched through an exact index, built at the first call.
+        name: stands in ``Recs.columns["source"]``.
+        k: how many items to find; None: ``queries.k``.
+    """
+
+    scorer: Scorer
+    name: str
+    k: int | None = None
+    _index: _Once[Index] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", _Once(self._build))
+
+    def __call__(self, queries: Queries, recs: Recs | None = None) -> Recs:
+        """``[q, min(k, n)]`` items, behind the given lists if there are any; the notes say why a list is empty."""
+        q, n = len(queries), self.scorer.n_items
+        given = None if recs is None else permitted(recs, queries)
+        asked = queries if given is None else besides(queries, given.items)
+        k = min(queries.k if self.k is None or queries.k < 1 else self.k, n)
+        if k < 1 or q == 0:
+            found = Recs.empty(q)
+        elif isinstance(self.scorer, Embedder):
+            found = self._search(asked, k)
+        else:
+            found = self._scan(asked, k)
+        found = found.keep(np.isfinite(found.scores) & (found.items != ABSENT))
+        source = np.where(found.items == ABSENT, "", self.name)
+        found = replace(found, columns={**found.columns, "source": source}, notes=reasons(self.name, asked, found, n))
+        return found if given is None else append(given, found)
+
+    def _build(self) -> Index:
+        return Exact(np.asarray(cast(Embedder, self.scorer).item_vectors(), np.float32))
+
+    def _search(self, queries: Queries, k: int) -> Recs:
+        vectors = np.asarray(cast(Embedder, self.scorer).query_vectors(queries), np.float32)
+        return self._index.get().search(vectors, k, queries.exclude, queries.allow)
+
+    def _scan(self, queries: Queries, k: int) -> Recs:
+        rows = block_rows(4 * self.scorer.n_items)
+        blocks = [queries.take(slice(at, at + rows)) for at in range(0, len(queries), rows)]
+        return stack([top_k(self.scorer.score(block), k, block.exclude, block.allow) for block in blocks])
+
+
+@dataclass(frozen=True, eq=False)
+class FirstOf:
+    """Each list comes from the first stage that has items for it; the next stages fill what is missing.
+
+    Made by `first_of`.
+
+    Attributes:
+        stages: in order of preference.
+    """
+
+    stages: tuple[Stage, ...]
+
+    def __call__(self, queries: Queries, recs: Recs | None = None) -> Recs:
+        """``[q, ≤ k]``. A later stage is asked only for lists that are short, and for other items than those listed."""
+        lists = None if recs is None else permitted(recs, queries).top(max(queries.k, 0))
+        for stage in self.stages:
+            if lists is None:
+                lists = _ask(stage, queries).top(max(queries.k, 0))
+                continue
+            counts = lists.counts
+            short = np.flatnonzero(counts < queries.k)
+            if len(short) == 0:
+                break
+            rest = besides(queries.take(short), lists.items[short])
+            rest = replace(rest, k=queries.k - int(counts[short].min()))
+            lists = append(lists, spread(_ask(stage, rest), short, len(queries))).top(queries.k)
+        return Recs.empty(len(queries)) if lists is None else lists
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Stages one after another, each working on the lists of the one before. Made by `chain`.
+
+    Attributes:
+        stages: in order.
+    """
+
+    stages: tuple[Stage, ...]
+
+    def __call__(self, queries: Queries, recs: Recs | None = None) -> Recs:
+        """The lists of the last stage; it decides how long they are."""
+        for stage in self.stages:
+            recs = _ask(stage, queries, recs)
+        return Recs.empty(len(queries)) if recs is None else recs
+
+
+def retrieve(scorer: Scorer, *, name: str, k: int | None = None) -> Retrieve:
+    """A stage that finds the items a scorer puts first.
+
+    Args:
+        scorer: what answers (``model.lower()``).
+        name: letters, digits, ``_ . -``, at most 64; replies name it as the source of each item.
+        k: how many items to find; None: as many as the query asks for.
+
+    Raises:
+        SerendipError: not a scorer, a name that is no name, or a k below 1.
+    """
+    if not isinstance(cast(object, scorer), Scorer):
+        raise SerendipError(
+            f"retrieve must be given a scorer: an object with n_items and score(). Got {type(scorer).__name__}. "
+            "Try: model.lower() of a fitted model."
+        )
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise SerendipError(
+            "The name of a retriever must be 1 to 64 letters, digits, '_', '.' or '-', and not start with '.' or '-'. "
+            f"Got {name!r} instead."
+        )
+    if k is not None and k < 1:
+        raise SerendipError(f"retrieve(k=…) must be at least 1, or None for as many as are asked for. Got {k} instead.")
+    return Retrieve(scorer, name, k)
+
+
+def first_of(*stages: Stage) -> FirstOf:
+    """A stage that fills each list from the first stage that can, then the next, until it holds ``queries.k`` items.
+
+    Raises:
+        SerendipError: no stage, something that is no stage, two scorers of one name, or catalogues of different sizes.
+    """
+    return FirstOf(_checked("first_of", stages))
+
+
+def chain(*stages: Stage) -> Chain:
+    """A stage that hands the lists of each stage to the next.
+
+    Raises:
+        SerendipError: as `first_of`.
+    """
+    return Chain(_checked("chain", stages))
+
+
+def retrievers(stage: Stage) -> tuple[Retrieve, ...]:
+    """The retrievers a stage is made of, in order; those of other kinds of stages are not known."""
+    return tuple(_walk(stage))
+
+
+def _checked(what: str, stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    if not stages:
+        raise SerendipError(f"{what} must be given at least one stage. Got none.")
+    for stage in stages:
+        if isinstance(stage, Scorer):
+            raise SerendipError(
+                f"{what} must be given stages. Got the scorer {type(stage).__name__} instead. "
+                "Try: retrieve(scorer, name='…')."
+            )
+        if not callable(stage) or isinstance(stage, type):
+            raise SerendipError(f"{what} must be given stages. Got {stage!r} instead.")
+    named: dict[str, Retrieve] = {}
+    for part in (part for stage in stages for part in _walk(stage)):
+        other = named.setdefault(part.name.casefold(), part)
+        if other.scorer is not part.scorer:
+            raise SerendipError(
+                f"Retrievers of different scorers must have different names (capitals do not count). "
+                f"Got {other.name!r} and {part.name!r}."
+            )
+        first = next(iter(named.values()))
+        if part.scorer.n_items != first.scorer.n_items:
+            raise SerendipError(
+                f"The stages of a pipeline must know the same items. Got {first.scorer.n_items} in {first.name!r} and "
+                f"{part.scorer.n_items} in {part.name!r}. Try: fit them on the same data."
+            )
+    return tuple(stages)
+
+
+def _walk(stage: Stage) -> Iterator[Retrieve]:
+    if isinstance(stage, Retrieve):
+        yield stage
+    elif isinstance(stage, FirstOf | Chain):
+        for part in stage.stages:
+            yield from _walk(part)
+
+
+def _ask(stage: Stage, queries: Queries, recs: Recs | None = None) -> Recs:
+    """Call a stage; one from elsewhere is held to the rule that nothing excluded or disallowed is shown."""
+    answer = stage(queries, recs)
+    if isinstance(stage, Retrieve | FirstOf | Chain):
+        return answer
+    if not isinstance(answer, Recs) or len(answer) != len(queries):
+        came = f"{len(answer)} lists" if isinstance(answer, Recs) else type(answer).__name__
+        raise SerendipError(f"A stage must return one list per query ({len(queries)}). Got {came} from {stage!r}.")
+    return permitted(answer.keep(np.isfinite(answer.scores) & (answer.items != ABSENT)), queries)
