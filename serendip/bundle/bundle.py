@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ class Bundle:
         entries = {name: store.entry(file) for name, file in files_of.encode(content).items()}
         made = Manifest(
             version=manifest.version_of(entries),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             serendip=_package_version(),
             data=_summary(data),
             recipe=_plain("recipe", recipe),
@@ -222,6 +223,8 @@ class Bundle:
             block: how many users at a time; None: as many as their histories allow.
             k, exclude_seen, exclude, allow: see `queries`; one list for all.
         """
+        if block is not None and block < 1:
+            raise SerendipError(f"block must be 1 or more users, or None. Got {block} instead.")
         longest = int(np.diff(self.histories.indptr).max(initial=0))
         size = block or max(1, min(BLOCK_USERS, BLOCK_CELLS // max(longest, 1)))
         for start in range(0, max(len(self.user_ids), 1), size):
@@ -305,8 +308,7 @@ def _items(data: Dataset) -> pl.DataFrame:
     table = data.items
     title = data.schema.title
     if title is not None and title != "title" and title in table.columns:
-        table = table.rename({"title": "title_2"}) if "title" in table.columns else table
-        table = table.rename({title: "title"})
+        table = table.rename({"title": _free_name("title", table.columns), title: "title"}, strict=False)
     casts = [pl.col(name).cast(pl.String) for name, kind in table.schema.items() if kind in (pl.Categorical, pl.Enum)]
     if "title" in table.columns:
         casts.append(pl.col("title").cast(pl.String))
@@ -314,11 +316,15 @@ def _items(data: Dataset) -> pl.DataFrame:
     return table.with_columns(casts).select(*first, pl.exclude(first))
 
 
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    return next(f"{name}_{number}" for number in count(2) if f"{name}_{number}" not in taken)
+
+
 def _summary(data: Dataset) -> Summary:
     time = data.events.time
     dated = data.schema.time_kind == "unix" and time is not None and len(time) > 0
     first, last = (
-        (datetime.fromtimestamp(int(edge), UTC).isoformat() for edge in (time.min(), time.max()))
+        (f"{np.datetime64(int(edge), 's')}Z" for edge in (time.min(), time.max()))
         if dated and time is not None
         else (None, None)
     )

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 import numpy as np
@@ -29,6 +29,18 @@ PIPELINE = "pipeline.json"
 GOLDEN = "golden.json"
 SCORERS = "scorers"
 MOST_JSON_BYTES = 1 << 22
+
+_MALFORMED = (
+    SerendipError,
+    msgspec.MsgspecError,
+    pl.exceptions.PolarsError,
+    ValueError,
+    TypeError,
+    KeyError,
+    OSError,
+    RuntimeError,
+)
+"""What the readers of the formats raise for a file that is not well formed."""
 
 _HISTORY_PARTS = {"indptr": np.int64, "items": np.int32, "weight": np.float32, "time": np.int64}
 
@@ -64,7 +76,7 @@ def encode(content: Content) -> dict[str, File]:
     """
     files: dict[str, File] = {
         USERS: [_parquet(pl.DataFrame({"user_id": content.user_ids.ids}))],
-        ITEMS: [_parquet(content.items)],
+        ITEMS: [_storable(content.items)],
         HISTORIES: tensorfile.encode(
             {name: value for name in _HISTORY_PARTS if (value := getattr(content.histories, name)) is not None}
         ),
@@ -144,19 +156,40 @@ def _histories(parts: Mapping[str, NDArray[Any]], n_users: int, n_items: int) ->
 
 def _parquet(table: pl.DataFrame) -> bytes:
     out = io.BytesIO()
-    try:
-        table.rechunk().write_parquet(out, compression="zstd", statistics=False, row_group_size=1 << 20)
-    except pl.exceptions.PolarsError as error:
-        raise SerendipError(f"The items table must have columns that Parquet can hold. Got: {error}.") from error
+    table.rechunk().write_parquet(out, compression="zstd", statistics=False, row_group_size=1 << 20)
     return out.getvalue()
 
 
+def _storable(table: pl.DataFrame) -> bytes:
+    """The table as Parquet, once each column of it has been seen to come back as it was."""
+    for name in table.columns:
+        empty = table.select(name).clear()
+        try:
+            kept = _table(memoryview(_parquet(empty)), 0).schema == empty.schema
+        except _MALFORMED:
+            kept = False
+        if not kept:
+            kind = table.schema[name]
+            raise SerendipError(
+                f"The items must have columns that Parquet can hold. Got {name!r} of the type {kind} instead. "
+                "Try: leave the column out, or give it as text or numbers."
+            )
+    return _parquet(table)
+
+
 def _table(file: memoryview, rows: int) -> pl.DataFrame:
-    source = io.BytesIO(file)
-    height = int(pl.scan_parquet(source).select(pl.len()).collect().item())
-    _require(height == rows, f"must have {rows} rows. Got {height}")
-    source.seek(0)
-    return pl.read_parquet(source)
+    """Read by Arrow, which refuses a malformed file where Polars may run out of memory."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    limits = {"thrift_string_size_limit": MOST_JSON_BYTES, "thrift_container_size_limit": MOST_JSON_BYTES}
+    source = pq.ParquetFile(pa.BufferReader(pa.py_buffer(file)), **limits)
+    _require(source.metadata.num_rows == rows, f"must have {rows} rows. Got {source.metadata.num_rows}")
+    table = source.read()
+    table.validate(full=True)
+    frame = pl.from_arrow(table)
+    _require(isinstance(frame, pl.DataFrame), "must be a table")
+    return cast(pl.DataFrame, frame)
 
 
 def _vocab(table: pl.DataFrame, column: str) -> Vocab:
@@ -185,7 +218,7 @@ def _naming(file: str) -> Iterator[None]:
         yield
     except BundleError as error:
         raise BundleError(f"{file} {error}. {hint}") from error
-    except (SerendipError, msgspec.MsgspecError, pl.exceptions.PolarsError, ValueError, TypeError) as error:
-        raise BundleError(f"{file} is not what it must be: {error} {hint}") from error
-    except (RecursionError, OverflowError, MemoryError, pl.exceptions.PanicException) as error:
+    except (RecursionError, MemoryError, OverflowError, pl.exceptions.PanicException) as error:
         raise BundleError(f"{file} cannot be read: {type(error).__name__}. {hint}") from error
+    except _MALFORMED as error:
+        raise BundleError(f"{file} is not what it must be: {error} {hint}") from error

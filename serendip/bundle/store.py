@@ -38,6 +38,7 @@ File = Sequence[Buffer]
 
 _CONTENT = re.compile(r"content-([0-9a-f]{12})")
 _DRAFT = re.compile(r"\.(new|old)-[0-9a-f]{16}")
+_MARK = b'"serendip-bundle"'
 _DAMAGED = "it was damaged or changed. Try: restore the bundle from a copy, or fit again."
 
 
@@ -189,13 +190,12 @@ def _claim(root: Path) -> bool:
     if not root.is_dir():
         raise BundleError(f"A bundle must be saved to a directory. Got the file {root} instead. Try: another path.")
     names = {child.name for child in root.iterdir()}
-    ours = {name for name in names if name == LOCK or _CONTENT.fullmatch(name) or _DRAFT.fullmatch(name)}
-    if MANIFEST in names:
-        known = b'"serendip-bundle"' in read_manifest(root)[:200] or (names - {MANIFEST} == ours and ours > {LOCK})
-    else:
-        known = names == ours
-    if not known:
-        came = ", ".join(sorted(names - ours)[:3])
+    contents = {name for name in names if _CONTENT.fullmatch(name)}
+    strange = names - contents - {name for name in names if name == LOCK or _DRAFT.fullmatch(name)}
+    # A damaged manifest is written over where it lies beside a content and nothing else.
+    damaged = strange == {MANIFEST} and bool(contents)
+    if strange and not damaged and not (MANIFEST in names and _MARK in read_manifest(root)[:200]):
+        came = ", ".join(sorted(strange)[:3])
         raise BundleError(
             f"A bundle must be saved to an empty directory or over a bundle. {root} holds {came} and is left as it is. "
             "Try: another path."
