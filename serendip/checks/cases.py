@@ -1,0 +1,93 @@
+"""The data sets that the checks use: small, and odd in the ways that real logs are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from serendip.data import synthetic
+from serendip.data.dataset import Dataset
+from serendip.data.schema import Schema
+from serendip.types import Queries
+
+ITEMS = 24
+FEATURES_ONLY = ITEMS
+NOTHING = ITEMS + 1
+USERS = 30
+_START = 1_704_067_200
+_SCHEMA = Schema(
+    timestamp="timestamp",
+    time_kind="unix",
+    weight="weight",
+    title="title",
+    categories=("categories",),
+    text=("text",),
+)
+
+
+def odd_log(seed: int = 0) -> Dataset:
+    """Two tastes over 24 items, with events that repeat, differ in weight or show no interest; item `FEATURES_ONLY` has
+    no event, item `NOTHING` neither event nor features, and the last user no event. Codes equal ids."""
+    rng = np.random.default_rng(seed)
+    user, item = np.nonzero((np.arange(USERS)[:, None] + np.arange(ITEMS)) % 2 == 0)
+    kept = rng.random(len(user)) < 0.6
+    stray = rng.integers(0, (USERS, ITEMS), (40, 2))
+    user, item = np.concatenate([user[kept], stray[:, 0]]), np.concatenate([item[kept], stray[:, 1]])
+    again = rng.random(len(user)) < 0.2
+    user, item = np.concatenate([user, user[again]]), np.concatenate([item, item[again]])
+    weight = rng.choice([0.5, 1.0, 2.0, 3.0], len(user))
+    weight[rng.random(len(user)) < 0.05] = 0
+    when = _START + rng.permutation(len(user)) * 3600
+    events = pl.DataFrame({"user_id": user, "item_id": item, "timestamp": when, "weight": weight})
+    users = pl.DataFrame({"user_id": np.arange(USERS + 1)})
+    return Dataset.from_frames(events, users, _shelf(), schema=_SCHEMA)
+
+
+def _shelf() -> pl.DataFrame:
+    known = range(ITEMS + 1)
+    side = ["odd" if code % 2 else "even" for code in known]
+    return pl.DataFrame(
+        {
+            "item_id": np.arange(ITEMS + 2),
+            "title": [
+                *(f"Square {code // 4} of the {name} side" for code, name in zip(known, side, strict=True)),
+                None,
+            ],
+            "categories": [*([name, f"row {code // 6}"] for code, name in zip(known, side, strict=True)), None],
+            "text": [*(f"{name} number {code}" for code, name in zip(known, side, strict=True)), None],
+        },
+        schema_overrides={"categories": pl.List(pl.String)},
+    )
+
+
+def tiny_logs() -> dict[str, Dataset]:
+    """The smallest logs that a split can leave, by what is odd about them."""
+    data = odd_log()
+    users, items, weight = data.events.users, data.events.items, data.events.weight
+    first_user, first_item = users == users[0], items == items[0]
+    _, first_of_item = np.unique(items, return_index=True)
+    return {
+        "no event": data.where(np.zeros(len(users), bool)),
+        "one event": data.where(np.arange(len(users)) == np.argmax(weight)),
+        "one user": data.where(first_user),
+        "one item": data.where(first_item),
+        "no interest": data.where(weight == 0),
+        "nobody shares an item": data.where(np.isin(np.arange(len(users)), first_of_item)),
+    }
+
+
+def known_answer(name: str) -> Dataset:
+    """The data of the function of `serendip.data.synthetic` of that name."""
+    made: Any = getattr(synthetic, name)()
+    if isinstance(made, Dataset):
+        return made
+    data = made.dataset() if callable(getattr(made, "dataset", None)) else made.data
+    assert isinstance(data, Dataset)
+    return data
+
+
+def everyone(data: Dataset) -> Queries:
+    """A query for each user of the data, and one for a user of whom nothing is known."""
+    return data.queries(np.append(np.arange(data.n_users), data.n_users).astype(np.int32))
