@@ -1,0 +1,233 @@
+"""From requests to replies over one bundle; knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import polars as pl
+from msgspec import UNSET, UnsetType
+
+from serendip.bundle import Bundle
+from serendip.serve import wire
+from serendip.serve.search import Search
+from serendip.serve.wire import ApiError, ExternalId, FoundItem, Item
+from serendip.types import ABSENT, Recs, SerendipError
+
+NAMED = 5
+"""How many unknown ids a note names."""
+MAX_SEARCH = 200
+
+
+class _Person(NamedTuple):
+    """Who asks: the user's code, ids that the bundle knows, and notes on those that it does not."""
+
+    code: int
+    history: list[ExternalId] | None
+    exclude: list[ExternalId]
+    notes: list[str]
+
+
+class Answers:
+    """What one bundle answers. Immutable, so any number of threads may ask at once.
+
+    Attributes:
+        version: of the bundle.
+        someone: the id of a user who has a history, for examples; None where there is none.
+        described: the bundle in a reply.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        manifest = bundle.manifest
+        self.version = manifest.version
+        self._bundle = bundle
+        self._users: list[ExternalId] = bundle.user_ids.ids.to_list()
+        self._ids: list[ExternalId] = bundle.item_ids.ids.to_list()
+        titles = bundle.items["title"].cast(pl.String) if "title" in bundle.items.columns else None
+        self._titles: list[str | None] = [None] * len(self._ids) if titles is None else titles.to_list()
+        uses = np.bincount(bundle.histories.items, minlength=len(self._ids))
+        self._search = Search(bundle.item_ids, titles, uses)
+        busy = np.flatnonzero(np.diff(bundle.histories.indptr))
+        self.someone = self._users[busy[0]] if len(busy) else None
+        self.described = wire.BundleReply(
+            manifest.version, manifest.created, manifest.serendip, msgspec.to_builtins(manifest.data), self.someone
+        )
+
+    def recommend(self, asked: Sequence[wire.RecommendRequest]) -> list[wire.RecommendReply]:
+        """One reply per request, in their order; those that differ only in the user are answered at once."""
+        replies: list[wire.RecommendReply | None] = [None] * len(asked)
+        groups: dict[tuple[int, bool, int | None], list[int]] = {}
+        for place, one in enumerate(asked):
+            key = (one.k, one.exclude_seen, None if one.allow is None else id(one.allow))
+            groups.setdefault(key, []).append(place)
+        for places in groups.values():
+            for place, reply in zip(places, self._together([asked[place] for place in places]), strict=True):
+                replies[place] = reply
+        return [reply for reply in replies if reply is not None]
+
+    def batch(self, asked: wire.BatchRequest) -> wire.BatchReply:
+        """Items for many users.
+
+        Raises:
+            ApiError: 422 for more places than `wire.MAX_PLACES`.
+        """
+        places = len(asked.queries) * asked.k
+        if places > wire.MAX_PLACES:
+            raise ApiError(
+                422,
+                "too_many",
+                f"The queries times `k` must not exceed {wire.MAX_PLACES}. "
+                f"Got {len(asked.queries)} × {asked.k} = {places} instead.",
+                "Ask in several batches.",
+            )
+        requests = [
+            wire.RecommendRequest(
+                user_id=query.user_id,
+                k=asked.k,
+                history=query.history,
+                exclude=query.exclude,
+                allow=asked.allow,
+                exclude_seen=asked.exclude_seen,
+            )
+            for query in asked.queries
+        ]
+        return wire.BatchReply(self.version, self._together(requests))
+
+    def similar(self, asked: wire.SimilarRequest) -> wire.SimilarReply:
+        """Items like a given one.
+
+        Raises:
+            ApiError: 404 for an item that is not in the bundle, 501 if no model of the bundle compares items.
+        """
+        code = self._bundle.item_ids.find(asked.item_id)
+        if code == ABSENT:
+            raise ApiError(
+                404,
+                "unknown_item",
+                f"No item has the id {_shown(asked.item_id)}.",
+                "Items are found by title at /v1/items?search=…",
+            )
+        try:
+            found = self._bundle.similar_items(self._ids[code], asked.k)
+        except SerendipError as error:
+            raise ApiError(501, "not_supported", "This bundle has no model that compares items.") from error
+        items = [
+            Item(row["similar_item_id"], _short(row["score"]), row["rank"], row["source"], _title(row.get("title")))
+            for row in found.iter_rows(named=True)
+        ]
+        notes = [] if items else ["Nothing is known that this item could be compared by."]
+        return wire.SimilarReply(_new_id(), self.version, items, notes)
+
+    def search(self, text: str, limit: int) -> wire.ItemsReply:
+        """Items whose title or id matches, the most used first.
+
+        Raises:
+            ApiError: 422 for a text of more than `MAX_SEARCH` characters.
+        """
+        if len(text) > MAX_SEARCH:
+            raise ApiError(
+                422, "invalid_value", f"`search` must be at most {MAX_SEARCH} characters. Got {len(text)} instead."
+            )
+        return wire.ItemsReply([self._found(code) for code in self._search.find(text, limit)])
+
+    def history(self, user_id: str, limit: int) -> wire.HistoryReply:
+        """What a user liked, each item once, newest first.
+
+        Raises:
+            ApiError: 404 for a user who is not in the bundle.
+        """
+        code = self._bundle.user_ids.find(user_id)
+        if code == ABSENT:
+            raise ApiError(404, "unknown_user", f"No user has the id {_shown(user_id)}.")
+        histories = self._bundle.histories
+        span = slice(histories.indptr[code], histories.indptr[code + 1])
+        items = histories.items[span]
+        liked = items if histories.weight is None else items[histories.weight[span] > 0]
+        newest = list(dict.fromkeys(liked[::-1].tolist()))
+        return wire.HistoryReply(self._users[code], len(newest), [self._found(item) for item in newest[:limit]])
+
+    def _together(self, asked: Sequence[wire.RecommendRequest]) -> list[wire.RecommendReply]:
+        """Replies to requests that agree in ``k``, ``exclude_seen`` and ``allow``."""
+        k = asked[0].k
+        allow, strange = self._known("allow", asked[0].allow)
+        people = [self._person(one) for one in asked]
+        queries = self._bundle.queries(
+            [None if one.code == ABSENT else self._users[one.code] for one in people],
+            k=k,
+            exclude_seen=asked[0].exclude_seen,
+            history=[one.history for one in people] if any(one.history is not None for one in people) else None,
+            exclude=[one.exclude for one in people] if any(one.exclude for one in people) else None,
+            allow=allow,
+        )
+        lists = self._lists(self._bundle.pipeline(queries).top(k))
+        return [
+            wire.RecommendReply(
+                _new_id(), self.version, one.code != ABSENT, items, [*one.notes, *strange, *_shortage(items, k)]
+            )
+            for one, items in zip(people, lists, strict=True)
+        ]
+
+    def _person(self, asked: wire.RecommendRequest) -> _Person:
+        code = self._bundle.user_ids.find(asked.user_id)
+        stranger = [asked.user_id] if code == ABSENT and asked.user_id is not None else []
+        history, lost = self._known("history", asked.history)
+        exclude, missed = self._known("exclude", asked.exclude)
+        return _Person(code, history, exclude or [], [*_unknown("user_id", stranger), *lost, *missed])
+
+    def _known(self, field: str, ids: list[ExternalId] | None) -> tuple[list[ExternalId] | None, list[str]]:
+        """The ids that the bundle knows, in the type it stores, and a note on the others."""
+        if ids is None:
+            return None, []
+        codes = [self._bundle.item_ids.find(given) for given in ids]
+        known = [self._ids[code] for code in codes if code != ABSENT]
+        return known, _unknown(field, [given for given, code in zip(ids, codes, strict=True) if code == ABSENT])
+
+    def _lists(self, recs: Recs) -> list[list[Item]]:
+        """The lists with external ids and titles."""
+        parts = (recs.counts, recs.items, recs.scores, recs.columns["source"])
+        return [
+            [
+                Item(self._ids[code], _short(score), rank, source, _title(self._titles[code]))
+                for rank, code, score, source in zip(range(1, count + 1), codes, scores, sources, strict=False)
+            ]
+            for count, codes, scores, sources in zip(*(part.tolist() for part in parts), strict=True)
+        ]
+
+    def _found(self, code: int) -> FoundItem:
+        return FoundItem(self._ids[code], _title(self._titles[code]))
+
+
+def _title(title: str | None) -> str | UnsetType:
+    return UNSET if title is None else title
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def _short(score: float) -> float:
+    """A float32 with the digits it has: 0.3, not 0.30000001192092896."""
+    return float(f"{score:.7g}")
+
+
+def _shortage(items: Sequence[Item], k: int) -> list[str]:
+    """A note on a list that is shorter than asked for."""
+    if len(items) == k:
+        return []
+    return [f"{len(items)} of {k} items: there is no other that may be shown and can be scored"]
+
+
+def _unknown(field: str, ids: Sequence[ExternalId]) -> list[str]:
+    """A note on ids that the bundle does not know, if there are any."""
+    if not ids:
+        return []
+    named = ", ".join(_shown(given) for given in ids[:NAMED]) + (" …" if len(ids) > NAMED else "")
+    return [f"{field}: {len(ids)} not known: {named}"]
+
+
+def _shown(given: ExternalId) -> str:
+    text = repr(given)
+    return text if len(text) <= wire.SHOWN else f"{text[: wire.SHOWN]}…"

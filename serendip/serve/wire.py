@@ -1,0 +1,277 @@
+"""What goes over the wire: the requests, replies and errors, and how a body becomes a request.
+
+These types are the only list of the fields; the OpenAPI document is made from them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+MAX_BODY = 1_000_000
+MAX_K = 1_000
+MAX_IDS = 10_000
+MAX_QUERIES = 1_000
+MAX_PLACES = 100_000
+MAX_FOUND = 50
+MAX_HISTORY = 500
+SHOWN = 60
+
+ExternalId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | str
+K = Annotated[int, Meta(ge=1, le=MAX_K, description="How many items are wanted.")]
+UserId = Annotated[
+    ExternalId | None,
+    Meta(description='Who asks. 1 and "1" are the same user. Leave it out, or name an unknown user, for someone new.'),
+]
+History = Annotated[
+    Annotated[list[ExternalId], Meta(max_length=MAX_IDS)] | None,
+    Meta(description="Item ids the user liked, oldest first: used in place of what the bundle remembers of the user."),
+]
+Exclude = Annotated[
+    list[ExternalId], Meta(max_length=MAX_IDS, description="Item ids that must not be shown, besides those seen.")
+]
+Allow = Annotated[
+    Annotated[list[ExternalId], Meta(max_length=MAX_IDS)] | None,
+    Meta(description="If given, only these item ids may be shown."),
+]
+ExcludeSeen = Annotated[bool, Meta(description="Leave out what the user has already seen.")]
+
+
+class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every request body."""
+
+    example: ClassVar[dict[str, Any]]
+
+
+class RecommendRequest(Request, frozen=True, kw_only=True):
+    """Asks for items for one user."""
+
+    example: ClassVar[dict[str, Any]] = {"user_id": 1, "k": 10}
+
+    user_id: UserId = None
+    k: K = 10
+    history: History = None
+    exclude: Exclude = []
+    allow: Allow = None
+    exclude_seen: ExcludeSeen = True
+
+
+class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One user of a batch."""
+
+    user_id: UserId = None
+    history: History = None
+    exclude: Exclude = []
+
+
+class BatchRequest(Request, frozen=True, kw_only=True):
+    """Asks for items for many users at once; ``k``, ``allow`` and ``exclude_seen`` hold for all."""
+
+    example: ClassVar[dict[str, Any]] = {"queries": [{"user_id": 1}, {"history": [50, 172]}], "k": 10}
+
+    queries: Annotated[
+        list[Query],
+        Meta(
+            min_length=1,
+            max_length=MAX_QUERIES,
+            description=f"The users. Their number times k must not exceed {MAX_PLACES}.",
+        ),
+    ]
+    k: K = 10
+    allow: Allow = None
+    exclude_seen: ExcludeSeen = True
+
+
+class SimilarRequest(Request, frozen=True, kw_only=True):
+    """Asks for items like a given one."""
+
+    example: ClassVar[dict[str, Any]] = {"item_id": 50, "k": 10}
+
+    item_id: Annotated[ExternalId, Meta(description="The item to be compared with.")]
+    k: K = 10
+
+
+class Item(Struct, frozen=True, omit_defaults=True):
+    """One place of a list."""
+
+    item_id: ExternalId
+    score: Annotated[float, Meta(description="Higher is better; comparable within one source only.")]
+    rank: Annotated[int, Meta(ge=1)]
+    source: Annotated[str, Meta(description="What named the item: a model of the bundle's pipeline.")]
+    title: str | UnsetType = UNSET
+
+
+class RecommendReply(Struct, frozen=True):
+    """The items for one user, best first."""
+
+    recommendation_id: Annotated[str, Meta(description="Names this list; a UUID.")]
+    bundle: Annotated[str, Meta(description="Version of the bundle that answered.")]
+    user_known: Annotated[bool, Meta(description="Whether the bundle has heard of the user.")]
+    items: list[Item]
+    notes: Annotated[list[str], Meta(description="What a reader should know: ids not known, why a list is short.")]
+
+
+class BatchReply(Struct, frozen=True):
+    """One reply per query, in the order asked."""
+
+    bundle: str
+    replies: list[RecommendReply]
+
+
+class SimilarReply(Struct, frozen=True):
+    """The items most like the given one, best first."""
+
+    recommendation_id: Annotated[str, Meta(description="Names this list; a UUID.")]
+    bundle: Annotated[str, Meta(description="Version of the bundle that answered.")]
+    items: list[Item]
+    notes: list[str]
+
+
+class FoundItem(Struct, frozen=True, omit_defaults=True):
+    """An item by name."""
+
+    item_id: ExternalId
+    title: str | UnsetType = UNSET
+
+
+class ItemsReply(Struct, frozen=True):
+    """Items whose title or id matches, the most used first."""
+
+    items: list[FoundItem]
+
+
+class HistoryReply(Struct, frozen=True):
+    """What a user liked, newest first, and how many such events there are in all."""
+
+    user_id: ExternalId
+    total: int
+    items: list[FoundItem]
+
+
+class BundleReply(Struct, frozen=True):
+    """The bundle that answers."""
+
+    version: str
+    created: str
+    serendip: Annotated[str, Meta(description="Version of the package that made it.")]
+    data: Annotated[dict[str, Any], Meta(description="What it was made from, in numbers.")]
+    example_user_id: Annotated[ExternalId | None, Meta(description="A user who has a history, to try things with.")]
+
+
+class HealthReply(Struct, frozen=True, omit_defaults=True):
+    """Whether the server is up."""
+
+    status: Annotated[str, Meta(description="live, ready, loading, checking or failed")]
+    bundle: str | UnsetType = UNSET
+
+
+class Problem(Struct, frozen=True, omit_defaults=True):
+    """What went wrong."""
+
+    code: Annotated[str, Meta(description="For programs: stays the same when the wording changes.")]
+    message: Annotated[str, Meta(description="For people: what was expected and what came.")]
+    hint: Annotated[str | UnsetType, Meta(description="What to try.")] = UNSET
+
+
+class ErrorReply(Struct, frozen=True):
+    """Every error has this form."""
+
+    error: Problem
+
+
+class ApiError(Exception):
+    """An error that becomes a reply."""
+
+    def __init__(self, status: int, code: str, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reply = ErrorReply(Problem(code, message, UNSET if hint is None else hint))
+
+
+encode = msgspec.json.Encoder().encode
+R = TypeVar("R", bound=Request)
+_DECODERS: dict[type[Request], msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (RecommendRequest, BatchRequest, SimilarRequest)
+}
+
+
+def decode(body: bytes, kind: type[R]) -> R:
+    """The request that a JSON body holds, whatever its content type says.
+
+    Raises:
+        ApiError: 400 for what is not JSON, 422 for JSON that is not such a request.
+    """
+    try:
+        request: R = _DECODERS[kind].decode(body)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), body, kind) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(error, body, kind) from error
+    return request
+
+
+def _example(kind: type[Request]) -> str:
+    return f"For example: {encode(kind.example).decode()}"
+
+
+def _malformed(error: Exception, body: bytes, kind: type[Request]) -> ApiError:
+    if not body.strip():
+        got = "an empty body"
+    elif isinstance(error, UnicodeDecodeError):
+        got = "text that is not UTF-8"
+    elif isinstance(error, RecursionError):
+        got = "JSON that is nested too deeply"
+    elif "truncated" in str(error):
+        got = "JSON that breaks off"
+    else:
+        got = f"malformed JSON ({str(error).removeprefix('JSON is malformed: ')})"
+    return ApiError(400, "malformed_json", f"The body must be one JSON object. Got {got} instead.", _example(kind))
+
+
+def _invalid(said: str, body: bytes, kind: type[Request]) -> ApiError:
+    """msgspec's complaint ("Expected `int` >= 1 - at `$.k`") in our words, with the value and what to try."""
+    what, _, path = said.partition(" - at `$")
+    path = path.removesuffix("`").removeprefix(".")
+    place = f" in `{path}`" if path else ""
+    if found := re.fullmatch(r"Object contains unknown field `(.*)`", what, re.DOTALL):
+        known = (Query if path.startswith("queries[") else kind).__struct_fields__
+        near = difflib.get_close_matches(found[1].lower(), known, n=1)
+        hint = f"Did you mean `{near[0]}`?" if near else f"Known fields: {', '.join(known)}."
+        if kind is RecommendRequest and found[1] in ("queries", "users"):
+            hint = "Many users at once are asked for at /v1/recommend/batch."
+        return ApiError(422, "unknown_field", f"Unknown field `{found[1][:SHOWN]}`{place}.", hint)
+    if found := re.fullmatch(r"Object missing required field `(.*)`", what):
+        return ApiError(422, "missing_field", f"The field `{found[1]}` is required{place}.", _example(kind))
+    expected, _, got = what.removeprefix("Expected ").partition(", got ")
+    got = got.strip("`") or _shown(body, path)
+    name = f"`{path}`" if path else "The body"
+    if not what.startswith("Expected "):
+        return ApiError(422, "invalid_value", f"{name}: {what}. Got {got} instead.", _example(kind))
+    return ApiError(422, "invalid_value", f"{name} must be {_plain(expected)}. Got {got} instead.", _example(kind))
+
+
+def _plain(expected: str) -> str:
+    text = expected.replace("`", "").replace(" | ", " or ")
+    limit = re.fullmatch(r"(?:array|str) of length ([<>]=) (\d+)", text)
+    if limit:
+        return f"a list of {'at most' if limit[1] == '<=' else 'at least'} {limit[2]} entries"
+    return re.sub(r"\bint\b", "a whole number", re.sub(r"\bstr\b", "text", text)).replace("object", "an object")
+
+
+def _shown(body: bytes, path: str) -> str:
+    """The value at a path such as ``queries[0].k``, short enough for a message; a list by its length."""
+    try:
+        value: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # broken after the place complained of
+        return "something else"
+    for step in re.findall(r"[^.\[\]]+", path):
+        value = value[int(step)] if isinstance(value, list) else value[step]
+    if isinstance(value, list | Mapping):
+        return f"{len(value)}"
+    text = encode(value).decode(errors="replace")
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
