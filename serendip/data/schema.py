@@ -1,37 +1,32 @@
-"""What the columns of an event log mean, and what is wrong with them: every violation in one report."""
+"""What the columns of an event log and of its tables mean."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
+import polars as pl
+
+from serendip.data.findings import Finding, Report, SchemaError, Severity
 
 TimeKind = Literal["unix", "rank", "none"]
 LabelKind = Literal["binary", "count", "rating", "duration"]
-Severity = Literal["error", "repair", "warning"]
-
-ALIASES: dict[str, tuple[str, ...]] = {
-    "user": ("user_id", "user", "userid", "uid"),
-    "item": ("item_id", "item", "itemid", "movieid", "product_id"),
-    "timestamp": ("timestamp", "ts", "time"),
-    "weight": ("weight", "count"),
-    "rating": ("rating", "score", "stars"),
-}
-"""Names of columns that are understood without being told, the best first."""
+Side = Literal["users", "items"]
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
     """Which column plays which role. Names are those of the user's frames.
 
     Attributes:
-        user, item: id columns of the events and of the tables.
+        user, item: id columns of the events.
+        user_key, item_key: id columns of the users and items tables; None: the same name as in the events.
         timestamp: when it happened, or None.
         time_kind: ``unix`` (seconds UTC), ``rank`` (order within a user only) or ``none``.
         weight: strength of each event, or None (1 each).
         rating: explicit rating, or None; it is also a label named ``rating``.
-        positive_from: a rating at or above it shows interest (weight kept); below it the event is "seen, without interest"
-            (weight 0). None: every event counts as it is.
+        positive_from: a rating at or above it shows interest (weight kept); below it the event is "seen, without
+            interest" (weight 0). None: every event counts as it is.
         event_type: column that names the kind of event, or None.
         event_weights: weight by kind of event; kinds not named weigh 1.
         event_types: the kinds that occur, in the order of their codes.
@@ -39,10 +34,13 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         context: columns describing the moment of the event.
         title: item column shown to people, or None.
         categories: item columns with (lists of) categories; ``text``: item columns with free text.
+        relations: by name of the relation, whether it joins users or items.
     """
 
     user: str = "user_id"
     item: str = "item_id"
+    user_key: str | None = None
+    item_key: str | None = None
     timestamp: str | None = None
     time_kind: TimeKind = "none"
     weight: str | None = None
@@ -56,50 +54,73 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     title: str | None = None
     categories: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
-
+    relations: dict[str, Side] = {}
 
     @classmethod
-    def infer(cls, columns: Sequence[str]) -> Schema:
-        """The schema that the column names of an event log suggest."""
-        found = {role: _named(columns, names) for role, names in ALIASES.items()}
-        return cls(
-            user=found["user"] or "user_id",
-            item=found["item"] or "item_id",
-            timestamp=found["timestamp"],
-            time_kind="none" if found["timestamp"] is None else "unix",
-            weight=found["weight"],
-            rating=found["rating"],
+    def infer(
+        cls,
+        events: pl.DataFrame,
+        users: pl.DataFrame | None = None,
+        items: pl.DataFrame | None = None,
+        *,
+        columns: Mapping[str, str | Sequence[str] | None] | None = None,
+        time_kind: TimeKind | None = None,
+        positive_from: float | None = None,
+        event_weights: Mapping[str, float] | None = None,
+        labels: Mapping[str, LabelKind] | None = None,
+    ) -> Schema:
+        """The schema that names and values of the columns suggest.
+
+        Args:
+            events: the log; ``users`` and ``items``: tables with a row per user or item.
+            columns: the column for a role (``{"timestamp": "time_rank"}``), where its name does not say so; several for
+                ``categories``, ``text`` and ``context``, in a list or separated by commas; None or ``""`` for a role
+                that no column plays.
+            time_kind: what the timestamp is; None: by its values.
+            positive_from, event_weights: as in the attributes.
+            labels: label columns and what they measure; None or empty: by name, where the values fit.
+
+        Raises:
+            SchemaError: a column that is missing or could be either of two; it lists all of them.
+        """
+        from serendip.data.read import read
+        from serendip.data.roles import infer
+
+        return infer(
+            read(events, "events"),
+            None if users is None else read(users, "users"),
+            None if items is None else read(items, "items"),
+            columns=columns,
+            time_kind=time_kind,
+            positive_from=positive_from,
+            event_weights=event_weights,
+            labels=labels,
         )
 
 
-def _named(columns: Sequence[str], names: tuple[str, ...]) -> str | None:
-    lower = {column.lower(): column for column in reversed(columns)}
-    return next((lower[name] for name in names if name in lower), None)
+def split_categories(column: pl.Series) -> pl.Series:
+    """A column of categories as lists of distinct texts, in their order; an empty list where there are none.
 
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing found in the input.
-
-    Attributes:
-        severity: ``error`` (refused), ``repair`` (put right and counted) or ``warning`` (kept).
-        what: what was expected and what came.
-        where: file or frame, column, and the first rows concerned (1-based, as a reader counts them).
-        count: how many rows.
-        hint: what to try.
+    Lists stay lists. Texts are split at ``|`` if any of them holds one, else at ``,``; blanks around a category go.
     """
+    if isinstance(column.dtype, pl.List | pl.Array):
+        lists = column.cast(pl.List(pl.String))
+    else:
+        text = column.cast(pl.String)
+        lists = text.str.split("|" if text.str.contains("|", literal=True).any() else ",")
+    trimmed = pl.element().str.strip_chars()
+    split = pl.col("c").list.eval(trimmed.filter(trimmed != "").unique(maintain_order=True))
+    return pl.DataFrame({"c": lists}).select(split.fill_null([]).alias(column.name)).to_series()
 
-    severity: Severity
-    what: str
-    where: str
-    count: int
-    hint: str
 
-
-class Report(msgspec.Struct, frozen=True):
-    """All findings of one validation."""
-
-    findings: tuple[Finding, ...] = ()
-
-    def of(self, severity: Severity) -> tuple[Finding, ...]:
-        """The findings of one severity."""
-        return tuple(finding for finding in self.findings if finding.severity == severity)
+__all__ = [
+    "Finding",
+    "LabelKind",
+    "Report",
+    "Schema",
+    "SchemaError",
+    "Severity",
+    "Side",
+    "TimeKind",
+    "split_categories",
+]

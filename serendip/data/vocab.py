@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,10 +12,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from serendip.types import ABSENT, Ids
+from serendip.types import ABSENT, Ids, SerendipError
 
 ExternalId = int | str
-INTEGER_TEXT_DIGITS = 18
+INTEGER = re.compile(r"-?[0-9]{1,19}")
+EXACT_IN_FLOAT = 2.0**53
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,44 +44,66 @@ class Vocab:
 
     @classmethod
     def build(cls, *columns: pl.Series) -> Vocab:
-        """The sorted distinct ids of the columns: Int64 where all are integers, String otherwise."""
-        parts = [normalise(column) for column in columns]
-        if any(part.dtype == pl.String for part in parts):
+        """The sorted distinct ids of the columns, nulls left out: Int64 where all are integers, String otherwise.
+
+        Raises:
+            SerendipError: a column that cannot hold ids.
+        """
+        parts = [normalise(column).drop_nulls() for column in columns]
+        if any(part.dtype == pl.String and len(part) for part in parts):
             parts = [part.cast(pl.String) for part in parts]
-        return cls(pl.concat([part.unique() for part in parts]).unique().sort().rename("id"))
+        else:
+            parts = [part.cast(pl.Int64) for part in parts] or [pl.Series(dtype=pl.Int64)]
+        return cls(pl.concat([part.rename("id").unique() for part in parts]).unique().sort())
 
     def encode(self, values: pl.Series | NDArray[Any] | Sequence[Any]) -> Ids:
-        """Codes ``[m]`` int32 of external ids; `ABSENT` for an unknown or null one. Ids given as text find integers."""
-        column = normalise(values if isinstance(values, pl.Series) else pl.Series(values, strict=False))
+        """Codes ``[m]`` int32 of external ids; `ABSENT` for an unknown or null one.
+
+        Integers and their texts are the same id, as in `find`; blanks around a text do not count.
+
+        Raises:
+            SerendipError: values that cannot be ids.
+        """
+        column = normalise(values if isinstance(values, pl.Series) else _series(values))
         if self.is_integer:
-            return self._encode_integers(column.cast(pl.Int64, strict=False))
-        frame = pl.DataFrame({"id": column.cast(pl.String)})
+            return self._encode_integers(_integers(column) if column.dtype == pl.String else column)
+        frame = pl.DataFrame({"id": column.cast(pl.String).str.strip_chars()})
         codes = frame.join(self._lookup, on="id", how="left", maintain_order="left")["code"]
         return codes.fill_null(ABSENT).to_numpy().astype(np.int32, copy=False)
 
     def decode(self, codes: Ids) -> pl.Series:
         """External ids of the codes, null where `ABSENT`."""
-        index = pl.Series(np.where(codes == ABSENT, None, codes)) if (codes == ABSENT).any() else pl.Series(codes)
-        return self.ids.gather(index.cast(pl.UInt32))
+        known = pl.Series(codes != ABSENT, dtype=pl.Boolean)
+        places = pl.Series(codes, dtype=pl.Int64)
+        return self.ids.gather(pl.select(pl.when(known).then(places)).to_series())
 
     def find(self, value: object) -> int:
-        """The code of one id as it comes from JSON or a command line (``1`` and ``"1"`` are the same id), or `ABSENT`."""
+        """The code of one id as JSON or a command line gives it (``1`` and ``"1"`` are the same id), or `ABSENT`."""
         if isinstance(value, bool) or not isinstance(value, int | str):
             return ABSENT
-        if self.is_integer:
-            if isinstance(value, str):
-                text = value.strip()
-                if not text.lstrip("-").isdecimal() or len(text) > INTEGER_TEXT_DIGITS:
-                    return ABSENT
-                value = int(text)
-            return self._codes.get(value, ABSENT)
-        return self._codes.get(str(value), ABSENT)
+        text = str(value).strip()
+        if not self.is_integer:
+            return self._codes.get(text, ABSENT)
+        if not INTEGER.fullmatch(text) or str(int(text)) != text:
+            return ABSENT
+        return self._codes.get(int(text), ABSENT)
 
     def extend(self, values: pl.Series) -> Vocab:
-        """This vocabulary with the unknown ids of ``values`` appended, sorted among themselves."""
-        new = Vocab.build(values).ids.cast(self.ids.dtype)
-        fresh = new.filter(pl.Series(self.encode(new) == ABSENT))
-        return Vocab(pl.concat([self.ids, fresh.alias(self.ids.name)]))
+        """This vocabulary with the unknown ids of ``values`` appended, sorted among themselves.
+
+        Raises:
+            SerendipError: texts that are no integers where the ids are integers.
+        """
+        new = Vocab.build(values).ids
+        if self.is_integer and new.dtype == pl.String:
+            whole = _integers(new)
+            if whole.null_count():
+                odd = new.filter(whole.is_null())[0]
+                raise SerendipError(f"ids must be integers, as those that are there. Got {odd!r} instead.")
+            new = whole.sort()
+        new = new.cast(self.ids.dtype)
+        fresh = new.filter(pl.Series(self.encode(new) == ABSENT, dtype=pl.Boolean))
+        return Vocab(pl.concat([self.ids, fresh.rename(self.ids.name)]))
 
     @cached_property
     def _codes(self) -> dict[ExternalId, int]:
@@ -105,20 +129,66 @@ class Vocab:
         return np.where((ids[place] == values) & ~null, order[place], ABSENT).astype(np.int32)
 
 
-def normalise(column: pl.Series) -> pl.Series:
-    """An id column as Int64 or String: integers of any width, integral floats and categories are accepted.
+@dataclass(frozen=True, slots=True, eq=False)
+class Coded:
+    """A column of ids as positions in its distinct values.
+
+    Attributes:
+        codes: ``[m]`` positions, `ABSENT` where the id is missing.
+        values: ``[d]`` distinct ids, Int64 or String, in the order of their first row.
+    """
+
+    codes: Ids
+    values: pl.Series
+
+
+def factorise(column: pl.Series) -> Coded:
+    """The distinct ids of a column and where each row's id is among them.
 
     Raises:
-        TypeError: for a column that cannot hold ids (fractional numbers, lists, dates).
+        SerendipError: a column that cannot hold ids.
     """
-    if column.dtype == pl.Null:
-        return column.cast(pl.String)
-    if column.dtype.is_integer():
-        return column.cast(pl.Int64)
-    if column.dtype == pl.String:
+    encoded = normalise(column).to_arrow().dictionary_encode()
+    codes = encoded.indices.fill_null(ABSENT).to_numpy()
+    return Coded(codes.astype(np.int32, copy=False), pl.Series("id", encoded.dictionary))
+
+
+def normalise(column: pl.Series) -> pl.Series:
+    """An id column as Int64 or String: integers of any width (beyond 64 bits as text), integral floats, categories.
+
+    Raises:
+        SerendipError: a column that cannot hold ids: fractions, floats too large to be exact, booleans, lists, dates.
+    """
+    dtype = column.dtype
+    if dtype == pl.String:
         return column
-    if column.dtype in (pl.Categorical, pl.Enum):
+    if dtype == pl.Null or isinstance(dtype, pl.Categorical | pl.Enum):
         return column.cast(pl.String)
-    if column.dtype.is_float() and bool((column.drop_nulls().is_finite() & (column.drop_nulls() % 1 == 0)).all()):
-        return column.cast(pl.Int64)
-    raise TypeError(f"ids must be integers or text. Got {column.dtype} instead.")
+    if dtype.is_integer() or dtype.is_decimal():
+        exact = column.cast(pl.Int64, strict=False)
+        if exact.null_count() == column.null_count() and (dtype.is_integer() or bool((exact == column).all())):
+            return exact
+        if dtype.is_integer():
+            return column.cast(pl.String)
+    if dtype.is_float():
+        known = column.fill_nan(None)
+        odd = known.filter(~known.is_finite() | (known != known.floor()) | (known.abs() > EXACT_IN_FLOAT))
+        if not len(odd):
+            return known.cast(pl.Int64)
+        raise SerendipError(f"ids must be integers or text. Got the number {odd[0]} instead.")
+    raise SerendipError(f"ids must be integers or text. Got {dtype} instead.")
+
+
+def _series(values: NDArray[Any] | Sequence[Any]) -> pl.Series:
+    """Ids from plain Python or NumPy; integers and texts may be mixed."""
+    plain = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    if any(isinstance(value, str) for value in plain):
+        return pl.Series([None if value is None else str(value) for value in plain], dtype=pl.String)
+    return pl.Series(plain, strict=False)
+
+
+def _integers(column: pl.Series) -> pl.Series:
+    """Texts as the integers they are the usual way to write, null where they are none: ``007`` is not the id 7."""
+    trimmed = column.str.strip_chars()
+    whole = trimmed.cast(pl.Int64, strict=False)
+    return pl.select(pl.when(whole.cast(pl.String) == trimmed).then(whole)).to_series()

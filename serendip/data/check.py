@@ -1,0 +1,263 @@
+"""Checking columns: what is wrong with each goes to the findings, what is right comes back as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from serendip.data.findings import Findings
+from serendip.data.roles import listed, near
+from serendip.data.schema import LabelKind, Schema
+from serendip.data.table import Table
+from serendip.data.times import Times, iso, parse
+from serendip.data.vocab import Coded, factorise
+from serendip.types import ABSENT, Floats, SerendipError
+
+DAY = 86_400
+MOST_EVENT_TYPES = 1000
+ASIDE = "Try repairing these rows, or rejects=FILE (--rejects FILE), which sets them aside."
+RANGES: dict[LabelKind, str] = {
+    "binary": "0 or 1",
+    "count": "a whole number ≥ 0",
+    "rating": "a finite number",
+    "duration": "a finite number ≥ 0",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Log:
+    """The columns of an event log in the order of the file; refused rows hold anything.
+
+    Attributes:
+        users, items: ids.
+        times: when, or None.
+        weight: ``[m]`` strength of interest ≥ 0.
+        kind: ``[m]`` int16 position in ``schema.event_types`` (`ABSENT`: not said), or None.
+        labels, context: further columns by name.
+        schema: with the event types that occur.
+    """
+
+    users: Coded
+    items: Coded
+    times: Times | None
+    weight: Floats
+    kind: NDArray[np.int16] | None
+    labels: dict[str, Floats]
+    context: dict[str, NDArray[Any]]
+    schema: Schema
+
+
+def check_events(table: Table, schema: Schema, now: float, found: Findings) -> Log | None:
+    """Check an event log; what is wrong goes to ``found``. None where a column is missing.
+
+    Args:
+        table: the log.
+        schema: what its columns mean.
+        now: unix seconds; events more than a day later are refused.
+        found: takes the findings.
+    """
+    found.ragged(table)
+    asked = [schema.user, schema.item, schema.timestamp, schema.weight, schema.rating, schema.event_type]
+    named = dict.fromkeys(name for name in [*asked, *schema.labels, *schema.context] if name is not None)
+    if not has_columns(table, list(named), found):
+        return None
+    weight = np.ones(len(table.frame), np.float32)
+    if schema.weight is not None:
+        weight = _check_weight(table, schema.weight, found)
+    labels = {name: _check_label(table, name, kind, found) for name, kind in schema.labels.items()}
+    if schema.rating is not None:
+        labels["rating"] = _check_rating(table, schema.rating, found)
+        if schema.positive_from is not None:
+            weight = np.where(labels["rating"] < schema.positive_from, np.float32(0), weight)
+    kind = None
+    if schema.event_type is not None:
+        kind, schema = _check_kinds(table, schema.event_type, schema, found)
+        factors = [*(schema.event_weights.get(name, 1.0) for name in schema.event_types), 1.0]
+        weight = weight * np.array(factors, np.float32)[kind]
+    timed = schema.timestamp is not None and schema.time_kind != "none"
+    return Log(
+        check_ids(table, schema.user, found),
+        check_ids(table, schema.item, found),
+        _check_times(table, str(schema.timestamp), schema, now, found) if timed else None,
+        weight,
+        kind,
+        labels,
+        {name: _plain(table.frame[name]) for name in schema.context},
+        schema,
+    )
+
+
+def has_columns(table: Table, names: list[str], found: Findings) -> bool:
+    """Whether the table has these columns; those that it lacks are errors."""
+    missing = [name for name in names if name not in table.frame.columns]
+    columns = table.frame.columns
+    for name in missing:
+        what = f'expected a column "{name}". Got the columns {listed(columns)} instead.'
+        found.error(table.name, what, near(name, columns) or "Try naming another one (--columns role=column).")
+    return not missing
+
+
+def check_ids(table: Table, column: str, found: Findings) -> Coded:
+    """The ids of a column: missing and blank ones are refused, blanks around an id are removed."""
+    series = table.frame[column]
+    try:
+        coded = factorise(series)
+    except SerendipError as error:
+        hint = "Try casting the column to text or to whole numbers."
+        found.error(f'{table.name}: column "{column}"', str(error), hint)
+        return Coded(np.full(len(series), ABSENT, np.int32), pl.Series("id", [], dtype=pl.Int64))
+    codes, values = coded.codes, coded.values
+    if values.dtype == pl.String:
+        trimmed = values.str.strip_chars()
+        blank, padded = (trimmed == "").to_numpy(), (trimmed != values).to_numpy()
+        if blank.any() or padded.any():
+            # One more place, so that ABSENT (the last) finds False.
+            around = np.append(padded & ~blank, False)[codes]
+            repaired = f"{int(around.sum()):,} ids had blanks around them, which were removed."
+            found.repair(table, column, around, "an id without blanks around it", repaired, ASIDE)
+            merged = factorise(trimmed)
+            codes = np.append(np.where(blank, ABSENT, merged.codes), ABSENT)[codes].astype(np.int32)
+            values = merged.values
+    found.refuse(table, column, codes == ABSENT, "an id", ASIDE)
+    return Coded(codes, values)
+
+
+def _check_times(table: Table, column: str, schema: Schema, now: float, found: Findings) -> Times | None:
+    rank = schema.time_kind == "rank"
+    times = parse(table.frame[column], schema.time_kind)
+    if times is None:
+        wanted = "whole numbers that order a user's events" if rank else "unix times, ISO texts or dates"
+        what = f"expected {wanted}. Got {table.frame[column].dtype} instead."
+        hint = "" if rank else "Try time_kind='rank' (--time-kind rank) for an order, or 'none'."
+        found.error(f'{table.name}: column "{column}"', what, hint)
+        return None
+    expected = "a whole number" if rank else "a time (unix number, ISO 8601 text or date)"
+    found.refuse(table, column, times.bad, expected, ASIDE)
+    if rank:
+        found.note(f'{table.name}: column "{column}" is an order within each user, not a moment.')
+    else:
+        found.note(f'{table.name}: column "{column}" holds {times.note}.')
+        hint = f"{ASIDE} If the column only orders a user's events, try time_kind='rank' (--time-kind rank)."
+        found.refuse(table, column, (times.key < 0) & ~times.bad, "a time after 1970", hint)
+        late = times.key > int((now + DAY) * times.per_second)
+        found.refuse(table, column, late, f"a time before {iso(int(now) + DAY)}", hint)
+    known = times.key if not times.bad.any() else times.key[~times.bad]
+    if len(known) > 1 and known.min() == known.max():
+        what = "all events have the same time, so it says nothing."
+        found.warn(f'{table.name}: column "{column}"', what, "", len(known))
+    return times
+
+
+def _numbers(table: Table, column: str, found: Findings) -> pl.Series | None:
+    """The column as Float64, null where there is nothing; text that is no number is refused. None for other types."""
+    series = table.frame[column]
+    if series.dtype.is_numeric() or series.dtype == pl.Boolean:
+        return series.cast(pl.Float64)
+    if series.dtype == pl.Null:
+        return series.cast(pl.Float64)
+    if isinstance(series.dtype, pl.String | pl.Categorical | pl.Enum):
+        text = series.cast(pl.String).str.strip_chars()
+        numbers = text.cast(pl.Float64, strict=False)
+        found.refuse(table, column, (numbers.is_null() & (text != "").fill_null(False)).to_numpy(), "a number", ASIDE)
+        return numbers
+    hint = "Try casting the column, or naming another one (--columns role=column)."
+    found.error(f'{table.name}: column "{column}"', f"expected numbers. Got {series.dtype} instead.", hint)
+    return None
+
+
+def _floats(numbers: pl.Series) -> Floats:
+    return numbers.cast(pl.Float32).fill_null(float("nan")).to_numpy()
+
+
+def _check_weight(table: Table, column: str, found: Findings) -> Floats:
+    numbers = _numbers(table, column, found)
+    if numbers is None:
+        return np.ones(len(table.frame), np.float32)
+    weight = _floats(numbers)
+    bad = ~(np.isfinite(weight) & (weight >= 0))
+    found.refuse(table, column, bad, "a finite weight ≥ 0", ASIDE)
+    good = weight[~bad] if bad.any() else weight
+    if len(good) > 1 and good.min() == good.max():
+        what = f"all weights are {good[0]:g}, so they say nothing."
+        found.warn(f'{table.name}: column "{column}"', what, "", len(good))
+    return weight
+
+
+def _check_rating(table: Table, column: str, found: Findings) -> Floats:
+    numbers = _numbers(table, column, found)
+    if numbers is None:
+        return np.full(len(table.frame), np.nan, np.float32)
+    found.refuse(table, column, (~numbers.is_finite()).fill_null(False).to_numpy(), "a finite rating", ASIDE)
+    zeros = (numbers == 0).fill_null(False).to_numpy()
+    if zeros.any():
+        what = f"{int(zeros.sum()):,} ratings are 0. They are kept as ratings."
+        hint = "Where 0 means not rated, make it empty."
+        found.warn(table.where(np.flatnonzero(zeros), column), what, hint, int(zeros.sum()))
+    unrated = numbers.null_count()
+    if unrated:
+        what = f"{unrated:,} events have no rating. They are kept."
+        found.warn(table.where(np.flatnonzero(numbers.is_null().to_numpy()), column), what, "", unrated)
+    return _floats(numbers)
+
+
+def _check_label(table: Table, column: str, kind: LabelKind, found: Findings) -> Floats:
+    numbers = _numbers(table, column, found)
+    if numbers is None:
+        return np.full(len(table.frame), np.nan, np.float32)
+    finite = numbers.is_finite()
+    fits = {
+        "binary": numbers.is_in([0.0, 1.0]),
+        "count": finite & (numbers >= 0) & (numbers == numbers.floor()),
+        "rating": finite,
+        "duration": finite & (numbers >= 0),
+    }[kind]
+    hint = f"{ASIDE} Or try another kind in labels: {', '.join(RANGES)}."
+    found.refuse(table, column, (~fits).fill_null(False).to_numpy(), f"{RANGES[kind]} (a label of kind {kind})", hint)
+    return _floats(numbers)
+
+
+def _check_kinds(table: Table, column: str, schema: Schema, found: Findings) -> tuple[NDArray[np.int16], Schema]:
+    """The kind of each event, and the schema with all kinds that occur."""
+    where = f'{table.name}: column "{column}"'
+    nothing = np.full(len(table.frame), ABSENT, np.int16)
+    hint = "Try naming another column (--columns event_type=…), or none (--columns event_type=)."
+    try:
+        coded = factorise(table.frame[column])
+    except SerendipError:
+        found.error(where, f"expected the kind of each event, as text. Got {table.frame[column].dtype} instead.", hint)
+        return nothing, schema
+    names = coded.values.cast(pl.String).str.strip_chars()
+    kinds = list(dict.fromkeys([*schema.event_types, *sorted(set(names.to_list()) - {""})]))
+    if len(kinds) > MOST_EVENT_TYPES:
+        found.error(where, f"expected at most {MOST_EVENT_TYPES} kinds of events. Got {len(kinds):,} instead.", hint)
+        return nothing, schema
+    for name, weight in schema.event_weights.items():
+        if not (np.isfinite(weight) and weight >= 0):
+            found.error("event_weights", f"expected a finite weight ≥ 0 for {name!r}. Got {weight} instead.", "")
+        if name not in kinds:
+            what = f"{name!r} has a weight but does not occur. The kinds are {listed(kinds)}. {near(name, kinds)}"
+            found.warn("event_weights", what.strip(), "")
+    code = {name: position for position, name in enumerate(kinds)}
+    positions = np.array([*(code.get(name, ABSENT) for name in names), ABSENT], np.int16)
+    kind = positions[coded.codes]
+    unsaid = np.flatnonzero(kind == ABSENT)
+    if len(unsaid):
+        what = f"{len(unsaid):,} events do not say of what kind they are. They are kept with weight 1."
+        found.warn(table.where(unsaid, column), what, "", len(unsaid))
+    return kind, replace(schema, event_types=tuple(kinds))
+
+
+def _plain(column: pl.Series) -> NDArray[Any]:
+    """A context column for NumPy: numbers (NaN where missing), times as unix seconds, the rest as objects."""
+    if column.dtype == pl.Boolean:
+        column = column.cast(pl.Float32)
+    elif isinstance(column.dtype, pl.Datetime | pl.Date):
+        column = column.cast(pl.Datetime("us")).dt.epoch("us") / 1e6
+    elif isinstance(column.dtype, pl.Categorical | pl.Enum):
+        column = column.cast(pl.String)
+    return column.to_numpy()
