@@ -84,9 +84,10 @@ class ItemSpace:
 
 
 def item_space(train: Dataset) -> ItemSpace:
-    """The categories of the items where the schema names any (one dimension each), their training users otherwise."""
-    if train.schema.categories:
-        return ItemSpace("categories", _unit_rows(_categories(train)))
+    """The categories of the items (one dimension each) where any item has one, their training users otherwise."""
+    categories = _categories(train)
+    if categories.nnz:
+        return ItemSpace("categories", _unit_rows(categories))
     return ItemSpace("users", _unit_rows(csr_array(train.matrix().T)))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset, Events, Histories
+from serendip.evaluate.keys import among, distinct, starts
 from serendip.evaluate.segments import standard_segments
 from serendip.types import ABSENT, Floats, Ids, Queries, SerendipError, Truth
 
@@ -119,6 +120,7 @@ def hold_out(
         item_code,
         asking=asking,
         row=row,
+        seen=(data.events.users[~held], data.events.items[~held]),
         time=time if data.schema.time_kind == "unix" else None,
         name=name,
         description=description,
@@ -135,6 +137,7 @@ def assemble(
     *,
     asking: Histories,
     row: Ids,
+    seen: tuple[Ids, Ids],
     time: str | int | None,
     name: str,
     description: str,
@@ -149,20 +152,27 @@ def assemble(
         user_code, item_code: the training code of each code of ``held``, `ABSENT` where training has none.
         asking: what is known of those who ask, in training item codes.
         row: ``[users of held]`` the row of ``asking`` of each user of ``held``, or `ABSENT`.
+        seen: users and items of the events before, in the codes of ``held``; one with an `ABSENT` id counts for none.
         time, name, description, repeats, notes: as in `hold_out`.
     """
-    users, items = _pairs(held, len(item_code))
+    n_items = len(item_code)
+    pairs = _pairs(held.users, held.items, held.weight > 0, n_items)
     lost = 0
     if not repeats:
-        fresh = ~_has(asking, row[users], item_code[items], train.n_items)
+        asked = np.zeros(len(user_code), np.bool_)
+        asked[held.users] = True
+        had = (seen[0] != ABSENT) & (seen[1] != ABSENT) & asked[seen[0]]
+        fresh = ~among(pairs, _pairs(*seen, had, n_items))
         lost = len(fresh) - int(fresh.sum())
-        users, items = users[fresh], items[fresh]
+        pairs = pairs[fresh]
+    users, items = pairs // max(n_items, 1), pairs % max(n_items, 1)
     if len(users) == 0:
         raise SerendipError(
             f"{name} must hold out at least one item that its user liked and did not have before. Got none among "
             f"{len(held):,} held-out events. Try a larger test share, another protocol, or repeats = true."
         )
-    askers, start = np.unique(users, return_index=True)
+    start = starts(users)
+    askers = users[start]
     truth = Truth(np.append(start, len(users)).astype(np.int64), item_code[items])
     rows, known = row[askers], user_code[askers]
     if lost:
@@ -183,24 +193,9 @@ def assemble(
     )
 
 
-def _pairs(events: Events, n_items: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct (user, item) pairs with interest, sorted."""
-    liked = events.weight > 0
-    keys = np.unique(events.users[liked].astype(np.int64) * n_items + events.items[liked])
-    return keys // max(n_items, 1), keys % max(n_items, 1)
-
-
-def _has(asking: Histories, rows: Ids, items: Ids, n_items: int) -> NDArray[np.bool_]:
-    """Whether the history ``rows[i]`` holds the item ``items[i]``."""
-    asked = np.zeros(len(asking) + 1, np.bool_)
-    asked[rows] = True
-    asked[ABSENT] = False
-    owner = np.repeat(np.arange(len(asking), dtype=np.int64), np.diff(asking.indptr))
-    wanted = asked[owner]
-    seen = owner[wanted] * n_items + asking.items[wanted]
-    possible = (rows != ABSENT) & (items != ABSENT)
-    has: NDArray[np.bool_] = possible & np.isin(np.where(possible, rows.astype(np.int64) * n_items + items, -1), seen)
-    return has
+def _pairs(users: Ids, items: Ids, chosen: NDArray[np.bool_], n_items: int) -> NDArray[np.int64]:
+    """The distinct (user, item) pairs of the chosen events as sorted keys ``user · n_items + item``."""
+    return distinct(users[chosen].astype(np.int64) * n_items + items[chosen])
 
 
 def _moments(held: Events, askers: NDArray[np.int64], time: str | int | None) -> NDArray[np.int64] | None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serendip.evaluate.keys import among
 from serendip.types import ABSENT, Floats, Ids, Recs, SerendipError, Truth
 
 Hits = NDArray[np.bool_]
@@ -61,29 +62,12 @@ def hits(recs: Recs, truth: Truth) -> Hits:
     wanted = np.repeat(np.arange(q, dtype=np.int64) * base, truth.counts) + truth.items
     wanted = np.sort(wanted[truth.items != ABSENT])
     shown: NDArray[np.int64] = (np.arange(q, dtype=np.int64)[:, None] * base + recs.items).ravel()
-    found: Hits = _among(shown, wanted).reshape(recs.items.shape) & (recs.items != ABSENT)
+    found: Hits = among(shown, wanted).reshape(recs.items.shape) & (recs.items != ABSENT)
     keys = shown[found.ravel()]
     if (np.diff(np.sort(keys)) == 0).any():
         first = np.zeros(len(keys), np.bool_)
         first[np.unique(keys, return_index=True)[1]] = True
         found[found] = first
-    return found
-
-
-def _among(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> Hits:
-    """Whether each key is one of the sorted ``wanted``, all at least 0.
-
-    A table addressed by the low bits of the keys first rules out nearly all that are not; only the others are searched.
-    """
-    found = np.zeros(len(keys), np.bool_)
-    if len(wanted) == 0:
-        return found
-    size = 1 << min(24, max(10, (16 * len(wanted)).bit_length()))
-    table = np.zeros(size, np.bool_)
-    table[wanted & (size - 1)] = True
-    likely = np.flatnonzero(table[keys & (size - 1)])
-    place = np.minimum(np.searchsorted(wanted, keys[likely]), len(wanted) - 1)
-    found[likely[wanted[place] == keys[likely]]] = True
     return found
 
 
@@ -109,7 +93,12 @@ def precision(k: int) -> RankMetric:
 
 def hit_rate(k: int) -> RankMetric:
     """1 where at least one of the first k is in the truth, else 0."""
-    return RankMetric(f"hit_rate@{_places(k)}", k, lambda found, counts: found.any(axis=1).astype(np.float64))
+
+    def formula(found: Hits, counts: NDArray[np.int64]) -> Values:
+        hit: Values = np.asarray(found.any(axis=1), np.float64)
+        return hit
+
+    return RankMetric(f"hit_rate@{_places(k)}", k, formula)
 
 
 def ndcg(k: int) -> RankMetric:

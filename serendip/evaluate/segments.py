@@ -58,10 +58,3 @@ def standard_segments(
         "no_cold_item": ~any_cold,
     }
     return {name: mask for name, mask in segments.items() if mask.any() and not mask.all()}
-
-
-def is_warm(train: Dataset) -> NDArray[np.bool_]:
-    """``[items + 1]`` whether an item has training events with interest; the last entry, for `ABSENT`, is False."""
-    return np.append(liked_counts(train)[1] > 0, np.False_)
-
-

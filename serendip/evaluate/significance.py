@@ -122,9 +122,7 @@ def _bootstrap(values: Values, resamples: int, rng: np.random.Generator) -> Valu
     lost = np.sqrt(float(((values - values.mean()) ** 2).sum()) / spread) if spread > 0 else 1.0
     share = counts / n
     step = max(1, _DRAWS // len(counts))
-    drawn = [
-        rng.multinomial(n, share, size=min(step, resamples - at)) @ centre for at in range(0, resamples, step)
-    ]
+    drawn = [rng.multinomial(n, share, size=min(step, resamples - at)) @ centre for at in range(0, resamples, step)]
     return np.concatenate(drawn) * (lost / n)
 
 

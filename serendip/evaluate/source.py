@@ -13,7 +13,8 @@ from serendip.types import Embedder, Floats, Index, Queries, Recs, Scorer, Seren
 ROWS = 4096
 """Queries asked at a time, at most."""
 SCORES = 1 << 25
-"""Scores held at a time where all items are scored: 128 MB."""
+"""Scores held at a time where all items are scored: 128 MB, and as much again while they are computed."""
+_PIECES = 4  # per thread, so that none waits long for the last
 
 Answer = Callable[[Queries], tuple[Recs, Floats | None]]
 
@@ -39,7 +40,7 @@ def source_of(what: Any, n_items: int, threads: int | None, *, scores: bool) -> 
     Args:
         what: a stage, a fitted model (anything with ``lower()``), a scorer or an embedder.
         n_items: size of the training vocabulary.
-        threads: for the search.
+        threads: for scoring and searching.
         scores: whether the scores of all items are needed.
 
     Raises:
@@ -65,7 +66,7 @@ def source_of(what: Any, n_items: int, threads: int | None, *, scores: bool) -> 
         return _searched(name, scorer, n_items, threads)
     if not isinstance(scorer, Scorer):
         raise SerendipError(f"auc needs scores of all items. Got {name} without score() instead. Try leaving auc out.")
-    return Source(name, _scored(scorer, keep=scores), rows)
+    return Source(name, _scored(scorer, n_items, threads, keep=scores), rows)
 
 
 def _searched(name: str, embedder: Embedder, n_items: int, threads: int | None) -> Source:
@@ -82,12 +83,21 @@ def _searched(name: str, embedder: Embedder, n_items: int, threads: int | None) 
     return Source(name, answer, ROWS)
 
 
-def _scored(scorer: Scorer, *, keep: bool) -> Answer:
+def _scored(scorer: Scorer, n_items: int, threads: int | None, *, keep: bool) -> Answer:
+    """Score on several threads, rows dealt out in pieces; then select."""
+
     def answer(queries: Queries) -> tuple[Recs, Floats | None]:
+        from serendip.kernels import pool
         from serendip.kernels.topk import top_k
 
-        scores = scorer.score(queries)
-        return top_k(scores, queries.k, queries.exclude, queries.allow), scores if keep else None
+        scores = np.empty((len(queries), n_items), np.float32)
+
+        def task(start: int, stop: int) -> None:
+            scores[start:stop] = scorer.score(queries.take(slice(start, stop)))
+
+        pieces = _PIECES * pool.count(threads)
+        pool.rows(task, len(queries), chunk=max(1, -(-len(queries) // pieces)), threads=threads)
+        return top_k(scores, queries.k, queries.exclude, queries.allow, threads), scores if keep else None
 
     return answer
 

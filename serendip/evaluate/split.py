@@ -13,14 +13,16 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset, Events
+from serendip.data.read import read
 from serendip.evaluate.held import HeldOut, Split, assemble, hold_out
 from serendip.types import SerendipError
 
 MOST_FOLDS = 7
+ROUNDING = 1e-9
+"""Taken off a product before it is rounded up: 0.07 · 100 is 7.000000000000001 in floating point, and 7 is meant."""
 
 
 def global_time(data: Dataset, test: float = 0.2, *, cut: int | None = None, repeats: bool = False) -> Split:
@@ -44,7 +46,7 @@ def global_time(data: Dataset, test: float = 0.2, *, cut: int | None = None, rep
             f"{data.schema.time_kind!r} instead. Try last_out"
             + (", which needs the order within each user only." if data.schema.time_kind == "rank" else " or per_user.")
         )
-    moment = int(np.quantile(times, 1 - test, method="lower")) if cut is None else int(cut)
+    moment = _moment(times, test) if cut is None else int(cut)
     return hold_out(
         data,
         times >= moment,
@@ -97,8 +99,7 @@ def per_user(data: Dataset, test: float = 0.2, seed: int = 0, *, repeats: bool =
     """
     _share("test", test)
     counts = np.diff(data.events.indptr)
-    # The small subtraction keeps 0.2 · 5 = 1.0000000000000002 at 1.
-    wanted = np.minimum(np.ceil(test * counts - 1e-9).astype(np.int64), counts - 1)
+    wanted = np.minimum(np.ceil(test * counts - ROUNDING).astype(np.int64), counts - 1)
     shuffled = np.lexsort((np.random.default_rng(seed).random(len(data.events)), data.events.users))
     place = np.empty(len(shuffled), np.int64)
     place[shuffled] = np.arange(len(shuffled)) - np.repeat(data.events.indptr[:-1], counts)
@@ -213,8 +214,8 @@ def given(train: Dataset, test: Any, *, name: str = "given", repeats: bool = Fal
 
     Args:
         train: the training part, as its authors give it.
-        test: the test part: a `Dataset`, or anything that `Dataset.from_frames` takes. Its columns are understood as
-            those of ``train`` where it has them, by their names otherwise; time, weight and labels may be missing.
+        test: the test part: a `Dataset`, or anything that `Dataset.from_frames` takes, with the columns of
+            ``train``; all but the ids may be missing.
         name: what to call it in reports.
         repeats: whether items that the asker already has count as truth.
 
@@ -223,6 +224,7 @@ def given(train: Dataset, test: Any, *, name: str = "given", repeats: bool = Fal
     """
     held = test if isinstance(test, Dataset) else _read_test(train, test)
     user_code, item_code = train.user_ids.encode(held.user_ids.ids), train.item_ids.encode(held.item_ids.ids)
+    train_user, train_item = held.user_ids.encode(train.user_ids.ids), held.item_ids.encode(train.item_ids.ids)
     return assemble(
         train,
         held.events,
@@ -230,6 +232,7 @@ def given(train: Dataset, test: Any, *, name: str = "given", repeats: bool = Fal
         item_code,
         asking=train.histories,
         row=user_code,
+        seen=(train_user[train.events.users], train_item[train.events.items]),
         time=None,
         name=name,
         description="Learn from the given training events; judge by the given test events.",
@@ -287,6 +290,12 @@ def _check_folds(data: Dataset, folds: int) -> None:
         raise SerendipError(f"folds must be at most the number of events ({len(data.events)}). Got {folds} instead.")
 
 
+def _moment(times: NDArray[np.int64], test: float) -> int:
+    """The latest time with at least that share of the events at or after it."""
+    last = len(times) - max(1, int(np.ceil(test * len(times) - ROUNDING)))
+    return int(np.partition(times, last)[last])
+
+
 def _later(liked: NDArray[np.bool_], events: Events) -> NDArray[np.int64]:
     """``[m]`` how many events with interest its user has from each event on, itself included."""
     running = np.concatenate([[0], np.cumsum(liked)])
@@ -307,9 +316,7 @@ def _sample(eligible: NDArray[np.bool_], share: float, seed: int, noun: str) -> 
 
 def _read_test(train: Dataset, test: Any) -> Dataset:
     """Read the test part by the training schema, as far as its columns go."""
-    if not isinstance(test, pl.DataFrame):
-        return Dataset.from_frames(test)
-    schema, columns = train.schema, set(test.columns)
+    schema, columns = train.schema, set(read(test).frame.columns)
     optional = {role: getattr(schema, role) for role in ("timestamp", "weight", "rating", "event_type")}
     lacking = {role: None for role, column in optional.items() if column is not None and column not in columns}
     changes: dict[str, Any] = {
@@ -319,7 +326,7 @@ def _read_test(train: Dataset, test: Any) -> Dataset:
     }
     if "timestamp" in lacking:
         changes["time_kind"] = "none"
-    return Dataset.from_frames(test, schema=msgspec.structs.replace(schema, **changes))
+    return Dataset.from_frames(test, schema=msgspec.structs.replace(schema, **changes), part=True)
 
 
 __all__ = [

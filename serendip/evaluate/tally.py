@@ -89,13 +89,14 @@ class Tally:
         self._shown = {places: np.zeros(train.n_items, np.int64) for places in {plan.k, *(t[2] for t in plan.totals)}}
         self._having = beyond.holders(train) if plan.listed else liked
         self._space = beyond.item_space(train) if any(kind == "diversity" for _, kind, _ in plan.listed) else None
-        self._notes: dict[str, None] = dict.fromkeys(split.notes)
+        self._short = np.zeros(2, np.int64)
 
     def add(self, rows: NDArray[np.int64], queries: Queries, recs: Recs, scores: Floats | None) -> None:
         """Count the lists of these queries of the split."""
         truth, items = self._split.truth.take(rows), recs.items[:, : self._plan.k]
         self._check(rows, items)
-        self._notes.update(dict.fromkeys(recs.notes))
+        shown_here = (items != ABSENT).sum(axis=1)
+        self._short += ((shown_here < self._plan.k).sum(), (shown_here == 0).sum())
         found = hits(recs.top(self._plan.k), truth)
         for metric in self._plan.rank:
             self._values[metric.name][rows] = metric.of(found, truth.counts)
@@ -115,8 +116,11 @@ class Tally:
         """Everything counted, as a value."""
         split, plan = self._split, self._plan
         figures = {"coverage": beyond.coverage, "gini": beyond.gini}
+        notes = split.notes
+        if self._short[0]:
+            notes += (f"{self._short[0]:,} lists are shorter than {plan.k}, {self._short[1]:,} of them empty.",)
         if self._space is not None:
-            self._notes[f"diversity compares items by their {self._space.basis}."] = None
+            notes += (f"Diversity compares items by their {self._space.basis}.",)
         return Evaluation(
             name=name,
             split=split.name,
@@ -130,7 +134,7 @@ class Tally:
             totals={figure: figures[kind](self._shown[places]) for figure, kind, places in plan.totals},
             buckets=self._buckets(),
             groups=("all", *split.segments, *self._parts),
-            notes=tuple(self._notes),
+            notes=notes,
             values=self._values,
             segments=split.segments,
             parts=self._parts,
@@ -142,8 +146,8 @@ class Tally:
         n = self._split.train.n_items
         if items.size and not ABSENT <= items.min() <= items.max() < n:
             raise SerendipError(
-                f"Lists must name items of the training part, codes 0 to {n - 1:,}. Got codes from {items.min():,} to "
-                f"{items.max():,} instead. Try fitting on split.train."
+                f"Lists must name items of the training part, codes 0 to {n - 1:,}. Got "
+                f"{items.max() if items.max() >= n else items.min():,} instead. Try fitting on split.train."
             )
 
     def _of_part(self, warm: bool, found: Hits, items: Ids, truth: Truth) -> tuple[Hits, NDArray[np.int64]]:
