@@ -2,7 +2,7 @@
 
 from serendip.bundle.ask import Answer
 from serendip.bundle.bundle import Bundle
+from serendip.bundle.errors import BundleError
 from serendip.bundle.manifest import Manifest
-from serendip.bundle.store import BundleError
 
 __all__ = ["Answer", "Bundle", "BundleError", "Manifest"]

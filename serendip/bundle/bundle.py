@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib import metadata
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +17,10 @@ from serendip.bundle import content as files_of
 from serendip.bundle import golden, manifest, store
 from serendip.bundle.ask import Answer, Desk, Request, checked_k, listed, some, table
 from serendip.bundle.content import Content
+from serendip.bundle.errors import BundleError
 from serendip.bundle.golden import Golden
-from serendip.bundle.manifest import Manifest, Summary
-from serendip.bundle.store import BundleError, File
+from serendip.bundle.manifest import Manifest
+from serendip.bundle.store import File
 from serendip.data.dataset import Histories
 from serendip.data.vocab import ExternalId, Vocab
 from serendip.pipeline import retrievers
@@ -30,7 +29,7 @@ from serendip.types import ABSENT, Queries, SerendipError, Similar, Stage
 if TYPE_CHECKING:
     from serendip.data.dataset import Dataset
 
-ATTEMPTS = 5
+ATTEMPTS = 20
 """How often a reader starts again when a writer has replaced what it was reading."""
 BLOCK_CELLS = 1 << 22
 """The most events that the histories of one block of users may take, padding included."""
@@ -83,15 +82,15 @@ class Bundle:
                     f"A bundle's pipeline must know the {data.n_items} items of its data. Got {part.scorer.n_items} in "
                     f"{part.name!r} instead. Try: fit on the same data."
                 )
-        content = Content(data.user_ids, _items(data), data.histories, pipeline, golden.record(pipeline, data.n_items))
+        content = files_of.gather(data, pipeline)
         entries = {name: store.entry(file) for name, file in files_of.encode(content).items()}
         made = Manifest(
             version=manifest.version_of(entries),
             created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            serendip=_package_version(),
-            data=_summary(data),
-            recipe=_plain("recipe", recipe),
-            evaluation=_plain("evaluation", evaluation),
+            serendip=manifest.package_version(),
+            data=manifest.summary(data),
+            recipe=manifest.plain("recipe", recipe),
+            evaluation=manifest.plain("evaluation", evaluation),
             files=entries,
         )
         return cls._of(made, content)
@@ -301,53 +300,3 @@ class Bundle:
         return Answer(
             table(recs, request.users, self.items), request.notes + recs.notes, request.queries.users != ABSENT
         )
-
-
-def _items(data: Dataset) -> pl.DataFrame:
-    """The items table with its title named ``title``, in types that Parquet keeps."""
-    table = data.items
-    title = data.schema.title
-    if title is not None and title != "title" and title in table.columns:
-        table = table.rename({"title": _free_name("title", table.columns), title: "title"}, strict=False)
-    casts = [pl.col(name).cast(pl.String) for name, kind in table.schema.items() if kind in (pl.Categorical, pl.Enum)]
-    if "title" in table.columns:
-        casts.append(pl.col("title").cast(pl.String))
-    first = ["item_id", *(["title"] if "title" in table.columns else [])]
-    return table.with_columns(casts).select(*first, pl.exclude(first))
-
-
-def _free_name(name: str, taken: Sequence[str]) -> str:
-    return next(f"{name}_{number}" for number in count(2) if f"{name}_{number}" not in taken)
-
-
-def _summary(data: Dataset) -> Summary:
-    time = data.events.time
-    dated = data.schema.time_kind == "unix" and time is not None and len(time) > 0
-    first, last = (
-        (f"{np.datetime64(int(edge), 's')}Z" for edge in (time.min(), time.max()))
-        if dated and time is not None
-        else (None, None)
-    )
-    return Summary(
-        events=len(data.events),
-        users=data.n_users,
-        items=data.n_items,
-        time_kind=data.schema.time_kind,
-        first=first,
-        last=last,
-    )
-
-
-def _plain(what: str, value: dict[str, Any] | None) -> dict[str, Any]:
-    """JSON values only, as they will be read back."""
-    try:
-        return msgspec.json.decode(msgspec.json.encode(value or {}), type=dict[str, Any])
-    except (TypeError, ValueError, RecursionError) as error:
-        raise SerendipError(f"{what} must be a dict of JSON values. {error}") from error
-
-
-def _package_version() -> str:
-    try:
-        return metadata.version("serendip")
-    except metadata.PackageNotFoundError:
-        return "0+source"

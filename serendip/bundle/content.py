@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 
 from serendip import scorers as kinds
 from serendip.bundle import tensorfile
-from serendip.bundle.golden import Golden
-from serendip.bundle.store import BundleError, File
-from serendip.data.dataset import Histories
+from serendip.bundle.errors import BundleError
+from serendip.bundle.golden import Golden, record
+from serendip.bundle.store import File
+from serendip.data.dataset import Dataset, Histories
 from serendip.data.vocab import Vocab
 from serendip.pipeline import from_dict, retrievers, to_dict
 from serendip.types import Scorer, SerendipError, Stage
@@ -66,6 +68,11 @@ class Sizes(Protocol):
     @property
     def items(self) -> int:
         """Of the items."""
+
+
+def gather(data: Dataset, pipeline: Stage) -> Content:
+    """What a bundle of a pipeline and the data it was fitted on holds; the pipeline is asked for its golden replies."""
+    return Content(data.user_ids, _items(data), data.histories, pipeline, record(pipeline, data.n_items))
 
 
 def encode(content: Content) -> dict[str, File]:
@@ -124,6 +131,23 @@ def decode(files: Mapping[str, memoryview], sizes: Sizes) -> Content:
             "must have one score and one source per item",
         )
     return Content(user_ids, items, histories, pipeline, golden)
+
+
+def _items(data: Dataset) -> pl.DataFrame:
+    """The items table with its title named ``title``, in types that Parquet keeps."""
+    table = data.items
+    title = data.schema.title
+    if title is not None and title != "title" and title in table.columns:
+        table = table.rename({"title": _free_name("title", table.columns), title: "title"}, strict=False)
+    casts = [pl.col(name).cast(pl.String) for name, kind in table.schema.items() if kind in (pl.Categorical, pl.Enum)]
+    if "title" in table.columns:
+        casts.append(pl.col("title").cast(pl.String))
+    first = ["item_id", *(["title"] if "title" in table.columns else [])]
+    return table.with_columns(casts).select(*first, pl.exclude(first))
+
+
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    return next(f"{name}_{number}" for number in count(2) if f"{name}_{number}" not in taken)
 
 
 def _scorer(files: Mapping[str, memoryview], name: str, n_items: int) -> Scorer:

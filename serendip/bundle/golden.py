@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
-from serendip.bundle.store import BundleError
+from serendip.bundle.errors import BundleError
 from serendip.types import ABSENT, Queries, Recs, Stage
 
 COUNT = 32

@@ -5,11 +5,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from importlib import metadata
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+import numpy as np
 
-from serendip.bundle.store import MANIFEST, BundleError, FileEntry
+from serendip.bundle.errors import BundleError
+from serendip.bundle.store import MANIFEST, FileEntry
+from serendip.types import SerendipError
+
+if TYPE_CHECKING:
+    from serendip.data.dataset import Dataset
 
 KIND = "serendip-bundle"
 FORMAT = 1
@@ -108,3 +115,38 @@ def read(text: bytes) -> Manifest:
     if version != manifest.version:
         raise BundleError(f"{MANIFEST} states the version {manifest.version}; its files make it {version}. {hint}")
     return manifest
+
+
+def summary(data: Dataset) -> Summary:
+    """What the data amount to."""
+    time = data.events.time if data.schema.time_kind == "unix" else None
+    edges = [] if time is None or len(time) == 0 else [time.min(), time.max()]
+    first, last = (f"{np.datetime64(int(edge), 's')}Z" for edge in edges) if edges else (None, None)
+    return Summary(
+        events=len(data.events),
+        users=data.n_users,
+        items=data.n_items,
+        time_kind=data.schema.time_kind,
+        first=first,
+        last=last,
+    )
+
+
+def plain(what: str, value: dict[str, Any] | None) -> dict[str, Any]:
+    """A dict as it will be read back from JSON: NaN and infinity become null.
+
+    Raises:
+        SerendipError: it holds something that JSON cannot say.
+    """
+    try:
+        return msgspec.json.decode(msgspec.json.encode(value or {}), type=dict[str, Any])
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
+        raise SerendipError(f"{what} must be a dict of JSON values. {error}") from error
+
+
+def package_version() -> str:
+    """The version of Serendip that runs, or ``0+source`` where it is not installed."""
+    try:
+        return metadata.version("serendip")
+    except metadata.PackageNotFoundError:
+        return "0+source"

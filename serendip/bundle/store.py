@@ -16,7 +16,6 @@ import secrets
 import shutil
 import stat
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,14 +23,12 @@ from typing import Annotated
 
 import msgspec
 
+from serendip.bundle.errors import BundleError
 from serendip.bundle.tensorfile import Buffer
-from serendip.types import SerendipError
+from serendip.bundle.turn import LOCK, turn
 
 MANIFEST = "manifest.json"
-LOCK = ".lock"
 MOST_MANIFEST_BYTES = 1 << 24
-PATIENCE = 60.0
-"""Seconds that a writer waits for another one to finish."""
 
 File = Sequence[Buffer]
 """The bytes of a file, as parts that follow one another."""
@@ -40,10 +37,6 @@ _CONTENT = re.compile(r"content-([0-9a-f]{12})")
 _DRAFT = re.compile(r"\.(new|old)-[0-9a-f]{16}")
 _MARK = b'"serendip-bundle"'
 _DAMAGED = "it was damaged or changed. Try: restore the bundle from a copy, or fit again."
-
-
-class BundleError(SerendipError):
-    """A bundle that cannot be written, read or trusted to answer as it did."""
 
 
 class FileEntry(msgspec.Struct, frozen=True):
@@ -77,7 +70,7 @@ def write(root: Path, version: str, files: Mapping[str, File], manifest: bytes) 
     try:
         made = _claim(root)
         try:
-            with _turn(root):
+            with turn(root):
                 _replace(root, version, files, manifest)
         except BaseException:
             if made:
@@ -186,6 +179,8 @@ def _claim(root: Path) -> bool:
     """
     if not os.path.lexists(root):
         root.mkdir(parents=True)
+        with suppress(OSError):
+            _flush(root.parent)
         return True
     if not root.is_dir():
         raise BundleError(f"A bundle must be saved to a directory. Got the file {root} instead. Try: another path.")
@@ -216,10 +211,16 @@ def _replace(root: Path, version: str, files: Mapping[str, File], manifest: byte
             fresh = root / f".new-{secrets.token_hex(8)}"
         _write_file(fresh, [manifest])
         fresh.replace(root / MANIFEST)
-        _flush(root)
-        _flush(root.parent)
-    finally:
+    except BaseException:
         _sweep(root)
+        raise
+    try:
+        _flush(root)
+    except OSError as error:
+        raise BundleError(
+            f"{root} holds the new bundle, but the system could not make sure that it is on the disk: {error.strerror}."
+        ) from error
+    _sweep(root)  # not before: until then a loss of power may bring the old manifest back, and it needs its content
 
 
 def _intact(root: Path, version: str, files: Mapping[str, File]) -> bool:
@@ -259,6 +260,9 @@ def _flush(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(fd)
 
@@ -269,66 +273,15 @@ def _sweep(root: Path) -> None:
         version = msgspec.json.decode(read_manifest(root), type=dict[str, object]).get("version")
     except (BundleError, msgspec.MsgspecError, UnicodeDecodeError):
         version = None
-    for path in root.iterdir():
-        content = _CONTENT.fullmatch(path.name)
-        if _DRAFT.fullmatch(path.name) or (content and version is not None and content[1] != version):
+    with suppress(OSError):
+        for path in list(root.iterdir()):
+            content = _CONTENT.fullmatch(path.name)
+            if not _DRAFT.fullmatch(path.name) and (not content or version is None or content[1] == version):
+                continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
-                with suppress(OSError):
-                    path.unlink()
-
-
-@contextmanager
-def _turn(root: Path) -> Iterator[None]:
-    """Hold the directory's lock. The system lets go of it when the process ends, however it ends."""
-    path = root / LOCK
-    until = time.monotonic() + PATIENCE
-    while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-        if _locked(fd) and _same_file(fd, path):
-            break
-        os.close(fd)
-        if time.monotonic() > until:
-            raise BundleError(f"{root} is being written by another process. Try again when it has finished.")
-        time.sleep(0.02)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            path.unlink()
-        os.close(fd)
-
-
-def _same_file(fd: int, path: Path) -> bool:
-    """Whether the lock file is still the one that was opened: its last holder removes it."""
-    try:
-        return os.path.samestat(os.fstat(fd), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _locked(fd: int) -> bool:
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-else:
-    import fcntl
-
-    def _locked(fd: int) -> bool:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            # A file system without locks: writers are then kept apart by the names of their directories alone.
-            return error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
-        return True
+                path.unlink()
 
 
 def _explained(root: Path, error: OSError, size: int) -> str:
