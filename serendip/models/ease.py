@@ -68,9 +68,7 @@ class Ease(Model):
         with blas_threads(run.threads):
             gram = _gram(matrix, dtype)
             np.einsum("ii->i", gram)[:] += self.config.reg
-            sound = negative_inverse(gram, run.report)
-            # No variance given the others exceeds 1/λ; where rounding says otherwise, the digits are gone.
-            if not sound or -np.diagonal(gram).min(initial=0) > 1.01 / self.config.reg:
+            if not negative_inverse(gram, run.report):
                 raise SerendipError(
                     f"ease: reg must be large enough for the matrix to be inverted in {dtype}. "
                     f"Got {self.config.reg:g} instead. Try 100{'' if double else ', or precision=float64'}."
@@ -108,9 +106,10 @@ def negative_inverse(a: NDArray[Any], report: Callable[[int, int], None]) -> boo
     every size: the 32-bit indices of the build that comes with SciPy do not reach past some 40,000 rows.
 
     Returns:
-        Whether the matrix was positive definite as far as the precision tells.
+        Whether the matrix was positive definite by so much that rounding left some digits of every result.
     """
     n = len(a)
+    diagonal = np.diagonal(a).copy()
     starts = range(0, n, BLOCK)
     potrf, potri = lapack.get_lapack_funcs(("potrf", "potri"), (a,))
     columns, scaled, update = (np.empty(n * BLOCK, a.dtype) for _ in range(3))
@@ -131,8 +130,10 @@ def negative_inverse(a: NDArray[Any], report: Callable[[int, int], None]) -> boo
             a[first:last, :last] -= np.matmul(t[first:last], u[:last].T, out=product)
         a[start:stop, :start], a[stop:, start:stop], a[start:stop, start:stop] = t[:start].T, t[stop:], -inverse
         report(done + 1, len(starts))
-    diagonal = np.einsum("ii->i", a)
-    return bool(np.isfinite(diagonal).all() and (diagonal < 0).all())
+    # What is left of each variable given all others: below the rounding error of the start there is nothing to it.
+    with np.errstate(divide="ignore"):
+        left = -1 / np.diagonal(a)
+    return bool((left > 100 * np.finfo(a.dtype).eps * diagonal).all())
 
 
 def _weights(inverse: NDArray[Any], known: NDArray[np.bool_]) -> Floats:
