@@ -1,6 +1,7 @@
 """Honest figures: splits that cannot leak, metrics per query, and how sure a difference is."""
 
-from serendip.evaluate.evaluation import Bucket, Comparison, Evaluation, compare
+from serendip.evaluate.comparison import Comparison, compare
+from serendip.evaluate.evaluation import Bucket, Evaluation
 from serendip.evaluate.held import HeldOut, Split
 from serendip.evaluate.metrics import describe, mae, parse, rmse
 from serendip.evaluate.run import METRICS, evaluate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from serendip.data.dataset import Dataset, Events, Histories
 from serendip.evaluate.keys import among, distinct, starts
 from serendip.evaluate.segments import standard_segments
 from serendip.types import ABSENT, Floats, Ids, Queries, SerendipError, Truth
+
+Moment = Literal["first"] | int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +88,7 @@ def hold_out(
     name: str,
     description: str,
     given: NDArray[np.bool_] | None = None,
-    time: str | int | None = None,
+    time: Moment | None = None,
     repeats: bool = False,
     notes: tuple[str, ...] = (),
 ) -> Split:
@@ -138,7 +140,7 @@ def assemble(
     asking: Histories,
     row: Ids,
     seen: tuple[Ids, Ids],
-    time: str | int | None,
+    time: Moment | None,
     name: str,
     description: str,
     repeats: bool,
@@ -198,7 +200,7 @@ def _pairs(users: Ids, items: Ids, chosen: NDArray[np.bool_], n_items: int) -> N
     return distinct(users[chosen].astype(np.int64) * n_items + items[chosen])
 
 
-def _moments(held: Events, askers: NDArray[np.int64], time: str | int | None) -> NDArray[np.int64] | None:
+def _moments(held: Events, askers: NDArray[np.int64], time: Moment | None) -> NDArray[np.int64] | None:
     if time is None or held.time is None:
         return None
     if isinstance(time, int):

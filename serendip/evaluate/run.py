@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serendip.evaluate.evaluation import Comparison, Evaluation, compare
+from serendip.evaluate.comparison import Comparison, compare
+from serendip.evaluate.evaluation import Evaluation
 from serendip.evaluate.held import Split
 from serendip.evaluate.source import source_of
 from serendip.evaluate.tally import Plan, Tally
