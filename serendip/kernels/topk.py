@@ -6,15 +6,25 @@ equal scores the lower item code. NaN and ``-inf`` mean "not to be recommended".
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from serendip.types import ABSENT, Floats, Ids, Recs, unpack_mask
 
 _BLOCK = 1 << 22  # scores handled at a time: bounds the temporaries to a few times 16 MB
+_BATCH = 128  # rows below which a request is served, not a batch: those never wait for a compiler
+_LARGE = 1 << 24  # scores from which compiled code pays
 
 
-def top_k(scores: Floats, k: int, exclude: Ids | None = None, allow: NDArray[np.uint8] | None = None) -> Recs:
+def top_k(
+    scores: Floats,
+    k: int,
+    exclude: Ids | None = None,
+    allow: NDArray[np.uint8] | None = None,
+    threads: int | None = None,
+) -> Recs:
     """The k best items of each row that are allowed and not excluded.
 
     Shapes:
@@ -29,14 +39,22 @@ def top_k(scores: Floats, k: int, exclude: Ids | None = None, allow: NDArray[np.
     """
     check(scores.shape, k, exclude, allow)
     q, n = scores.shape
+    if is_batch(q, n) and k:
+        from serendip.kernels.select import select
+
+        return select(scores, k, exclude, allow, threads)
     items = np.full((q, k), ABSENT, np.int32)
     best = np.full((q, k), -np.inf, np.float32)
     step = max(1, _BLOCK // max(n, 1))
     for start in range(0, q, step):
         rows = slice(start, start + step)
-        block = masked(scores[rows], _rows(exclude, rows), allow if allow is None or len(allow) == 1 else allow[rows])
-        _select(block, items[rows], best[rows])
+        _select(masked(scores[rows], part(exclude, rows), part(allow, rows)), items[rows], best[rows])
     return Recs(items, best)
+
+
+def is_batch(q: int, n: int) -> bool:
+    """Whether q queries over n items are a job for compiled code and threads, rather than a request to be answered."""
+    return q >= _BATCH and q * n >= _LARGE
 
 
 def check(shape: tuple[int, ...], k: int, exclude: Ids | None, allow: NDArray[np.uint8] | None) -> None:
@@ -60,6 +78,11 @@ def check(shape: tuple[int, ...], k: int, exclude: Ids | None, allow: NDArray[np
         )
 
 
+def part(mask: NDArray[Any] | None, rows: slice) -> NDArray[Any] | None:
+    """The rows of an exclude or allow mask; a single row stands for all."""
+    return mask if mask is None or len(mask) == 1 else mask[rows]
+
+
 def masked(scores: Floats, exclude: Ids | None, allow: NDArray[np.uint8] | None) -> Floats:
     """A copy of scores ``[q, n]`` with ``-inf`` wherever an item may not be shown or its score is NaN."""
     out = np.fmax(scores, np.float32(-np.inf), dtype=np.float32)
@@ -70,10 +93,6 @@ def masked(scores: Floats, exclude: Ids | None, allow: NDArray[np.uint8] | None)
         row, column = np.nonzero((exclude >= 0) & (exclude < n))
         out[row, exclude[row, column]] = -np.inf
     return out
-
-
-def _rows(values: Ids | None, rows: slice) -> Ids | None:
-    return None if values is None else values[rows]
 
 
 def _select(scores: Floats, items: Ids, best: Floats) -> None:

@@ -1,0 +1,16 @@
+"""How kernels are compiled. Importing this module imports Numba; nothing on the serving path does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """The function as machine code that runs without the interpreter lock, kept on disk where that can be written."""
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # no writable place for the cache: compile in each process
+        return njit(nogil=True)(function)
