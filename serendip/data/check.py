@@ -118,7 +118,7 @@ def check_ids(table: Table, column: str, found: Findings) -> Coded:
         if blank.any() or padded.any():
             # One more place, so that ABSENT (the last) finds False.
             around = np.append(padded & ~blank, False)[codes]
-            repaired = f"{int(around.sum()):,} ids had blanks around them, which were removed."
+            repaired = f"blanks around ids were removed: {int(around.sum()):,}."
             found.repair(table, column, around, "an id without blanks around it", repaired, ASIDE)
             merged = factorise(trimmed)
             codes = np.append(np.where(blank, ABSENT, merged.codes), ABSENT)[codes].astype(np.int32)
@@ -139,7 +139,7 @@ def _check_times(table: Table, column: str, schema: Schema, now: float, found: F
     expected = "a whole number" if rank else "a time (unix number, ISO 8601 text or date)"
     found.refuse(table, column, times.bad, expected, ASIDE)
     if rank:
-        found.note(f'{table.name}: column "{column}" is an order within each user, not a moment.')
+        found.note(f'{table.name}: column "{column}" is an order within each user, not a moment (time_kind="rank").')
     else:
         found.note(f'{table.name}: column "{column}" holds {times.note}.')
         hint = f"{ASIDE} If the column only orders a user's events, try time_kind='rank' (--time-kind rank)."
@@ -195,12 +195,12 @@ def _check_rating(table: Table, column: str, found: Findings) -> Floats:
     found.refuse(table, column, (~numbers.is_finite()).fill_null(False).to_numpy(), "a finite rating", ASIDE)
     zeros = (numbers == 0).fill_null(False).to_numpy()
     if zeros.any():
-        what = f"{int(zeros.sum()):,} ratings are 0. They are kept as ratings."
+        what = f"ratings of 0: {int(zeros.sum()):,}. They are kept as ratings."
         hint = "Where 0 means not rated, make it empty."
         found.warn(table.where(np.flatnonzero(zeros), column), what, hint, int(zeros.sum()))
     unrated = numbers.null_count()
     if unrated:
-        what = f"{unrated:,} events have no rating. They are kept."
+        what = f"events without a rating: {unrated:,}. They are kept."
         found.warn(table.where(np.flatnonzero(numbers.is_null().to_numpy()), column), what, "", unrated)
     return _floats(numbers)
 
@@ -247,7 +247,7 @@ def _check_kinds(table: Table, column: str, schema: Schema, found: Findings) -> 
     kind = positions[coded.codes]
     unsaid = np.flatnonzero(kind == ABSENT)
     if len(unsaid):
-        what = f"{len(unsaid):,} events do not say of what kind they are. They are kept with weight 1."
+        what = f"events that do not say of what kind they are: {len(unsaid):,}. They are kept."
         found.warn(table.where(unsaid, column), what, "", len(unsaid))
     return kind, replace(schema, event_types=tuple(kinds))
 

@@ -64,17 +64,17 @@ def ingest(
     """See `Dataset.from_frames`."""
     target = None if rejects is None else check_target(rejects)
     found = Findings(strict)
-    for note in [note for table in inputs.tables for part in table.parts for note in part.notes]:
+    for note in [note for table in inputs.tables for one in table.parts for note in one.notes]:
         found.note(note)
     found.note(understood(schema))
     log = check_events(inputs.events, schema, now, found)
     users = check_keyed(inputs.users, schema.user_key or schema.user, "user_id", found)
     items = check_keyed(inputs.items, schema.item_key or schema.item, "item_id", found)
     relations = {name: check_relation(table, schema, found) for name, table in inputs.relations.items()}
-    if log is not None:
-        _check_size(inputs.events, log, 1 if part else 2, found)
     found.stop(at_rows=False)
     assert log is not None  # without one there is an error
+    _check_size(inputs.events, log, 1 if part else 2, found)
+    found.stop(at_rows=False)
     user_ids, item_ids = _vocab(log.users, users, inputs.events, found), _vocab(log.items, items, inputs.events, found)
     events = _encode(log, user_ids, item_ids, inputs.events, found)
     if target is None:
@@ -132,14 +132,12 @@ def _check_size(table: Table, log: Log, least: int, found: Findings) -> None:
         return
     rows = _kept(table, found)
     for role, coded in (("user", log.users), ("item", log.items)):
-        used = np.unique(coded.codes[rows]) if len(coded.values) < 2 or rows is not ALL else [0, 1]
-        if len(used) == 0:
-            found.error(
-                table.name, "expected events that can be used. Every row is refused.", "Try the other hints first."
-            )
+        used = _used(coded, rows)
+        if not len(used):
+            found.error(table.name, "expected events that can be used. Every row is refused.", "")
             return
         if len(used) < least:
-            what = f"expected events with at least two {role}s. All have the {role} {coded.values[int(used[0])]!r}."
+            what = f"expected events of at least two {role}s. All are of the {role} {used[0]!r}."
             found.error(table.name, what, f"Try another column for the {role} (--columns {role}=…).")
 
 
@@ -172,7 +170,7 @@ def _encode(log: Log, user_ids: Vocab, item_ids: Vocab, table: Table, found: Fin
         if len(repeated):
             mask = np.zeros(len(table.frame), bool)
             mask[repeated if isinstance(rows, slice) else rows[repeated]] = True
-            what = f"{len(repeated):,} rows repeat another one exactly, its time included, and were dropped."
+            what = f"exact repeats of an earlier row, its time included, were dropped: {len(repeated):,}."
             found.repair(table, None, mask, "no row that repeats another one exactly", what, ASIDE)
             single = np.ones(len(order), bool)
             single[repeated] = False
@@ -235,14 +233,10 @@ def _warn(
         bare, idle = int((seen & ~listed).sum()), int((listed & ~seen).sum())
         if bare:
             hint = "Check that the ids are written alike in both." if bare == seen.sum() else ""
-            found.warn(
-                keyed.table.name,
-                f"{bare:,} of {int(seen.sum()):,} {name} of the log have no row here. They are kept.",
-                hint,
-                bare,
-            )
+            what = f"{name} of the log without a row here: {bare:,} of {int(seen.sum()):,}. They are kept."
+            found.warn(keyed.table.name, what, hint, bare)
         if idle:
-            found.warn(keyed.table.name, f"{idle:,} {name} have no event in the log. They are kept.", "", idle)
+            found.warn(keyed.table.name, f"{name} without an event in the log: {idle:,}. They are kept.", "", idle)
     single = int((np.diff(events.indptr) == 1).sum())
     if single:
-        found.warn(table.name, f"{single:,} users have one event only. They are kept.", "", single)
+        found.warn(table.name, f"users with one event only: {single:,}. They are kept.", "", single)

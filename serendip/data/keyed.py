@@ -66,7 +66,7 @@ class Related:
         known = (left != ABSENT) & (right != ABSENT)
         strange = np.flatnonzero(kept & ~known)
         if len(strange):
-            what = f"{len(strange):,} pairs name {self.side} that neither the log nor a table knows. They are left out."
+            what = f"pairs of {self.side} that neither the log nor a table knows: {len(strange):,}. They are left out."
             found.warn(self.table.where(strange), what, "", len(strange))
         rows = kept & known
         codes = [pl.Series("left", left[rows]), pl.Series("right", right[rows])]
@@ -103,7 +103,7 @@ def _check_again(table: Table, key: str, again: NDArray[np.int64], first: NDArra
         same &= column.gather(again).eq_missing(column.gather(first)).to_numpy()
     mask = np.zeros(len(table.frame), bool)
     mask[again[same]] = True
-    repaired = f"{int(same.sum()):,} rows repeat another one exactly and were dropped."
+    repaired = f"exact repeats of an earlier row were dropped: {int(same.sum()):,}."
     found.repair(table, key, mask, "one row per id", repaired, ASIDE)
     mask[:] = False
     mask[again[~same]] = True

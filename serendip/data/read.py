@@ -74,7 +74,9 @@ def _inside(folder: Path, role: str) -> list[Path]:
     files = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in FORMATS and not any(part[0] in "._" for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in FORMATS
+        and path.stem.lower() not in ("readme", "license", "licence")
+        and not any(part[0] in "._" for part in path.relative_to(folder).parts)
     ]
     atomic = {"events": ".inter", "users": ".user", "items": ".item"}
     if any(path.suffix in atomic.values() for path in files):

@@ -212,7 +212,8 @@ def _named(role: str, table: Table, given: Given, found: Findings) -> str | None
         return CANONICAL[role]
     if len(names) > 1:
         what = f"expected one column for the {role}. Got {listed(names)}, and each could be it."
-        found.error(table.name, what, f"{_try(role, names[0])} If none is, leave it empty (--columns {role}=).")
+        none = "" if role in ("user", "item") else f" If none is, leave it empty (--columns {role}=)."
+        found.error(table.name, what, _try(role, names[0]) + none)
     return names[0] if len(names) == 1 else None
 
 
@@ -224,7 +225,7 @@ def _all_named(role: str, table: Table | None, given: Given) -> tuple[str, ...]:
 
 def _missing(role: str, table: Table, found: Findings) -> None:
     wanted = f'expected a column "{role}_id" (or a name like it) for the {role}'
-    hint = _try(role)
+    hint = _try(role, *difflib.get_close_matches(f"{role}_id", table.frame.columns, 1))
     if any(re.fullmatch(r"[\d.\s+-]+", column) for column in table.frame.columns):
         hint += " If the file has no header line, add one."
     found.error(table.name, f"{wanted}. Got the columns {listed(table.frame.columns)} instead.", hint)
