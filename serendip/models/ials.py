@@ -25,6 +25,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from serendip.data.dataset import Dataset
+from serendip.kernels.pool import one_blas_thread
 from serendip.model import Config, Model, Run
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import Factors
@@ -69,10 +70,11 @@ class IALS(Model):
         deviation = options.stddev / options.factors**0.5
         drawn = np.random.default_rng(run.seed).normal(0, deviation, (by_item.shape[0], options.factors))
         items: Floats = drawn.astype(np.float32)
-        for done in range(options.iterations):
-            users = _half_step(by_user, items, options)
-            items = _half_step(by_item, users, options)
-            run.report(done + 1, options.iterations)
+        with one_blas_thread():
+            for done in range(options.iterations):
+                users = _half_step(by_user, items, options)
+                items = _half_step(by_item, users, options)
+                run.report(done + 1, options.iterations)
         if not np.isfinite(items).all():
             raise SerendipError(
                 f"ials: reg must be large enough for the equations to be solved in float32. Got {options.reg:g} "

@@ -117,8 +117,11 @@ class Factors:
             gram += vectors.transpose(0, 2, 1) @ weighted
             right += weighted.sum(axis=1)
             total += count.sum(axis=1)
+        diagonal = np.einsum("bii->bi", gram)
+        # Never below the rounding error of the sums, so that there always is one solution.
+        least = 1e-12 * diagonal.sum(axis=1)
         scale = self.reg * (total + self.alpha0 * np.count_nonzero(self._known)) ** self.nu
-        gram[:, np.arange(d), np.arange(d)] += scale[:, None]
+        diagonal += np.maximum(scale, least)[:, None]
         return np.asarray(np.linalg.solve(gram, right[:, :, None])[:, :, 0])
 
 
