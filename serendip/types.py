@@ -1,6 +1,7 @@
 """The values everything passes through, and the protocols that say what a part can do.
 
-Shapes: ``q`` queries, ``k`` places in a list, ``n`` items in the vocabulary, ``t`` events of a history, ``d`` dimensions.
+Shapes: ``q`` queries, ``k`` places in a list, ``n`` items in the vocabulary, ``t`` events of a history, ``d``
+dimensions.
 Ids are dense int32 codes ``0 … n-1``; `ABSENT` stands for "none" wherever an id is expected, and a score of ``-inf``
 means "cannot be scored". External ids appear only in `data.Dataset` (coming in) and in `Recs.frame` (going out).
 """
@@ -52,7 +53,8 @@ class Queries:
         history: ``[q, t]`` item codes, oldest first, `ABSENT` on the left. What a model may learn a taste from.
         bags: further ``[q, t]`` arrays; ``weight`` (float32, the strength of each event) and ``time`` (int64, its time)
             are aligned with ``history``; either may be missing.
-        features: ``[q]``, ``[q, m]`` (`ABSENT`-padded codes) or ``[q, d]`` floats by name; missing values are NaN/`ABSENT`.
+        features: ``[q]``, ``[q, m]`` (`ABSENT`-padded codes) or ``[q, d]`` floats by name; missing values are NaN or
+            `ABSENT`.
         time: ``[q]`` unix seconds (UTC) of the request, or None.
         exclude: ``[q, e]`` item codes never to be shown, `ABSENT`-padded anywhere, or None.
         allow: bits of the items that may be shown (see `pack_mask`), one row for all or one a query, or None for all.
@@ -127,7 +129,8 @@ class Recs:
     def __post_init__(self) -> None:
         for name, value in {"scores": self.scores, **self.columns}.items():
             if value.shape != self.items.shape:
-                raise ValueError(f"Recs.{name} must have the shape of items {self.items.shape}. Got {value.shape} instead.")
+                expected = f"Recs.{name} must have the shape of items {self.items.shape}"
+                raise ValueError(f"{expected}. Got {value.shape} instead.")
 
     @classmethod
     def empty(cls, q: int, k: int = 0) -> Recs:
@@ -140,7 +143,7 @@ class Recs:
     @property
     def counts(self) -> NDArray[np.int64]:
         """``[q]`` how many items each list holds."""
-        return (self.items != ABSENT).sum(axis=1)
+        return np.sum(self.items != ABSENT, axis=1, dtype=np.int64)
 
     def top(self, k: int) -> Recs:
         """The first k places."""
@@ -212,7 +215,7 @@ class Recs:
 
 
 def _blank(dtype: np.dtype[Any]) -> Any:
-    return {"f": np.nan, "U": "", "O": None, "b": False}.get(dtype.kind, ABSENT)
+    return {"f": np.nan, "U": "", "O": None, "b": False, "u": 0}.get(dtype.kind, ABSENT)
 
 
 def _beside(left: Recs, right: Recs, name: str) -> NDArray[Any]:
@@ -233,8 +236,8 @@ class Truth:
 
     Attributes:
         indptr: ``[q + 1]`` where each query's items begin; query ``r`` owns ``items[indptr[r]:indptr[r+1]]``.
-        items: ``[m]`` item codes of the training vocabulary, distinct within a query; `ABSENT` for an item that training
-            has never heard of, which nobody can recommend and which therefore counts as missed.
+        items: ``[m]`` item codes of the training vocabulary, distinct within a query; `ABSENT` for an item that
+            training has never heard of, which nobody can recommend and which therefore counts as missed.
     """
 
     indptr: NDArray[np.int64]
