@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serendip.evaluate.keys import among
+from serendip.kernels import pool
 from serendip.types import ABSENT, Floats, Ids, Recs, SerendipError, Truth
 
 Hits = NDArray[np.bool_]
 Values = NDArray[np.float64]
 Formula = Callable[[Hits, NDArray[np.int64]], Values]
 
-_CELLS = 1 << 22  # comparisons made at a time by `auc`
+_CELLS = 1 << 20  # scores sorted at a time by `auc`
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ def map(k: int) -> RankMetric:
     return RankMetric(f"map@{k}", k, formula)
 
 
-def auc(scores: Floats, truth: Truth, exclude: Ids | None = None) -> Values:
+def auc(scores: Floats, truth: Truth, exclude: Ids | None = None, threads: int | None = 1) -> Values:
     """Chance that an item of the truth scores above a candidate that is not in it; ties count one half. Exact.
 
     Candidates are all items but the excluded ones. ``-inf`` and NaN ("cannot score") rank below every score and tie
@@ -151,28 +152,46 @@ def auc(scores: Floats, truth: Truth, exclude: Ids | None = None) -> Values:
 
     Shapes: scores ``[q, n]``, not modified; exclude ``[q, e]``, `ABSENT`-padded; the result ``[q]``.
     """
+    out = np.full(len(scores), np.nan)
+
+    def task(start: int, stop: int) -> None:
+        rows = slice(start, stop)
+        out[rows] = _auc(scores[rows], truth.take(rows), None if exclude is None else exclude[rows])
+
+    pool.rows(task, len(scores), chunk=max(1, _CELLS // max(scores.shape[1], 1)), threads=threads)
+    return out
+
+
+def _auc(scores: Floats, truth: Truth, exclude: Ids | None) -> Values:
     q, n = scores.shape
     others = np.where(np.isnan(scores), -np.inf, scores)
     if exclude is not None:
         row, place = np.nonzero((exclude >= 0) & (exclude < n))
-        others[row, exclude[row, place]] = np.nan
+        others[row, exclude[row, place]] = np.nan  # NaN is sorted last and compares as neither below nor equal
     owner = np.repeat(np.arange(q), truth.counts)
     known = truth.items != ABSENT
     wins = np.zeros(len(owner))
     value = others[owner[known], truth.items[known]]
-    others[owner[known], truth.items[known]] = np.nan  # NaN compares as neither below nor equal: no candidate
-    candidate = np.flatnonzero(known)[~np.isnan(value)]
-    value = value[~np.isnan(value)]
-    step = max(1, _CELLS // max(n, 1))
-    for at in range(0, len(candidate), step):
-        rows, mine = others[owner[candidate[at : at + step]]], value[at : at + step, None]
-        below, tied = np.count_nonzero(rows < mine, axis=1), np.count_nonzero(rows == mine, axis=1)
-        wins[candidate[at : at + step]] = below + tied / 2
-    negatives = n - np.count_nonzero(np.isnan(others), axis=1)
-    pairs = (truth.counts * negatives).astype(np.float64)
+    others[owner[known], truth.items[known]] = np.nan
+    others.sort(axis=1)
+    below, up_to = (_count(others, owner[known], value, strictly) for strictly in (True, False))
+    wins[known] = np.where(np.isnan(value), 0, (below + up_to) / 2)
+    pairs = (truth.counts * (n - np.count_nonzero(np.isnan(others), axis=1))).astype(np.float64)
     total = np.bincount(owner, weights=wins, minlength=q)
     share: Values = np.divide(total, pairs, out=np.full(q, np.nan), where=pairs > 0)
     return share
+
+
+def _count(ordered: Floats, rows: NDArray[np.int64], values: Floats, strictly: bool) -> NDArray[np.int64]:
+    """``[m]`` how many entries of each chosen row are below the value, or up to it: binary search in sorted rows."""
+    n = ordered.shape[1]
+    low, high = np.zeros(len(rows), np.int64), np.full(len(rows), n, np.int64)
+    for _ in range(n.bit_length()):
+        middle = (low + high) // 2
+        found = ordered[rows, np.minimum(middle, n - 1)]
+        right = (low < high) & ((found < values) if strictly else (found <= values))
+        low, high = np.where(right, middle + 1, low), np.where(right, high, middle)
+    return low
 
 
 def rmse(predicted: NDArray[Any], actual: NDArray[Any]) -> float:

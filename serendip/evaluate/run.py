@@ -63,7 +63,7 @@ def evaluate(
         raise SerendipError(f"block must be at least 1. Got {block} instead.")
     begin = time.perf_counter()
     source = source_of(what, split.train.n_items, threads, scores="auc" in plan.names)
-    tally = Tally(split, plan)
+    tally = Tally(split, plan, threads)
     done = 0
     with nullcontext() if threads is None else blas_threads(threads):
         for rows in _blocks(split, source.rows if block is None else block):

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset, Events
+from serendip.data.events import stable_order
 from serendip.data.read import read
 from serendip.evaluate.held import HeldOut, Split, assemble, hold_out
 from serendip.types import SerendipError
@@ -100,7 +101,8 @@ def per_user(data: Dataset, test: float = 0.2, seed: int = 0, *, repeats: bool =
     _share("test", test)
     counts = np.diff(data.events.indptr)
     wanted = np.minimum(np.ceil(test * counts - ROUNDING).astype(np.int64), counts - 1)
-    shuffled = np.lexsort((np.random.default_rng(seed).random(len(data.events)), data.events.users))
+    shuffled = np.random.default_rng(seed).permutation(len(data.events))
+    shuffled = shuffled[stable_order(data.events.users[shuffled])]  # each user's events together, in random order
     place = np.empty(len(shuffled), np.int64)
     place[shuffled] = np.arange(len(shuffled)) - np.repeat(data.events.indptr[:-1], counts)
     return hold_out(

@@ -74,9 +74,9 @@ class Plan:
 class Tally:
     """What was counted so far. Memory grows with queries × figures and with the catalogue, not with the lists."""
 
-    def __init__(self, split: Split, plan: Plan) -> None:
+    def __init__(self, split: Split, plan: Plan, threads: int | None = None) -> None:
         q, train = len(split), split.train
-        self._split, self._plan = split, plan
+        self._split, self._plan, self._threads = split, plan, threads
         self._values = {name: np.full(q, np.nan) for name in plan.names if name not in {t[0] for t in plan.totals}}
         liked = liked_counts(train)[1]
         self._warm = np.append(liked > 0, np.False_)
@@ -107,7 +107,7 @@ class Tally:
         for name, kind, places in self._plan.listed:
             self._values[name][rows] = self._listed(kind, items[:, :places])
         if scores is not None:
-            self._values["auc"][rows] = auc(scores, truth, queries.exclude)
+            self._values["auc"][rows] = auc(scores, truth, queries.exclude, self._threads)
         for places, shown in self._shown.items():
             shown += beyond.exposure(items[:, :places], len(shown))
         self._found += np.bincount(self._bucket[items[found]], minlength=len(self._found))
