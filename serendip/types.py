@@ -143,7 +143,8 @@ class Recs:
     @property
     def counts(self) -> NDArray[np.int64]:
         """``[q]`` how many items each list holds."""
-        return np.sum(self.items != ABSENT, axis=1, dtype=np.int64)
+        counts: NDArray[np.int64] = (self.items != ABSENT).sum(axis=1)
+        return counts
 
     def top(self, k: int) -> Recs:
         """The first k places."""
