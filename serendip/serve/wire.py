@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
@@ -21,6 +20,7 @@ MAX_PLACES = 100_000
 MAX_FOUND = 50
 MAX_HISTORY = 500
 SHOWN = 60
+WORDS = {"int": "a whole number", "str": "text", "bool": "true or false", "array": "a list", "object": "an object"}
 
 ExternalId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | str
 K = Annotated[int, Meta(ge=1, le=MAX_K, description="How many items are wanted.")]
@@ -210,7 +210,7 @@ def decode(body: bytes, kind: type[R]) -> R:
         request: R = _DECODERS[kind].decode(body)
     except msgspec.ValidationError as error:
         raise _invalid(str(error), body, kind) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _malformed(error, body, kind) from error
     return request
 
@@ -224,8 +224,6 @@ def _malformed(error: Exception, body: bytes, kind: type[Request]) -> ApiError:
         got = "an empty body"
     elif isinstance(error, UnicodeDecodeError):
         got = "text that is not UTF-8"
-    elif isinstance(error, RecursionError):
-        got = "JSON that is nested too deeply"
     elif "truncated" in str(error):
         got = "JSON that breaks off"
     else:
@@ -247,31 +245,30 @@ def _invalid(said: str, body: bytes, kind: type[Request]) -> ApiError:
         return ApiError(422, "unknown_field", f"Unknown field `{found[1][:SHOWN]}`{place}.", hint)
     if found := re.fullmatch(r"Object missing required field `(.*)`", what):
         return ApiError(422, "missing_field", f"The field `{found[1]}` is required{place}.", _example(kind))
-    expected, _, got = what.removeprefix("Expected ").partition(", got ")
-    got = got.strip("`") or _shown(body, path)
+    expected = what.removeprefix("Expected ").partition(", got ")[0]
     name = f"`{path}`" if path else "The body"
-    if not what.startswith("Expected "):
-        return ApiError(422, "invalid_value", f"{name}: {what}. Got {got} instead.", _example(kind))
-    return ApiError(422, "invalid_value", f"{name} must be {_plain(expected)}. Got {got} instead.", _example(kind))
+    wrong = f"{name} must be {_plain(expected)}" if what.startswith("Expected ") else f"{name}: {what}"
+    return ApiError(422, "invalid_value", f"{wrong}. Got {_shown(body, path)} instead.", _example(kind))
 
 
 def _plain(expected: str) -> str:
-    text = expected.replace("`", "").replace(" | ", " or ")
-    limit = re.fullmatch(r"(?:array|str) of length ([<>]=) (\d+)", text)
-    if limit:
+    text = expected.replace("`", "")
+    if limit := re.fullmatch(r"array of length ([<>]=) (\d+)", text):
         return f"a list of {'at most' if limit[1] == '<=' else 'at least'} {limit[2]} entries"
-    return re.sub(r"\bint\b", "a whole number", re.sub(r"\bstr\b", "text", text)).replace("object", "an object")
+    return " or ".join(re.sub(r"^\w+", lambda word: WORDS.get(word[0], word[0]), part) for part in text.split(" | "))
 
 
 def _shown(body: bytes, path: str) -> str:
-    """The value at a path such as ``queries[0].k``, short enough for a message; a list by its length."""
+    """The value at a path such as ``queries[0].k``, short enough for a message."""
     try:
         value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # broken after the place complained of
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # not JSON after the place complained of
         return "something else"
     for step in re.findall(r"[^.\[\]]+", path):
         value = value[int(step)] if isinstance(value, list) else value[step]
-    if isinstance(value, list | Mapping):
-        return f"{len(value)}"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return "an object"
     text = encode(value).decode(errors="replace")
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

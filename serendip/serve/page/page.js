@@ -49,8 +49,10 @@ function ranked(item) {
   const name = make("div");
   const why = make("div", "why");
   name.append(titleButton(item));
-  if (item.title !== undefined) name.append(make("span", "id", String(item.item_id)));
-  why.append(make("span", "source", item.source), make("span", "score", item.score.toPrecision(4)));
+  if (item.title !== undefined) name.append(make("span", "id", `id ${item.item_id}`));
+  const score = make("span", "score");
+  score.append(make("span", "hidden", "score "), item.score.toPrecision(4));
+  why.append(make("span", "source", item.source), score);
   row.append(make("span", "rank", `${item.rank}.`), name, why);
   return row;
 }
@@ -85,13 +87,13 @@ async function recommend() {
 }
 
 function showList(reply, user) {
-  const whom = user === null ? "Recommended" : `Recommended for ${user}`;
-  at("results-title").textContent = whom;
+  const newcomer = picks.size ? "Recommended for what you picked" : "Recommended to someone new";
+  at("results-title").textContent = user === null ? newcomer : `Recommended for user ${user}`;
   at("notes").replaceChildren(...reply.notes.map((note) => make("li", "", note)));
   at("list").replaceChildren(...reply.items.map(ranked));
   const sources = new Set(reply.items.map((item) => item.source));
   at("list-foot").textContent = reply.items.length
-    ? `Scores can be compared within one source only (${[...sources].join(", ")}).`
+    ? `Press a title for similar items. Scores compare within one source only (${[...sources].join(", ")}).`
     : "Nothing to recommend.";
   at("results").hidden = false;
   say(`${count(reply.items.length, "item")} found.`);
@@ -113,7 +115,7 @@ async function showSimilar(item) {
     at("similar").hidden = false;
     say(reply.items.length ? `${count(reply.items.length, "similar item")} found.` : reply.notes.join(" "));
     at("similar-title").focus({ preventScroll: true });
-    at("similar").scrollIntoView({ block: "nearest" });
+    at("similar-title").scrollIntoView({ block: "nearest" });
   } catch (error) {
     say(error.message, true);
   }
@@ -228,13 +230,14 @@ async function start() {
   at("search").addEventListener("blur", closeOptions);
   at("search").addEventListener("input", () => {
     clearTimeout(timer);
+    choose(-1); // what stands there answers an older text: Enter must not pick it
     timer = setTimeout(search, WAIT_MS);
   });
   try {
     const bundle = await call("/v1/bundle");
     const { users, items, events } = bundle.data;
-    at("bundle").textContent =
-      `${count(users, "user")}, ${count(items, "item")}, ${count(events, "event")} · bundle ${bundle.version}`;
+    at("size").textContent = `${count(users, "user")} · ${count(items, "item")} · ${count(events, "event")}`;
+    at("version").textContent = `Bundle ${bundle.version}, made ${bundle.created.slice(0, 10)}.`;
     const linked = new URLSearchParams(location.hash.slice(1));
     at("user").value = linked.get("user") ?? bundle.example_user_id ?? "";
     if (linked.has("new")) document.querySelector('input[value="new"]').checked = true;

@@ -1,0 +1,174 @@
+"""Replies over bundles whose right answers are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from serendip.bundle import Bundle
+from serendip.pipeline import retrieve
+from serendip.scorers import StaticScores
+from serendip.serve import wire
+from serendip.serve.answers import Answers
+from serendip.serve.wire import ApiError, RecommendRequest, SimilarRequest
+from tests.serve.conftest import LATEST, data_of, events, titles
+
+
+@pytest.fixture(scope="module")
+def answers(bundle: Bundle) -> Answers:
+    return Answers(bundle)
+
+
+@pytest.fixture(scope="module")
+def named(named_bundle: Bundle) -> Answers:
+    return Answers(named_bundle)
+
+
+def one(answers: Answers, **asked: object) -> wire.RecommendReply:
+    return answers.recommend([RecommendRequest(**asked)])[0]
+
+
+def ids(reply: wire.RecommendReply | wire.SimilarReply) -> list[int | str]:
+    return [item.item_id for item in reply.items]
+
+
+def test_a_user_is_shown_what_the_others_of_the_group_liked(answers: Answers) -> None:
+    for user in (1, 5, 20):
+        first = one(answers, user_id=user, k=1).items[0]
+        # The nine others of the group liked it; each of the eight pairs with another item of the group counts.
+        assert (first.item_id, first.rank, first.source, first.score) == (100 + user, 1, "together", 9 * 8.0)
+
+
+def test_text_and_numbers_find_the_same_user_and_replies_use_the_stored_type(answers: Answers, named: Answers) -> None:
+    assert ids(one(answers, user_id=7)) == ids(one(answers, user_id="7"))
+    assert ids(one(answers, user_id="7", k=1)) == [107]
+    assert ids(one(named, user_id="007", k=1)) == ["a/107 é"]
+    assert not one(named, user_id=7).user_known
+
+
+def test_a_short_list_is_filled_by_popularity_and_scores_fall_within_a_source(answers: Answers) -> None:
+    reply = one(answers, user_id=1, k=5)
+    assert ids(reply) == [101, 115, 111, 112, 113]
+    assert [item.source for item in reply.items] == ["together"] + ["popular"] * 4
+    assert [item.rank for item in reply.items] == [1, 2, 3, 4, 5]
+    assert [item.score for item in reply.items[1:]] == [14, 9, 9, 9]
+    assert reply.items[1].title == LATEST and reply.notes == []
+
+
+def test_an_unknown_user_gets_what_is_popular(answers: Answers) -> None:
+    reply = one(answers, user_id="nobody", k=2)
+    assert not reply.user_known and ids(reply) == [115, 101]
+    assert reply.notes == ["user_id: 1 not known: 'nobody'"]
+    assert one(answers, k=2).notes == []
+
+
+def test_a_given_history_replaces_the_stored_one(answers: Answers) -> None:
+    reply = one(answers, user_id=1, history=["111", 112], k=8)
+    assert reply.user_known and set(ids(reply)) == set(range(113, 121))
+    assert {item.source for item in reply.items} == {"together"}
+
+
+def test_unknown_items_are_left_out_and_named(answers: Answers) -> None:
+    reply = one(answers, user_id=1, history=[101, 9, "x"], exclude=[8], allow=[102, 103, 7], k=2, exclude_seen=False)
+    assert ids(reply) == [102, 103]
+    assert reply.notes == ["history: 2 not known: 9, 'x'", "exclude: 1 not known: 8", "allow: 1 not known: 7"]
+    assert one(answers, exclude=list(range(10))).notes == ["exclude: 10 not known: 0, 1, 2, 3, 4 …"]
+
+
+def test_excluded_and_seen_items_are_not_shown_and_allowed_ones_only(answers: Answers) -> None:
+    assert ids(one(answers, user_id=1, exclude=[101, 115], k=2)) == [111, 112]
+    assert 102 not in ids(one(answers, user_id=1, k=21))
+    assert 102 in ids(one(answers, user_id=1, k=21, exclude_seen=False))
+    assert ids(one(answers, user_id=1, allow=[120, 101], k=9)) == [101, 120]
+
+
+def test_a_list_that_cannot_be_filled_says_so(answers: Answers) -> None:
+    for allow in ([], [999]):
+        reply = one(answers, user_id=1, allow=allow)
+        assert reply.items == []
+        assert reply.notes[-1] == "0 of 10 items: there is no other that may be shown and can be scored"
+    assert one(answers, user_id=1, k=1000).notes == [
+        "12 of 1000 items: there is no other that may be shown and can be scored"
+    ]
+
+
+def test_requests_answered_together_get_what_each_would_get_alone(answers: Answers) -> None:
+    asked = [
+        RecommendRequest(user_id=1, k=3),
+        RecommendRequest(user_id="nobody", k=3),
+        RecommendRequest(user_id=2, k=5, exclude_seen=False),
+        RecommendRequest(history=[111], k=3),
+        RecommendRequest(user_id=3, k=3, exclude=[103]),
+        RecommendRequest(user_id=4, k=3, allow=[104, 115]),
+        RecommendRequest(user_id=5, k=3, allow=[104, 116]),
+    ]
+    together = answers.recommend(asked)
+    assert len({reply.recommendation_id for reply in together}) == len(asked)
+    for request, reply in zip(asked, together, strict=True):
+        alone = answers.recommend([request])[0]
+        assert (reply.items, reply.notes, reply.user_known) == (alone.items, alone.notes, alone.user_known)
+
+
+def test_a_batch_is_answered_in_order_and_bounded(answers: Answers) -> None:
+    queries = [wire.Query(user_id=user) for user in (9, 3, "nobody")]
+    reply = answers.batch(wire.BatchRequest(queries=queries, k=1, allow=[109, 103, 115]))
+    assert [ids(part) for part in reply.replies] == [[109], [103], [115]]
+    with pytest.raises(ApiError, match=r"must not exceed 100000\. Got 101 × 1000 = 101000 instead"):
+        answers.batch(wire.BatchRequest(queries=[wire.Query()] * 101, k=1000))
+
+
+def test_similar_items_are_those_liked_together(answers: Answers, named: Answers) -> None:
+    reply = answers.similar(SimilarRequest(item_id="101", k=20))
+    assert set(ids(reply)) == set(range(102, 111))
+    assert {item.score for item in reply.items} == {8.0} and reply.items[0].source == "together"
+    assert ids(named.similar(SimilarRequest(item_id="a/101 é", k=1))) == ["a/102 é"]
+
+
+def test_an_item_without_company_has_no_similar_ones(answers: Answers) -> None:
+    reply = answers.similar(SimilarRequest(item_id=121))
+    assert reply.items == [] and reply.notes == ["Nothing is known that this item could be compared by."]
+
+
+def test_similar_items_of_an_unknown_item_and_of_a_bundle_that_cannot(answers: Answers) -> None:
+    with pytest.raises(ApiError, match="No item has the id 999") as unknown:
+        answers.similar(SimilarRequest(item_id=999))
+    assert unknown.value.status == 404
+    with pytest.raises(ApiError, match="no model that compares items") as cannot:
+        Answers(unpersonal(0.5)).similar(SimilarRequest(item_id=101))
+    assert cannot.value.status == 501
+
+
+def unpersonal(score: float) -> Bundle:
+    """Every item has the same score; items have no titles."""
+    data = data_of(events(), titles().select("item_id", name="title"))
+    return Bundle.build(data, retrieve(StaticScores(np.full(data.n_items, score, np.float32)), name="same"))
+
+
+def test_history_is_newest_first_and_each_item_once(answers: Answers, named: Answers) -> None:
+    reply = answers.history("1", limit=3)
+    assert (reply.user_id, reply.total) == (1, 9)
+    assert [(item.item_id, item.title) for item in reply.items] == [
+        (item, f"Item number {item}") for item in (110, 109, 108)
+    ]
+    assert named.history("007", limit=1).items[0].item_id == "a/110 é"
+    with pytest.raises(ApiError, match="No user has the id 'nobody'"):
+        answers.history("nobody", limit=1)
+
+
+def test_items_without_a_title_have_none(answers: Answers) -> None:
+    found = answers.search("121", limit=1).items[0]
+    assert wire.encode(found) == b'{"item_id":121}'
+    with pytest.raises(ApiError, match="at most 200 characters"):
+        answers.search("x" * 201, limit=1)
+
+
+def test_scores_have_the_digits_of_a_float32_and_items_without_titles_no_title() -> None:
+    item = one(Answers(unpersonal(0.3)), k=1).items[0]
+    assert wire.encode(item) == b'{"item_id":101,"score":0.3,"rank":1,"source":"same"}'
+
+
+def test_the_bundle_is_described_without_its_files(answers: Answers, bundle: Bundle) -> None:
+    described = answers.described
+    assert described.version == bundle.manifest.version
+    assert described.data["users"] == 25 and described.data["items"] == 21 and described.data["events"] == 185
+    assert described.example_user_id == 1
