@@ -63,7 +63,7 @@ class Desk:
     ) -> Request:
         """A request for these external ids. See `Bundle.queries` for the arguments."""
         single = _is_id(users) or users is None
-        asked: list[User] = [users] if single else listed("users", users)
+        asked: list[User] = listed("users", [users] if single else users)
         codes = self._codes(self.user_ids, "users", [user for user in asked if user is not None])
         user_codes = np.full(len(asked), ABSENT, np.int32)
         user_codes[[user is not None for user in asked]] = codes
@@ -135,7 +135,7 @@ class Desk:
 
     def _codes(self, vocab: Vocab, what: str, values: list[Any]) -> Ids:
         for value in values:
-            if not _is_id(value):
+            if not _is_id(value) or (isinstance(value, str) and not value.isascii() and not _is_unicode(value)):
                 raise SerendipError(f"{what} must be ids: whole numbers or text. Got {value!r} instead.")
         if len(values) <= FEW or len({type(value) for value in values}) > 1:
             return np.array([vocab.find(value) for value in values], np.int32)
@@ -206,6 +206,14 @@ def padded(lists: Sequence[Ids]) -> Ids:
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, int | str | np.integer) and not isinstance(value, bool)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_flat(values: Any) -> bool:

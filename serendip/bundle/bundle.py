@@ -36,7 +36,7 @@ BLOCK_CELLS = 1 << 22
 BLOCK_USERS = 4096
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Bundle:
     """A fitted pipeline with the vocabularies, items and histories it answers from.
 
@@ -242,7 +242,7 @@ class Bundle:
         Raises:
             SerendipError: an item that is not known, or no scorer in the pipeline that compares items.
         """
-        wanted = [items] if isinstance(items, int | str) else listed("items", items)
+        wanted = listed("items", [items] if isinstance(items, int | str | np.integer) else items)
         codes = np.array([self.item_ids.find(item) for item in wanted], np.int32)
         if (codes == ABSENT).any():
             unknown = [item for item, code in zip(wanted, codes, strict=True) if code == ABSENT]
@@ -275,6 +275,10 @@ class Bundle:
             "bytes": sum(entry.bytes for entry in made.files.values()),
             "evaluation": made.evaluation,
         }
+
+    def __repr__(self) -> str:
+        names = " → ".join(part.name for part in retrievers(self.pipeline))
+        return f"Bundle({self.manifest.version}: {len(self.user_ids)} users, {len(self.item_ids)} items, {names})"
 
     @classmethod
     def _of(cls, made: Manifest, content: Content) -> Bundle:

@@ -32,6 +32,7 @@ GOLDEN = "golden.json"
 SCORERS = "scorers"
 MOST_JSON_BYTES = 1 << 22
 
+_HINT = "Try: restore the bundle from a copy, or fit again."
 _MALFORMED = (
     SerendipError,
     msgspec.MsgspecError,
@@ -107,7 +108,8 @@ def decode(files: Mapping[str, memoryview], sizes: Sizes) -> Content:
     expected = {USERS, ITEMS, HISTORIES, PIPELINE, GOLDEN}
     expected |= {f"{SCORERS}/{name}.{suffix}" for name in names for suffix in ("safetensors", "json")}
     if expected != set(files):
-        raise BundleError(f"The files of the bundle do not fit together: {', '.join(sorted(expected ^ set(files)))}.")
+        odd = ", ".join(sorted(expected ^ set(files)))
+        raise BundleError(f"The files of the bundle do not fit together: {odd}. {_HINT}")
     with _naming(USERS):
         users = _table(files[USERS], sizes.users)
         user_ids = _vocab(users, "user_id")
@@ -237,12 +239,12 @@ def _require(holds: bool, what: str) -> None:
 @contextmanager
 def _naming(file: str) -> Iterator[None]:
     """Whatever is wrong with a file is a `BundleError` that names it."""
-    hint = "Try: restore the bundle from a copy, or fit again."
     try:
         yield
     except BundleError as error:
-        raise BundleError(f"{file} {error}. {hint}") from error
+        raise BundleError(f"{file} {error}. {_HINT}") from error
     except (RecursionError, MemoryError, OverflowError, pl.exceptions.PanicException) as error:
-        raise BundleError(f"{file} cannot be read: {type(error).__name__}. {hint}") from error
+        raise BundleError(f"{file} cannot be read: {type(error).__name__}. {_HINT}") from error
     except _MALFORMED as error:
-        raise BundleError(f"{file} is not what it must be: {error} {hint}") from error
+        what = str(error).strip().rstrip(".")
+        raise BundleError(f"{file} is not what it must be: {what}. {_HINT}") from error

@@ -98,6 +98,8 @@ def decode(what: str, content: Buffer) -> dict[str, NDArray[Any]]:
         if start != end or stop - start != math.prod(entry.shape) * dtype.itemsize or stop > len(data):
             raise SerendipError(f"{what}: the bytes of the tensor {name!r} are not where they must be.")
         end = stop
+        if dtype == np.bool_ and np.frombuffer(data[start:stop], np.uint8).max(initial=0) > 1:
+            raise SerendipError(f"{what}: the tensor {name!r} must hold 0 and 1 only.")
         array = np.frombuffer(data[start:stop], dtype).reshape(entry.shape)
         out[name] = array if array.flags.aligned else array.copy()
     if end != len(data):

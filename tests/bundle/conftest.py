@@ -1,0 +1,94 @@
+"""A small bundle whose right answers are known, and one that is forged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from serendip.bundle import Bundle, manifest, store
+from serendip.data.dataset import Dataset
+from serendip.data.schema import Schema
+from serendip.pipeline import first_of, retrieve
+from serendip.scorers import Factors, StaticScores
+from serendip.types import Stage
+
+USERS = [101, 102, 103, 104, 105]
+ITEMS = list(range(10, 22))
+SEEN = {101: [10, 11, 12], 102: [12, 13], 103: [20, 10, 11, 13], 104: [15], 105: [16, 17]}
+DAY = 86_400
+
+
+def log(text: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Events and items; ids as numbers or as text."""
+    rows = [(user, item, 1_000_000_000 + DAY * at) for user, seen in SEEN.items() for at, item in enumerate(seen)]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    items = pl.DataFrame(
+        {
+            "item_id": ITEMS,
+            "name": [None if item == 14 else f"Title {item}" for item in ITEMS],
+            "year": [2000 + item for item in ITEMS],
+            "genres": [["a", "b"][: item % 3] for item in ITEMS],
+        }
+    )
+    if text:
+        events = events.with_columns(
+            pl.format("u{}", "user_id").alias("user_id"), pl.format("i{}", "item_id").alias("item_id")
+        )
+        items = items.with_columns(pl.format("i{}", "item_id").alias("item_id"))
+    return events, items
+
+
+def world(text: bool = False) -> tuple[Dataset, Stage]:
+    """Two tastes (even and odd items), and a fallback that prefers high codes."""
+    events, items = log(text)
+    data = Dataset.from_frames(
+        events, items=items, schema=Schema(timestamp="timestamp", time_kind="unix", title="name")
+    )
+    n = data.n_items
+    vectors = np.stack([np.arange(n) % 2 == 0, np.arange(n) % 2 == 1, np.arange(n) / 100], axis=1).astype(np.float32)
+    taste = Factors(vectors, alpha0=0.1, reg=0.1, nu=1.0)
+    popular = StaticScores(np.arange(n, dtype=np.float32))
+    return data, first_of(retrieve(taste, name="taste", k=3), retrieve(popular, name="popular"))
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Bundle:
+    """Ids are numbers."""
+    return Bundle.build(*world(), recipe={"model": {"name": "taste"}}, evaluation={"ndcg@10": 0.5})
+
+
+@pytest.fixture(scope="session")
+def text_bundle() -> Bundle:
+    """Ids are text."""
+    return Bundle.build(*world(text=True))
+
+
+@pytest.fixture
+def saved(bundle: Bundle, tmp_path: Path) -> Path:
+    """Where the bundle is saved."""
+    return bundle.save(tmp_path / "bundle")
+
+
+def content_of(root: Path) -> Path:
+    (content,) = root.glob("content-*")
+    return content
+
+
+def forge(root: Path, change: Callable[[Path], object]) -> None:
+    """Change the content, and make the manifest's checksums fit it: what an attacker would do."""
+    content = content_of(root)
+    change(content)
+    made = manifest.read(store.read_manifest(root))
+    files = {
+        str(path.relative_to(content)): store.entry([path.read_bytes()])
+        for path in content.rglob("*")
+        if path.is_file()
+    }
+    version = manifest.version_of(files)
+    content.rename(root / f"content-{version}")
+    (root / "manifest.json").write_bytes(manifest.write(msgspec.structs.replace(made, version=version, files=files)))

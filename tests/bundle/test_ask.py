@@ -1,0 +1,211 @@
+"""External ids in, tables with external ids out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from serendip.bundle import Bundle, ask
+from serendip.data.dataset import Dataset
+from serendip.data.schema import Schema
+from serendip.pipeline import retrieve
+from serendip.scorers import StaticScores
+from serendip.types import ABSENT, Queries, SerendipError, unpack_mask
+
+from .conftest import DAY, ITEMS, SEEN, USERS
+
+
+def history(bundle: Bundle, queries: Queries) -> list[list[Any]]:
+    return [bundle.item_ids.decode(row[row != ABSENT]).to_list() for row in queries.history]
+
+
+def shut(bundle: Bundle, queries: Queries) -> list[list[Any]]:
+    assert queries.exclude is not None
+    return [sorted(bundle.item_ids.decode(row[row != ABSENT]).to_list()) for row in queries.exclude]
+
+
+@pytest.mark.parametrize(
+    "users",
+    [
+        [101, 104],
+        ["101", "104"],
+        (101, "104"),
+        np.array([101, 104]),
+        np.array(["101", "104"]),
+        pl.Series([101, 104]),
+        pd.Series([101, 104]),
+        [np.int64(101), np.str_("104")],
+        (user for user in [101, 104]),
+    ],
+    ids=lambda users: type(users).__name__,
+)
+def test_users_are_found_in_whatever_they_come(bundle: Bundle, users: Any) -> None:
+    queries = bundle.queries(users, k=4)
+    assert bundle.user_ids.decode(queries.users).to_list() == [101, 104]
+    assert history(bundle, queries) == shut(bundle, queries) == [[10, 11, 12], [15]]
+    assert queries.k == 4
+
+
+@pytest.mark.parametrize("user", [103, "103", " 103", np.int64(103)])
+def test_one_user_may_stand_alone(bundle: Bundle, user: Any) -> None:
+    assert history(bundle, bundle.queries(user)) == [SEEN[103]]
+
+
+def test_text_ids_are_text(text_bundle: Bundle) -> None:
+    queries = text_bundle.queries("u101", history=["i10", "u101"])
+    assert history(text_bundle, queries) == [["i10"]]
+    assert text_bundle.answer(101).known.tolist() == [False]
+
+
+def test_many_users_are_found_as_few_are(bundle: Bundle) -> None:
+    users: list[Any] = USERS * 40
+    assert len(users) > ask.FEW
+    for asked in (
+        users,
+        [str(user) for user in users],
+        [str(user) if at % 2 else user for at, user in enumerate(users)],
+    ):
+        assert bundle.user_ids.decode(bundle.queries(asked).users).to_list() == users
+
+
+def test_somebody_unknown_has_no_history(bundle: Bundle) -> None:
+    answer = bundle.answer([None, 999, 102, "nobody"])
+    assert answer.known.tolist() == [False, False, True, False]
+    assert answer.notes[0] == "users: 2 not known: 999, 'nobody'"
+    queries = bundle.queries([None, 999])
+    assert history(bundle, queries) == shut(bundle, queries) == [[], []]
+
+
+def test_no_users_are_answered_by_an_empty_table(bundle: Bundle) -> None:
+    frame = bundle.recommend([])
+    assert frame.height == 0
+    assert frame.schema == bundle.recommend([101]).schema
+
+
+def test_the_user_column_has_the_stored_type_where_every_id_fits_it(bundle: Bundle, text_bundle: Bundle) -> None:
+    assert bundle.recommend(["101", "999", None], k=1)["user_id"].to_list() == [101, 999, None]
+    assert bundle.recommend(["101", "nobody"], k=1)["user_id"].to_list() == ["101", "nobody"]
+    assert bundle.recommend([10**30], k=1)["user_id"].to_list() == [str(10**30)]
+    assert text_bundle.recommend(["u101", 5, None], k=1)["user_id"].to_list() == ["u101", "5", None]
+
+
+def test_what_was_seen_may_be_shown_again(bundle: Bundle) -> None:
+    queries = bundle.queries(102, exclude_seen=False)
+    assert queries.exclude is None
+    assert history(bundle, queries) == [[12, 13]]
+
+
+def test_a_given_history_takes_the_place_of_the_stored_one(bundle: Bundle) -> None:
+    queries = bundle.queries([101, 102, None], history=[[20, 21], None, ["19"]])
+    assert history(bundle, queries) == [[20, 21], [12, 13], [19]]
+    assert shut(bundle, queries) == [[10, 11, 12, 20, 21], [12, 13], [19]]
+    assert history(bundle, bundle.queries(101, history=[])) == [[]]
+    assert history(bundle, bundle.queries(101, history=pl.Series([15, 14]))) == [[15, 14]]
+    assert bundle.queries([101], history=[[20]], exclude_seen=False).exclude is None
+
+
+def test_given_events_are_as_recent_as_any_and_weigh_one(bundle: Bundle) -> None:
+    latest = 1_000_000_000 + 3 * DAY
+    queries = bundle.queries([101, 102], history=[[20, 21], None])
+    assert queries.bags["time"].tolist() == [[0, latest, latest], [0, 1_000_000_000, 1_000_000_000 + DAY]]
+
+
+def test_weights_stay_beside_their_events() -> None:
+    events = pl.DataFrame({"user_id": [1, 1, 1, 2], "item_id": [1, 2, 3, 1], "weight": [2.0, 0.0, 3.0, 1.0]})
+    data = Dataset.from_frames(events, schema=Schema(weight="weight"))
+    made = Bundle.build(data, retrieve(StaticScores(np.zeros(3, np.float32)), name="all"))
+    queries = made.queries([1, 2, 3], history=[None, [3, 2, 1], None])
+    assert history(made, queries) == [[1, 3], [3, 2, 1], []]
+    assert queries.bags["weight"].tolist() == [[0, 2, 3], [1, 1, 1], [0, 0, 0]]
+    assert shut(made, queries) == [[1, 2, 3], [1, 1, 2, 3], []]
+
+
+def test_items_may_be_excluded_for_one_each_or_all(bundle: Bundle) -> None:
+    assert shut(bundle, bundle.queries(102, exclude=[20, "21"])) == [[12, 13, 20, 21]]
+    assert shut(bundle, bundle.queries([102, 104], exclude=[20])) == [[12, 13, 20], [15, 20]]
+    assert shut(bundle, bundle.queries([102, 104], exclude=[[20], None])) == [[12, 13, 20], [15]]
+    assert shut(bundle, bundle.queries([102, 104], exclude=[], exclude_seen=False)) == [[], []]
+
+
+def allowed(bundle: Bundle, **options: Any) -> list[list[int]]:
+    mask = bundle.queries([102, 104], **options).allow
+    assert mask is not None
+    return [np.array(ITEMS)[row].tolist() for row in unpack_mask(mask, len(ITEMS))]
+
+
+def test_items_may_be_allowed_for_each_or_all(bundle: Bundle) -> None:
+    assert allowed(bundle, allow=[20, "11"]) == [[11, 20]]
+    assert allowed(bundle, allow=np.array([20, 11])) == [[11, 20]]
+    assert allowed(bundle, allow=[[20], None]) == [[20], ITEMS]
+    assert allowed(bundle, allow=[]) == [[]]
+
+
+def test_ids_that_are_not_known_are_left_out_and_noted(bundle: Bundle) -> None:
+    answer = bundle.answer(101, history=[20, "x"], exclude=[1, 2, 3, 4, 5, 6], allow=[10, 21, 99])
+    assert answer.notes == (
+        "history: 1 not known: 'x'",
+        "exclude: 6 not known: 1, 2, 3, 4, 5 …",
+        "allow: 1 not known: 99",
+        "popular: every item is listed already, excluded or not allowed for 1 of 1 queries",
+    )
+    assert answer.frame["item_id"].to_list() == [21]
+
+
+def test_an_allowed_set_without_a_known_item_is_an_error(bundle: Bundle) -> None:
+    with pytest.raises(
+        SerendipError, match=r"allow must name items of the catalogue\. Got 1, 'x', none of which is known"
+    ):
+        bundle.recommend(101, allow=[1, "x"])
+    with pytest.raises(SerendipError, match="none of which is known"):
+        bundle.recommend([101, 102], allow=[[1], []])
+
+
+def test_an_empty_allowed_set_gives_nothing_and_says_why(bundle: Bundle) -> None:
+    answer = bundle.answer([101, 102], allow=[])
+    assert answer.frame.height == 0
+    assert "popular: every item is listed already, excluded or not allowed for 2 of 2 queries" in answer.notes
+
+
+def test_more_than_the_catalogue_has_is_noted(bundle: Bundle) -> None:
+    answer = bundle.answer(None, 1000)
+    assert answer.frame.height == 12
+    assert answer.notes[0] == "1000 items were asked for; the catalogue has 12"
+
+
+@pytest.mark.parametrize("k", [0, -1, True, 2.0, "3", None])
+def test_k_is_a_whole_number(bundle: Bundle, k: Any) -> None:
+    for ask_for in (bundle.recommend, bundle.similar_items):
+        with pytest.raises(SerendipError, match=rf"^k must be a whole number, 1 or more\. Got {k!r} instead\.$"):
+            ask_for([11], k)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"users": 1.5}, r"users must be a list of ids\. Got 1\.5 instead"),
+        ({"users": {101: 1}}, r"users must be a list of ids\. Got \{101: 1\} instead"),
+        ({"users": [1.5]}, r"users must be ids: whole numbers or text\. Got 1\.5 instead"),
+        ({"users": [True]}, r"users must be ids: whole numbers or text\. Got True instead"),
+        ({"users": [[101]]}, r"users must be ids: whole numbers or text\. Got \[101\] instead"),
+        ({"users": ["\ud800"]}, r"users must be ids: whole numbers or text\. Got '\\ud800' instead"),
+        (
+            {"users": [101], "history": [10]},
+            r"history must hold one list of item ids \(or None\) per user, 1 in all\. Got \[10\]",
+        ),
+        ({"users": [101, 102], "history": [[10]]}, r"per user, 2 in all\. Got \[\[10\]\]"),
+        ({"users": 101, "history": "10"}, r"history must hold one list .* Got '10'"),
+        ({"users": 101, "history": [[1.5]]}, r"history must be ids: whole numbers or text\. Got 1\.5"),
+        ({"users": 101, "exclude": 5}, r"exclude must hold one list .* Got 5"),
+        ({"users": [101], "exclude": [[1], [2]]}, r"exclude must hold one list .* 1 in all"),
+        ({"users": 101, "allow": "abc"}, r"allow must hold one list .* Got 'abc'"),
+        ({"users": 101, "allow": {10: 1}}, r"allow must hold one list"),
+        ({"users": 101, "allow": ["a" * 200, None]}, r"Got \['a{70,}…\."),
+    ],
+)
+def test_what_is_no_list_of_ids_is_refused(bundle: Bundle, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SerendipError, match=message):
+        bundle.queries(**options)
