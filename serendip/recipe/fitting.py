@@ -1,0 +1,159 @@
+"""From a recipe, or from frames, to a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from serendip.bundle import Bundle
+from serendip.data.dataset import Dataset
+from serendip.model import Run, find
+from serendip.pipeline import first_of, retrieve
+from serendip.recipe.loading import load_data
+from serendip.recipe.sections import Choice, Recipe
+from serendip.types import Scorer, Stage
+
+if TYPE_CHECKING:
+    from serendip.data.schema import LabelKind, Schema, TimeKind
+
+Progress = Callable[[int, int], None]
+Watch = Callable[[str], AbstractContextManager[Progress | None]]
+"""Used as ``with watch("Fitting ials") as progress``: tells a reader what goes on, and how far it is."""
+
+
+def silently(what: str) -> AbstractContextManager[None]:
+    """A `Watch` that tells nobody."""
+    return nullcontext()
+
+
+def fit(
+    events: Any,
+    users: Any = None,
+    items: Any = None,
+    *,
+    model: str = "ials",
+    fallback: Sequence[str] | None = None,
+    schema: Schema | None = None,
+    columns: Mapping[str, str | Sequence[str] | None] | None = None,
+    time_kind: TimeKind | None = None,
+    positive_from: float | None = None,
+    event_weights: Mapping[str, float] | None = None,
+    labels: Mapping[str, LabelKind] | None = None,
+    run: Run | None = None,
+    **options: Any,
+) -> Bundle:
+    """Fit a model to a log and put it into a bundle, which answers.
+
+    Args:
+        events: the log: a Polars, pandas or Arrow frame, a path, or a `Dataset`.
+        users, items: tables with a row per user or item, likewise; None where there is none.
+        model: its name, or the dotted path of one from elsewhere.
+        fallback: models that fill lists which the first one leaves short; None: content where the items have categories
+            or text, then popular.
+        schema: what the columns mean; None: inferred, with the help of the next five.
+        columns, time_kind, positive_from, event_weights, labels: as `serendip.data.schema.Schema.infer` takes them.
+        run: seed, threads and progress.
+        options: of the model.
+
+    Raises:
+        SerendipError: data, a model or an option that cannot be used; the text says which and what to try.
+    """
+    meaning = {
+        "schema": schema,
+        "columns": columns,
+        "time_kind": time_kind,
+        "positive_from": positive_from,
+        "event_weights": event_weights,
+        "labels": labels,
+    }
+    if not isinstance(events, Dataset):
+        data = Dataset.from_frames(events, users, items, **meaning)  # type: ignore[arg-type]
+    elif users is None and items is None and all(value is None for value in meaning.values()):
+        data = events
+    else:
+        raise TypeError("a Dataset already holds its users and items and what its columns mean: give it alone.")
+    choice = Choice(model, options)
+    others = None if fallback is None else tuple(Choice(name) for name in fallback)
+    recipe: dict[str, Any] = {"model": choice.plain()}
+    if others is not None:
+        recipe["pipeline"] = {"fallback": [other.plain() for other in others]}
+    return Bundle.build(data, Fitter(data, run or Run()).pipeline(choice, others), recipe=recipe)
+
+
+def run_recipe(
+    recipe: Recipe,
+    *,
+    data: Dataset | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+    watch: Watch = silently,
+) -> Bundle:
+    """Fit what the recipe says to all of its data.
+
+    Args:
+        recipe: made by `read`.
+        data: what `load_data` gives, if it was read before.
+        evaluation: figures to keep in the bundle, as JSON values.
+        watch: told about every step.
+
+    Raises:
+        SerendipError: data, a model or an option that cannot be used.
+    """
+    loaded = load_data(recipe) if data is None else data
+    fitter = Fitter(loaded, Run(seed=recipe.run.seed, threads=recipe.run.threads), watch)
+    pipeline = fitter.pipeline(recipe.model, recipe.pipeline.fallback)
+    kept = None if evaluation is None else dict(evaluation)
+    with watch("Building the bundle"):
+        return Bundle.build(loaded, pipeline, recipe=portable(recipe).plain(), evaluation=kept)
+
+
+class Fitter:
+    """Fits models to one data set; a model that is asked for again is not fitted again."""
+
+    def __init__(self, data: Dataset, run: Run, watch: Watch = silently) -> None:
+        self._data, self._run, self._watch = data, run, watch
+        self._fitted: dict[str, Scorer] = {}
+
+    def pipeline(self, model: Choice, fallback: Sequence[Choice] | None = None) -> Stage:
+        """The model, its lists filled by the fallbacks; None: those that suit the data."""
+        others = automatic_fallback(model, self._data) if fallback is None else fallback
+        stages = [self._stage(choice) for choice in (model, *others)]
+        return first_of(*stages) if len(stages) > 1 else stages[0]
+
+    def _stage(self, choice: Choice) -> Stage:
+        key = repr(choice.plain())
+        if key not in self._fitted:
+            with self._watch(f"Fitting {choice.name}") as progress:
+                self._fitted[key] = self._fit(choice, progress)
+        return retrieve(self._fitted[key], name=choice.name.replace(":", "."))
+
+    def _fit(self, choice: Choice, progress: Progress | None) -> Scorer:
+        run = Run(seed=self._run.seed, threads=self._run.threads, progress=progress or self._run.progress)
+        return find(choice.name)(**choice.options).fit(self._data, run).lower()
+
+
+def automatic_fallback(model: Choice, data: Dataset) -> tuple[Choice, ...]:
+    """Content where the items have categories or text, then popular; none for popular, which is never short."""
+    if model.name == "popular":
+        return ()
+    described = bool(data.schema.categories or data.schema.text) and bool(data.items_listed.any())
+    names = (*(["content"] if described and model.name != "content" else []), "popular")
+    return tuple(Choice(name) for name in names)
+
+
+def portable(recipe: Recipe) -> Recipe:
+    """The recipe as a bundle keeps it: paths within the working directory are relative to it, and nothing says where
+    results were written."""
+    here = Path.cwd()
+    paths = {name: getattr(recipe.data, name) for name in ("events", "items", "users")}
+    kept = {name: None if path is None else _within(Path(path), here) for name, path in paths.items()}
+    data = msgspec.structs.replace(recipe.data, **kept, rejects=None)
+    return msgspec.structs.replace(recipe, data=data, run=msgspec.structs.replace(recipe.run, out=None))
+
+
+def _within(path: Path, base: Path) -> str:
+    full = path.resolve()
+    return str(full.relative_to(base)) if full.is_relative_to(base) else str(full)

@@ -1,0 +1,82 @@
+"""From the ``[data]`` of a recipe to a `Dataset`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from serendip.data.dataset import Dataset
+from serendip.data.findings import SchemaError
+from serendip.recipe.reading import RecipeError
+from serendip.recipe.sections import DataSection, Recipe
+from serendip.types import SerendipError
+
+DEMO = "demo"
+"""The source that is generated."""
+BESIDE_SOURCE = ("source", "positive_from")
+"""The keys that may stand beside ``source``: a set's columns are known."""
+
+
+class DataError(SerendipError):
+    """Input that cannot be read."""
+
+
+def load_data(recipe: Recipe) -> Dataset:
+    """Read, check and encode what the recipe names.
+
+    Raises:
+        SchemaError: what is wrong with the data, all of it.
+        DataError: a file that cannot be read.
+        RecipeError: nothing to read is named, keys that do not go together, or a public set that is not here yet.
+    """
+    section = recipe.data
+    if (section.events is None) == (section.source is None):
+        raise RecipeError(
+            'data must name either events, such as "events.parquet", or source, such as "demo". '
+            f"Got {'neither' if section.events is None else 'both'}."
+        )
+    if section.source is not None:
+        return _published(section, section.source)
+    try:
+        return Dataset.from_frames(
+            section.events,
+            section.users,
+            section.items,
+            columns=section.columns or None,
+            time_kind=section.time_kind,
+            positive_from=section.positive_from,
+            event_weights=section.event_weights or None,
+            labels=section.labels or None,
+            encoding=section.encoding,
+            strict=section.strict,
+            rejects=section.rejects,
+        )
+    except SchemaError:
+        raise
+    except SerendipError as error:
+        raise DataError(str(error)) from error
+
+
+def _published(section: DataSection, name: str) -> Dataset:
+    default = DataSection()
+    others = [key for key in section.__struct_fields__ if getattr(section, key) != getattr(default, key)]
+    refused = [key for key in others if key not in BESIDE_SOURCE]
+    if refused:
+        raise RecipeError(f"data.source brings its own files and columns. Leave out {', '.join(refused)}.")
+    if name == DEMO:
+        from serendip.data.synthetic import catalogue
+
+        world = catalogue()
+        schema = msgspec.structs.replace(world.schema, positive_from=section.positive_from)
+        return Dataset.from_frames(world.events, world.users, world.items, schema=schema)
+    from serendip.data import sources
+
+    entry = sources.entry(name)
+    if not _is_here(sources.cache_folder(), name):
+        raise RecipeError(f"{name} is not on this machine yet. Try: serendip data get {entry.name}")
+    return sources.load(name, positive_from=section.positive_from)
+
+
+def _is_here(cache: Path, name: str) -> bool:
+    return (cache / name / "files").is_dir()

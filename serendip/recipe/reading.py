@@ -1,0 +1,289 @@
+"""From a file, flags and overrides to a checked `Recipe`."""
+
+from __future__ import annotations
+
+import copy
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+from msgspec import inspect
+
+from serendip.model import configure, find, nearest
+from serendip.recipe.sections import Choice, Recipe
+from serendip.recipe.words import bare, wording
+from serendip.types import SerendipError
+
+PATHS = (("data", "events"), ("data", "items"), ("data", "users"), ("data", "rejects"), ("run", "out"))
+"""Keys that hold paths: in a file they are relative to it, on the command line to the working directory."""
+
+Key = tuple[str, ...]
+
+
+class RecipeError(SerendipError):
+    """A recipe, an override or an option that cannot be used as it is."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where values came from, so that an error can say so.
+
+    Attributes:
+        name: of the file, or empty.
+        text: its contents.
+        given: keys set outside the file, with how: ``--set model.factors=x``, ``--model``.
+    """
+
+    name: str
+    text: str
+    given: Mapping[Key, str]
+
+    def place(self, key: Key) -> str:
+        """The beginning of a message about this key: file and line, or the override; empty where neither is known."""
+        key = tuple(part.partition("[")[0] for part in key)
+        line = line_of(self.text, key)
+        for known, how in self.given.items():
+            if key[: len(known)] == known or (line is None and known[: len(key)] == key):
+                return f"{how}: "
+        if not self.name:
+            return ""
+        return f"{self.name}: " if line is None else f"{self.name}, line {line}: "
+
+
+def read(
+    source: str | Path | Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    given: Mapping[str, Mapping[str, Any]] | None = None,
+    model: str | None = None,
+) -> Recipe:
+    """A recipe from a file, changed by what was given beside it.
+
+    Args:
+        source: the path of a ``recipe.toml``; or its values, as `Recipe.plain` gives them; None: all defaults.
+        overrides: ``section.key=value`` with the value as TOML writes it; a bare word is taken as text. They win.
+        given: values by section and key, such as flags of the command line.
+        model: a model's name in place of the recipe's model and its options.
+
+    Raises:
+        RecipeError: the file is missing, is not TOML, or a key or value cannot be used: which, where, what was
+            expected, what came, and the nearest known name.
+    """
+    name = text = ""
+    if isinstance(source, str | Path):
+        name, text = str(source), _text(Path(source))
+        raw = _toml(text, name)
+        _absolute(raw, Path(source).parent)
+    else:
+        raw = copy.deepcopy(dict(source or {}))
+    origins: dict[Key, str] = {}
+    for section, values in (given or {}).items():
+        for key, value in values.items():
+            _put(raw, (section, key), value)
+            origins[section, key] = "--" + key.replace("_", "-")
+    if model is not None:
+        raw["model"] = {"name": model}
+        origins["model",] = "--model"
+    for text_override in overrides:
+        dotted, value = override(text_override)
+        _put(raw, dotted, value)
+        origins = {dotted: f"--set {text_override}", **origins}
+    return convert(raw, Source(name, text, origins))
+
+
+def override(text: str) -> tuple[Key, Any]:
+    """``a.b=value`` as a key and a value.
+
+    Raises:
+        RecipeError: there is no ``=``, or the key is not one.
+    """
+    key, equals, value = text.partition("=")
+    try:
+        keys = _only_path(tomllib.loads(f"{key} = 0")) if equals and "\n" not in key else ()
+    except tomllib.TOMLDecodeError:
+        keys = ()
+    if not keys:
+        raise RecipeError(f"--set must be section.key=value, such as model.factors=128. Got {text!r} instead.")
+    return keys, scalar(value)
+
+
+def scalar(text: str) -> Any:
+    """A value as TOML writes it; what TOML does not know is text."""
+    try:
+        return tomllib.loads(f"value = {text.strip()}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text.strip()
+
+
+def convert(raw: Mapping[str, Any], source: Source) -> Recipe:
+    """Nested plain values as a `Recipe`.
+
+    Raises:
+        RecipeError: as `read`.
+    """
+    sections = _fields(Recipe)
+    _known(raw, sections, (), source)
+    values: dict[str, Any] = {}
+    for name, table in raw.items():
+        if name == "model":
+            values[name] = _choice(table, ("model",), source)
+            continue
+        if not isinstance(table, Mapping):
+            raise RecipeError(f"{source.place((name,))}{name} must be a table, [{name}]. Got {_shown(table)} instead.")
+        values[name] = _section(get_type_hints(Recipe)[name], table, name, source)
+    return Recipe(**values)
+
+
+def _section(kind: type[msgspec.Struct], table: Mapping[str, Any], name: str, source: Source) -> Any:
+    fields, hints = _fields(kind), get_type_hints(kind, include_extras=True)
+    _known(table, fields, (name,), source)
+    values = {}
+    for key, value in table.items():
+        here = (name, key)
+        listed = bare(fields[key].type)
+        if isinstance(listed, inspect.VarTupleType) and isinstance(listed.item_type, inspect.StructType):
+            if not isinstance(value, list | tuple):
+                raise _refused(here, fields[key].type, value, source)
+            values[key] = tuple(_choice(entry, (name, f"{key}[{place}]"), source) for place, entry in enumerate(value))
+            continue
+        try:
+            values[key] = msgspec.convert(value, hints[key])
+        except msgspec.ValidationError as error:
+            raise _culprit(here, hints[key], listed, value, source) from error
+    return kind(**values)
+
+
+def _culprit(key: Key, hint: Any, kind: inspect.Type, value: Any, source: Source) -> RecipeError:
+    """The error for the entry of a table or list that is at fault, or for the whole value."""
+    parts: Iterable[tuple[Key, Any, Any]] = ()
+    if isinstance(kind, inspect.DictType) and isinstance(value, Mapping):
+        parts = (((*key, str(name)), part, {name: part}) for name, part in value.items())
+        inner = kind.value_type
+    elif isinstance(kind, inspect.VarTupleType) and isinstance(value, list | tuple):
+        parts = (((*key[:-1], f"{key[-1]}[{place}]"), part, [part]) for place, part in enumerate(value))
+        inner = kind.item_type
+    for dotted, part, alone in parts:
+        try:
+            msgspec.convert(alone, hint)
+        except msgspec.ValidationError:
+            return _refused(dotted, bare(inner), part, source)
+    return _refused(key, kind, value, source)
+
+
+def _refused(key: Key, kind: inspect.Type, value: Any, source: Source) -> RecipeError:
+    choices = [str(choice) for choice in kind.values] if isinstance(kind, inspect.LiteralType) else []
+    near = nearest(value, choices) if isinstance(value, str) else None
+    guess = f' Did you mean "{near}"?' if near else ""
+    return RecipeError(
+        f"{source.place(key)}{'.'.join(key)} must be {wording(kind)}. Got {_shown(value)} instead.{guess}"
+    )
+
+
+def _choice(value: Any, key: Key, source: Source) -> Choice:
+    dotted = ".".join(key)
+    if isinstance(value, str):
+        value = {"name": value}
+    if key == ("model",) and isinstance(value, Mapping):
+        value = {"name": Recipe().model.name, **value}
+    if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+        raise RecipeError(
+            f"{source.place(key)}{dotted} must be a model's name, or a table of its name and options, such as "
+            f'{{name = "ials", factors = 64}}. Got {_shown(value)} instead.'
+        )
+    choice = Choice(value["name"], {name: option for name, option in value.items() if name != "name"})
+    try:
+        configure(find(choice.name), choice.options)
+    except SerendipError as error:
+        place = next(
+            (found for name in choice.options if (found := source.place((*key, name))) and name in str(error)), ""
+        )
+        raise RecipeError(f"{place or source.place((*key, 'name'))}{dotted}: {error}") from error
+    return choice
+
+
+def _known(table: Mapping[str, Any], fields: Mapping[str, Any], above: Key, source: Source) -> None:
+    for key in table:
+        if key in fields:
+            continue
+        dotted = ".".join((*above, key))
+        near = nearest(key, fields)
+        owner = f"[{above[0]}]" if above else "A recipe"
+        guess = f"Did you mean {'.'.join((*above, near))!r}? " if near else ""
+        raise RecipeError(
+            f"{source.place((*above, key))}unknown key {dotted!r}. {guess}{owner} has: {', '.join(fields)}."
+        )
+
+
+def _fields(kind: type[msgspec.Struct]) -> dict[str, inspect.Field]:
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.StructType)
+    return {field.name: field for field in info.fields}
+
+
+def _shown(value: Any) -> str:
+    text = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: there is no such recipe. `serendip init EVENTS` writes one.") from error
+    except IsADirectoryError as error:
+        raise RecipeError(f"{path}: a recipe must be a file. This is a directory.") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: a recipe must be UTF-8 text. Byte {error.start} is not. Is it a recipe?") from error
+
+
+def _toml(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        what, _, where = str(error).partition(" (at ")
+        place = re.findall(r"\d+", where)
+        at = ":".join(place) if len(place) == 2 else f"{text.count(chr(10)) + 1}:end"
+        raise RecipeError(f"{name}:{at}: this is not valid TOML: {what}.") from error
+
+
+def _absolute(raw: dict[str, Any], base: Path) -> None:
+    for section, key in PATHS:
+        table = raw.get(section)
+        if isinstance(table, dict) and isinstance(table.get(key), str):
+            table[key] = str(base / table[key])
+
+
+def _put(raw: dict[str, Any], key: Key, value: Any) -> None:
+    table = raw
+    for part in key[:-1]:
+        inner = table.get(part)
+        if not isinstance(inner, dict):
+            inner = {} if inner is None or part != "model" else {"name": inner}
+            table[part] = inner
+        table = inner
+    table[key[-1]] = value
+
+
+def _only_path(table: dict[str, Any]) -> Key:
+    """The one path of a table that holds a single value."""
+    key, value = next(iter(table.items()))
+    return (key, *_only_path(value)) if isinstance(value, dict) else (key,)
+
+
+def line_of(text: str, key: Key) -> int | None:
+    """The line, from 1, on which a key of a table stands; None where it is written in another way (inline, quoted)."""
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([\w.-]+)\s*\]", line):
+            table = tuple(header[1].split("."))
+            if table == key:
+                return number
+        elif assigned := re.match(r"\s*([\w.-]+)\s*=", line):
+            here = (*table, *assigned[1].split("."))
+            if here == key[: len(here)]:
+                return number
+    return None

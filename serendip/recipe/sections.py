@@ -1,0 +1,203 @@
+"""What may stand in a recipe: every key, its type, its bounds and what it is for.
+
+The JSON Schema, the documentation and the error messages are all read from here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+# The command line reads its help from here, so this file imports nothing heavy: the three lists below stand in
+# `serendip.data.schema` and `serendip.evaluate.split` as well, and a test holds them together.
+TimeKind = Literal["unix", "rank", "none"]
+LabelKind = Literal["binary", "count", "rating", "duration"]
+SplitName = Literal["last_out", "global_time", "per_user", "at_random", "k_fold", "cold_items", "cold_users"]
+
+Natural = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+Folds = Annotated[int, Meta(ge=2, le=7)]
+Share = Annotated[float, Meta(gt=0, lt=1)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the tables of a recipe."""
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """A model and its options. In a recipe the options stand beside the name."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+    def plain(self) -> dict[str, Any]:
+        """As it is written in a recipe."""
+        return {"name": self.name, **self.options}
+
+
+class DataSection(Section, frozen=True):
+    """What to read, and what its columns mean."""
+
+    events: Annotated[
+        str | None,
+        Meta(
+            examples=["events.parquet"],
+            description="The event log: a Parquet, CSV, TSV, ::-separated, JSON, Arrow or RecBole file, or a folder of "
+            "such. Relative to the recipe.",
+        ),
+    ] = None
+    items: Annotated[
+        str | None,
+        Meta(
+            examples=["items.parquet"],
+            description="File with one row per item: its id, title, categories, text. Optional.",
+        ),
+    ] = None
+    users: Annotated[
+        str | None,
+        Meta(examples=["users.parquet"], description="File with one row per user: its id and attributes. Optional."),
+    ] = None
+    source: Annotated[
+        str | None,
+        Meta(
+            examples=["demo"],
+            description='Instead of files: "demo" for the generated shop, or the name of a public set (see `serendip data`).',
+        ),
+    ] = None
+    columns: Annotated[
+        dict[str, str | tuple[str, ...]],
+        Meta(
+            examples=[{"timestamp": "time_rank", "categories": ["genres", "tags"]}],
+            description="Which column plays which role, where its name does not say so: user, item, timestamp, weight, "
+            "rating, event_type, title; user_key and item_key for the ids in the tables; and lists of columns for "
+            "categories, text and context.",
+        ),
+    ] = {}
+    time_kind: Annotated[
+        TimeKind | None,
+        Meta(
+            examples=["unix"],
+            description='What the timestamp is: "unix" (seconds, UTC), "rank" (order within a user only) or "none". '
+            "Left out: by its values.",
+        ),
+    ] = None
+    positive_from: Annotated[
+        float | None,
+        Meta(
+            examples=[4],
+            description="A rating at or above it shows interest. A lower one marks the item as seen: never recommended "
+            "again, but nothing is learnt from it. Left out: every rating counts as interest.",
+        ),
+    ] = None
+    event_weights: Annotated[
+        dict[str, Annotated[float, Meta(ge=0)]],
+        Meta(
+            examples=[{"view": 1, "buy": 5}],
+            description="Strength of interest by kind of event, such as {view = 1, buy = 5}. Kinds not named weigh 1.",
+        ),
+    ] = {}
+    labels: Annotated[
+        dict[str, LabelKind],
+        Meta(
+            examples=[{"watch_time": "duration"}],
+            description='Further columns to predict and what they measure: "binary", "count", "rating" or "duration".',
+        ),
+    ] = {}
+    encoding: Annotated[str, Meta(description="Encoding of text files.")] = "utf-8"
+    strict: Annotated[bool, Meta(description="Refuse what would otherwise be repaired.")] = False
+    rejects: Annotated[
+        str | None,
+        Meta(examples=["rejects.csv"], description="Write the refused rows to this file and go on with the others."),
+    ] = None
+
+
+class PipelineSection(Section, frozen=True):
+    """How the answer is put together."""
+
+    fallback: Annotated[
+        tuple[Choice, ...] | None,
+        Meta(
+            examples=[["content", {"name": "popular", "half_life": 30}]],
+            description="Models that fill a list which the first one leaves short, in this order. Left out: content "
+            "where the items have categories or text, then popular.",
+        ),
+    ] = None
+    k: Annotated[Positive, Meta(description="How many items `serendip recommend` lists where -k is not given.")] = 10
+
+
+class EvaluateSection(Section, frozen=True):
+    """How the model is tested: on events that training has not seen."""
+
+    split: Annotated[
+        SplitName | None,
+        Meta(
+            examples=["last_out"],
+            description="How events are held out. Left out: last_out where events have a time, per_user otherwise.",
+        ),
+    ] = None
+    test: Annotated[
+        Share | None,
+        Meta(
+            examples=[0.2], description="Share held out by global_time, per_user, at_random, cold_items and cold_users."
+        ),
+    ] = None
+    n: Annotated[Positive | None, Meta(examples=[1], description="Events per user held out by last_out.")] = None
+    given: Annotated[
+        Natural | None,
+        Meta(examples=[5], description="Events that a user held out by cold_users shows before the test."),
+    ] = None
+    folds: Annotated[Folds | None, Meta(examples=[5], description="Parts that k_fold makes.")] = None
+    seed: Annotated[
+        Natural | None,
+        Meta(examples=[0], description="Of the split and of the bootstrap. Left out: the seed of [run]."),
+    ] = None
+    metrics: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description="Figures to report, such as ndcg@10. The first one decides comparisons."),
+    ] = ("ndcg@10", "recall@10", "ndcg@20", "recall@20", "coverage@20")
+    compare: Annotated[
+        tuple[Choice, ...], Meta(description="Models fitted beside it, on the same events, to compare with.")
+    ] = (Choice("popular"), Choice("item_knn"))
+
+
+class RunSection(Section, frozen=True):
+    """How the work is carried out; never what comes out of it, the seed apart."""
+
+    seed: Annotated[Natural, Meta(description="Of every random choice.")] = 0
+    threads: Annotated[Positive | None, Meta(examples=[4], description="Threads at most. Left out: one per core.")] = (
+        None
+    )
+    out: Annotated[
+        str | None, Meta(examples=["out/bundle"], description="Directory of the bundle. Left out: out/bundle.")
+    ] = None
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to read, fit, evaluate and write: the contents of a ``recipe.toml``."""
+
+    data: Annotated[DataSection, Meta(description="What to read, and what its columns mean.")] = DataSection()
+    model: Annotated[Choice, Meta(description="The model, by name, and its options beside the name.")] = Choice("ials")
+    pipeline: Annotated[PipelineSection, Meta(description="How the answer is put together.")] = PipelineSection()
+    evaluate: Annotated[EvaluateSection, Meta(description="How the model is tested.")] = EvaluateSection()
+    run: Annotated[RunSection, Meta(description="How the work is carried out.")] = RunSection()
+
+    def plain(self) -> dict[str, Any]:
+        """As nested plain values, in the shape of the file; keys that hold their default are left out."""
+        tables = {name: _changed(getattr(self, name)) for name in ("data", "pipeline", "evaluate", "run")}
+        tables["model"] = self.model.plain()
+        return {name: tables[name] for name in self.__struct_fields__ if tables[name]}
+
+
+def _changed(section: Section) -> dict[str, Any]:
+    default = type(section)()
+    values = {name: getattr(section, name) for name in section.__struct_fields__}
+    kept = {name: value for name, value in values.items() if value != getattr(default, name)}
+    return {
+        name: [_plain(part) for part in value] if isinstance(value, tuple) else value for name, value in kept.items()
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.plain() if isinstance(value, Choice) else value
