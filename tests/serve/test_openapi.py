@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from litestar.testing import TestClient
 
-from serendip.serve import static
+from serendip.serve import static, wire
 from serendip.serve.openapi import ENDPOINTS, ERRORS, document
 
+ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT: dict[str, Any] = json.loads(document())
 
 
@@ -92,3 +94,23 @@ def test_what_can_be_looked_up_fits_its_schema(client: TestClient) -> None:
 
 def test_error_examples_are_of_the_kinds_that_are_sent() -> None:
     assert {status for point in ENDPOINTS for status in point.errors} == set(ERRORS)
+
+
+def test_the_manual_names_every_route_field_limit_and_code() -> None:
+    manual = (ROOT / "docs" / "serve.md").read_text()
+    sources = "".join(path.read_text() for path in (ROOT / "serendip" / "serve").glob("*.py"))
+    codes = set(re.findall(r'ApiError\(\s*\d{3},\s*"(\w+)"', sources))
+    assert {"malformed_json", "internal", "not_ready"} <= codes
+    fields = {name for point in ENDPOINTS if point.body for name in point.body.__struct_fields__}
+    for word in [point.path for point in ENDPOINTS] + sorted(codes | fields):
+        assert re.search(rf"[`\" ]{re.escape(word)}[`\"? ]", manual), f"{word} is not in docs/serve.md"
+    for limit in (wire.MAX_BODY, wire.MAX_PLACES, wire.MAX_QUERIES):
+        assert f"{limit:,}" in manual
+    assert f"1 … {wire.MAX_K}," in manual
+
+
+def test_the_manual_names_every_metric(client: TestClient) -> None:
+    manual = (ROOT / "docs" / "serve.md").read_text()
+    text = client.get("/metrics").text
+    for name in re.findall(r"^# TYPE (serendip_\w+) ", text, re.MULTILINE):
+        assert name.endswith("_created") or f"`{name}`" in manual, name
