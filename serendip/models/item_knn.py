@@ -1,17 +1,23 @@
 """Item-based neighbours: ``score_j = Σ_i h_i s_ij`` over the K nearest neighbours j of each item i of the history.
 
-``s_ij = x_i·x_j / (‖x_i‖ ‖x_j‖ + shrink)`` for the columns ``x`` of the users × items matrix (cosine; ``shrink`` > 0
-trusts similarities that rest on few users less), and ``h_i`` is what i weighs in the history.
+With ``x`` the columns of the users × items matrix and ``h_i`` what i weighs in the history, ``s_ij`` is
+
+- cosine: ``x_i·x_j / (‖x_i‖^2α ‖x_j‖^2(1−α) + shrink)``; α = ½ is the cosine itself, a smaller α holds popular j back;
+- jaccard: ``x_i·x_j / (‖x_i‖² + ‖x_j‖² − x_i·x_j + shrink)``, the share of users in common where x is binary;
+- dice: ``2 x_i·x_j / (‖x_i‖² + ‖x_j‖² + 2 shrink)``.
+
+``shrink`` > 0 trusts similarities that rest on few users less.
 
 Source: B. Sarwar, G. Karypis, J. Konstan and J. Riedl, "Item-based collaborative filtering recommendation algorithms",
-WWW 2001; M. Deshpande and G. Karypis, "Item-based top-N recommendation algorithms", ACM TOIS 22, 2004.
+WWW 2001; M. Deshpande and G. Karypis, "Item-based top-N recommendation algorithms", ACM TOIS 22, 2004; α: F. Aiolli,
+"Efficient top-N recommendation for very large scale binary rated datasets", RecSys 2013.
 
-Deviations: similarities are not normalised per item. Items that no user has in common are no neighbours, whatever K.
+Deviations: similarities are not normalised per item. Items without a user in common are no neighbours, whatever K.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -27,6 +33,12 @@ class Options(Config, frozen=True):
     """Options of `ItemKNN`."""
 
     neighbours: Annotated[int, msgspec.Meta(ge=1, description="K: how many neighbours each item keeps.")] = 100
+    similarity: Annotated[Literal["cosine", "jaccard", "dice"], msgspec.Meta(description="How items are compared.")] = (
+        "cosine"
+    )
+    alpha: Annotated[
+        float, msgspec.Meta(ge=0, le=1, description="α of the cosine: smaller holds popular neighbours back.")
+    ] = 0.5
     shrink: Annotated[
         float, msgspec.Meta(ge=0, description="Added to the denominator; larger: trust small overlaps less.")
     ] = 0.0
@@ -43,17 +55,16 @@ class ItemKNN(Model):
 
     def learn(self, data: Dataset, run: Run) -> ItemToItem:
         """Find the neighbours."""
-        counts = counts_of(data, self.config.weight)
+        from serendip.kernels.neighbours import Denominator, nearest
+
+        options = self.config
+        counts = counts_of(data, options.weight)
         matrix = matrix_of(data, counts)
-        norm = np.sqrt(np.bincount(matrix.indices, matrix.data.astype(np.float64) ** 2, data.n_items))
-        together = csr_array(matrix.T @ matrix)
-        together.setdiag(0)
-        together.eliminate_zeros()
-        row = np.repeat(np.arange(data.n_items), np.diff(together.indptr))
-        together.data /= (norm[row] * norm[together.indices] + self.config.shrink).astype(np.float32)
-        order = np.lexsort((together.indices, -together.data, row))
-        place = np.arange(len(order)) - together.indptr[row]
-        kept = order[place < self.config.neighbours]
-        return ItemToItem(
-            csr_array((together.data[kept], (row[kept], together.indices[kept])), shape=together.shape), counts
-        )
+        square = np.bincount(matrix.indices, matrix.data.astype(np.float64) ** 2, data.n_items)
+        if options.similarity == "cosine":
+            below = Denominator(square**options.alpha, square ** (1 - options.alpha), options.shrink)
+        elif options.similarity == "jaccard":
+            below = Denominator(square, square, options.shrink, overlap=1)
+        else:
+            below = Denominator(square / 2, square / 2, options.shrink, overlap=0)
+        return ItemToItem(csr_array(nearest(matrix, options.neighbours, below, threads=run.threads)), counts)

@@ -15,12 +15,17 @@ from serendip.models.item_knn import ItemKNN
 from serendip.types import ABSENT, Queries
 
 
-def cosines(dense: Any, shrink: float = 0.0) -> Any:
+def similarities(dense: Any, kind: str, shrink: float = 0.0, alpha: float = 0.5) -> Any:
     """All similarities, written out; 0 where no user is in common and on the diagonal."""
     dense = dense.astype(np.float64)
-    norm = np.sqrt((dense**2).sum(axis=0))
+    square = (dense**2).sum(axis=0)
     product = dense.T @ dense
-    similar = np.divide(product, np.outer(norm, norm) + shrink, out=np.zeros_like(product), where=product > 0)
+    below = {
+        "cosine": np.outer(square**alpha, square ** (1 - alpha)),
+        "jaccard": square[:, None] + square - product,
+        "dice": (square[:, None] + square) / 2,
+    }[kind]
+    similar = np.divide(product, below + shrink, out=np.zeros_like(product), where=product > 0)
     np.fill_diagonal(similar, 0)
     return similar
 
@@ -50,19 +55,21 @@ def test_cosines_by_hand() -> None:
 
 
 @pytest.mark.parametrize("counts", ["binary", "count", "weight"])
+@pytest.mark.parametrize(("kind", "alpha"), [("cosine", 0.5), ("cosine", 0.2), ("jaccard", 0.5), ("dice", 0.5)])
 @pytest.mark.parametrize("shrink", [0.0, 3.5])
-def test_all_similarities(counts: str, shrink: float) -> None:
+def test_all_similarities(counts: str, kind: str, alpha: float, shrink: float) -> None:
     data = odd_log()
-    scorer = ItemKNN(neighbours=1000, shrink=shrink, weight=counts).fit(data).lower()
+    model = ItemKNN(neighbours=1000, similarity=kind, alpha=alpha, shrink=shrink, weight=counts)
+    scorer = model.fit(data, Run(threads=1)).lower()
     dense = data.matrix(None if counts == "binary" else counts).toarray()
-    np.testing.assert_allclose(scorer.weights.toarray(), cosines(dense, shrink), atol=1e-6)
+    np.testing.assert_allclose(scorer.weights.toarray(), similarities(dense, kind, shrink, alpha), atol=1e-6)
     assert scorer.counts == counts
 
 
 @pytest.mark.parametrize("neighbours", [1, 7, 30])
 def test_the_nearest_are_kept(neighbours: int) -> None:
     data = planted_factors(users=200, items=80, events=15).data
-    expected = cosines(data.matrix().toarray())
+    expected = similarities(data.matrix().toarray(), "cosine")
     weights = ItemKNN(neighbours=neighbours).fit(data, Run(threads=2)).lower().weights
     assert (np.diff(weights.indptr) == np.minimum(neighbours, (expected > 0).sum(axis=1))).all()
     for item in range(data.n_items):
