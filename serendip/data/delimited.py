@@ -154,7 +154,11 @@ def as_numbers(column: pl.Series) -> pl.Series:
     whole = column.cast(pl.Int64, strict=False)
     if whole.null_count() == column.null_count():
         return whole if bool((whole.cast(pl.String) == column).all()) else column
-    if column.str.contains(r"^-?(0|[1-9]\d*)?(\.\d*)?([eE][+-]?\d+)?$").all():
+    # With a point somewhere: 7e10 and 2e3 may be ids, and integers beyond 64 bits are.
+    if (
+        column.str.contains(r"^-?(\d{0,15}\.)?\d*([eE][+-]?\d+)?$").all()
+        and column.str.contains(".", literal=True).any()
+    ):
         real = column.cast(pl.Float64, strict=False)
         if real.null_count() == column.null_count():
             return real

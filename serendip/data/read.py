@@ -142,22 +142,26 @@ def _arrow(path: Path, name: str, role: str, encoding: str) -> Part:
 
 def _json(path: Path, name: str, role: str, encoding: str) -> Part:
     text = decoded(path.read_bytes(), name, encoding)
+    array = text.lstrip().startswith(b"[")
+    parse = pl.read_json if array else pl.read_ndjson
     try:
-        if text.lstrip().startswith(b"["):
-            return Part(name, pl.read_json(io.BytesIO(text), infer_schema_length=None))
-        return Part(name, pl.read_ndjson(io.BytesIO(text), infer_schema_length=None))
+        return Part(name, parse(io.BytesIO(text), infer_schema_length=None))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        for row, line in enumerate(filter(bytes.strip, text.split(b"\n")), 1):
-            try:
-                if isinstance(json.loads(line), dict):
-                    continue
-            except ValueError:
-                pass
-            raise SerendipError(
-                f"{name}, row {row}: expected one JSON object per line. "
-                f"Got {line[:60].decode(errors='replace')!r} instead. Try repairing or removing the line."
-            ) from error
+        for row, line in enumerate([] if array else filter(bytes.strip, text.split(b"\n")), 1):
+            if not _is_object(line):
+                came = line[:60].decode(errors="replace")
+                raise SerendipError(
+                    f"{name}, row {row}: expected one JSON object per line. Got {came!r} instead. "
+                    "Try repairing or removing the line."
+                ) from error
         raise _broken(name, "JSON", error) from error
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 FORMATS: dict[str, Callable[[Path, str, str, str], Part]] = {
