@@ -178,7 +178,7 @@ def assemble(
     truth = Truth(np.append(start, len(users)).astype(np.int64), item_code[items])
     rows, known = row[askers], user_code[askers]
     if lost:
-        notes = (*notes, f"{lost:,} held-out items are no part of the truth: their users already had them before.")
+        notes = (*notes, f"Held-out items left out of the truth, because their users had them before: {lost:,}.")
     return Split(
         name=name,
         description=description,

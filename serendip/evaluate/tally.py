@@ -118,7 +118,7 @@ class Tally:
         figures = {"coverage": beyond.coverage, "gini": beyond.gini}
         notes = split.notes
         if self._short[0]:
-            notes += (f"{self._short[0]:,} lists are shorter than {plan.k}, {self._short[1]:,} of them empty.",)
+            notes += (f"Lists shorter than {plan.k}: {self._short[0]:,}, of which empty: {self._short[1]:,}.",)
         if self._space is not None:
             notes += (f"Diversity compares items by their {self._space.basis}.",)
         return Evaluation(

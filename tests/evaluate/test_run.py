@@ -184,7 +184,7 @@ def test_short_lists_are_counted() -> None:
     split = last_out(log([(1, 10, 1, 1.0), (1, 11, 2, 1.0), (2, 11, 1, 1.0), (2, 10, 2, 1.0)]))
     found = evaluate(Fixed([0]), split, ["recall@1", "diversity@2"], k=3)
     assert found.k == 3
-    assert found.notes == ("2 lists are shorter than 3, 1 of them empty.", "Diversity compares items by their users.")
+    assert found.notes == ("Lists shorter than 3: 2, of which empty: 1.", "Diversity compares items by their users.")
 
 
 def test_what_is_refused() -> None:

@@ -110,7 +110,7 @@ def test_last_out_holds_out_the_last_events_with_interest() -> None:
     assert rows_of(split.train) == [(1, 10, 1, 1.0), (1, 11, 2, 1.0), (2, 10, 5, 1.0), (3, 13, 1, 1.0)]
     assert split.time is not None
     assert split.time.tolist() == [3, 2]
-    assert split.notes[0] == "1 users with no more than 1 events stay in training and are not asked."
+    assert split.notes[0] == "Users not asked, because they have no more than 1 new item: 1."
 
 
 def test_last_out_says_when_the_order_of_the_file_decides() -> None:
@@ -126,15 +126,42 @@ def test_last_out_says_when_the_order_of_the_file_decides() -> None:
 
 
 def test_an_item_that_its_user_already_has_is_truth_only_with_repeats() -> None:
-    data = log([(1, 10, 1, 1.0), (1, 11, 2, 1.0), (1, 10, 3, 1.0), (2, 11, 1, 1.0), (2, 10, 2, 1.0)])
-    split = splits.last_out(data)
+    data = log([(1, 10, 1, 1.0), (1, 11, 2, 1.0), (1, 10, 3, 1.0), (2, 11, 1, 1.0), (2, 10, 3, 1.0)])
+    split = splits.global_time(data, cut=3)
     assert truth_pairs(split) == Counter({(2, 10): 1})
-    assert split.notes == ("1 held-out items are no part of the truth: their users already had them before.",)
+    assert split.notes == ("Held-out items left out of the truth, because their users had them before: 1.",)
     assert split.queries().exclude is not None
-    again = splits.last_out(data, repeats=True)
+    again = splits.global_time(data, cut=3, repeats=True)
     assert truth_pairs(again) == Counter({(1, 10): 1, (2, 10): 1})
     assert again.notes == ()
     assert again.queries().exclude is None
+
+
+def test_last_out_counts_new_items_unless_repeats_do() -> None:
+    # User 1 looks at 12 without interest, takes it after all, and comes back to 10: the last new item is 11.
+    rows = [(1, 10, 1, 1.0), (1, 12, 2, 0.0), (1, 11, 3, 1.0), (1, 12, 4, 1.0), (1, 10, 5, 1.0), (2, 11, 1, 1.0)]
+    split = splits.last_out(log(rows))
+    assert rows_of(split.train) == [(1, 10, 1, 1.0), (1, 12, 2, 0.0), (2, 11, 1, 1.0)]
+    assert truth_pairs(split) == Counter({(1, 11): 1})
+    assert "last new item" in split.description
+    repeats = splits.last_out(log(rows), repeats=True)
+    assert truth_pairs(repeats) == Counter({(1, 10): 1})
+    assert len(repeats.train.events) == 5
+    assert "last event" in repeats.description
+
+
+@pytest.mark.parametrize("name", ["per_user", "at_random", "k_fold"])
+def test_events_with_one_item_go_together_unless_repeats_count(name: str) -> None:
+    rng = np.random.default_rng(0)
+    pairs = [(int(u), int(i)) for u, i in rng.integers(0, 12, (60, 2))]
+    data = log([(user, item, t, 1.0) for t, (user, item) in enumerate(pairs * 3)])
+    split = splits.make(name, data)
+    train = {row[:2] for row in rows_of(split.train)}
+    assert len(rows_of(split.train)) == sum(pair in train for pair in pairs * 3)
+    assert split.notes == ()
+    repeats = splits.make(name, data, repeats=True)
+    apart = {row[:2] for row in rows_of(repeats.train)}
+    assert len(rows_of(repeats.train)) < sum(pair in apart for pair in pairs * 3)
 
 
 def test_per_user_rounds_up_and_leaves_one() -> None:
@@ -156,7 +183,7 @@ def test_k_fold_tests_every_event_once() -> None:
     for bad in (1, 8):
         with pytest.raises(SerendipError, match=rf"folds must be from 2 to 7\. Got {bad}"):
             splits.k_fold(data, bad)
-    with pytest.raises(SerendipError, match="at most the number of events"):
+    with pytest.raises(SerendipError, match=r"at most the number of pairs of user and item \(2\)\. Got 3"):
         splits.k_fold(log([(1, 1, 1, 1.0), (1, 2, 1, 1.0)]), 3)
 
 
