@@ -35,7 +35,7 @@ ALIASES: dict[str, str] = {
     ),
     "item": (
         "item itemid iid movie movieid product productid sku book bookid isbn asin song songid track trackid "
-        "artist artistid video videoid article articleid news newsid game gameid business businessid content "
+        "artist artistid video videoid article articleid news newsid game gameid business businessid "
         "contentid document documentid listing listingid offer offerid post postid goods goodsid recipe "
         "recipeid"
     ),
@@ -101,6 +101,8 @@ def infer(
     """See `Schema.infer`."""
     found = Findings()
     given = _given(columns or {}, {"events": events, "users": users, "items": items}, found)
+    if time_kind == "none":
+        given = Given({**given.one, "timestamp": None}, given.many)
     role = {name: _named(name, events, given, found) for name in SINGLE[:6]}
     for name in ("user", "item"):
         if role[name] is None and len(matching(name, events.frame.columns)) < 2 and name not in given.one:
@@ -110,7 +112,7 @@ def infer(
         item=role["item"] or "item_id",
         user_key=_key("user", users, role["user"], given, found),
         item_key=_key("item", items, role["item"], given, found),
-        timestamp=None if time_kind == "none" else role["timestamp"],
+        timestamp=role["timestamp"],
         weight=role["weight"],
         rating=role["rating"],
         positive_from=positive_from,
