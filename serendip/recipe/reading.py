@@ -114,9 +114,10 @@ def override(text: str) -> tuple[Key, Any]:
 def scalar(text: str) -> Any:
     """A value as TOML writes it; what TOML does not know is text."""
     try:
-        return tomllib.loads(f"value = {text.strip()}")["value"]
+        table = tomllib.loads(f"value = {text.strip()}")
     except (tomllib.TOMLDecodeError, RecursionError):
         return text.strip()
+    return table["value"] if len(table) == 1 else text.strip()
 
 
 def convert(raw: Mapping[str, Any], source: Source) -> Recipe:
@@ -233,7 +234,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8")
     except FileNotFoundError as error:
-        raise RecipeError(f"{path}: there is no such recipe. `serendip init EVENTS` writes one.") from error
+        raise RecipeError(f"{path}: there is no such recipe. `serendip init --events FILE` writes one.") from error
     except IsADirectoryError as error:
         raise RecipeError(f"{path}: a recipe must be a file. This is a directory.") from error
     except UnicodeDecodeError as error:

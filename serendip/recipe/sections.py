@@ -63,7 +63,7 @@ class DataSection(Section, frozen=True):
         str | None,
         Meta(
             examples=["demo"],
-            description='Instead of files: "demo" for the generated shop, or the name of a public set (see `serendip data`).',
+            description='Instead of files: "demo" for the generated shop, or a public set (`serendip data`).',
         ),
     ] = None
     columns: Annotated[

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serendip.model import describe, find
+from serendip.recipe import Recipe, RecipeError, draft, json_schema, load_data, read
+from serendip.recipe.drafting import toml, written
+
+
+def recipe_of(folder: Path, **data: Any) -> Recipe:
+    files = {"events": str(folder / "events.parquet"), "items": str(folder / "items.parquet")}
+    return read(given={"data": files | data})
+
+
+def test_what_is_written_reads_as_what_was_found(shop: Path, tmp_path: Path) -> None:
+    found = draft(recipe_of(shop))
+    path = tmp_path / "recipe.toml"
+    path.write_text(written(found, path))
+    again = read(path)
+    assert Path(again.data.events or "").resolve() == (shop / "events.parquet").resolve()
+    assert again.data.columns["timestamp"] == "timestamp"
+    assert again.data.columns["categories"] == ("categories",)
+    assert again.data.event_weights == {"view": 1, "like": 1, "purchase": 1}
+    assert again.data.time_kind == "unix"
+    assert again.data.users is None
+    assert load_data(again).schema.title == "title"
+    jsonschema.Draft202012Validator(json_schema()).validate(tomllib.loads(path.read_text()))
+
+
+def test_every_key_and_option_is_listed_with_its_meaning(shop: Path, tmp_path: Path) -> None:
+    text = written(draft(recipe_of(shop)), tmp_path / "recipe.toml")
+    lines = text.splitlines()
+    for section in Recipe.__struct_fields__:
+        value = getattr(Recipe(), section)
+        if section == "model":
+            keys = [option.name for option in describe(find("ials"))]
+        else:
+            keys = list(value.__struct_fields__)
+        for key in keys:
+            place = next(
+                i for i, line in enumerate(lines) if line.removeprefix("# ").startswith((f"{key} = ", f"{key} is"))
+            )
+            assert lines[place - 1].startswith("# "), key
+    assert max(map(len, (line for line in lines if line.startswith("# ")))) <= 130
+
+
+def test_keys_that_are_left_out_are_right_when_they_are_let_in(shop: Path, tmp_path: Path) -> None:
+    """Whoever takes away the # in front of any one key gets a recipe that can be read."""
+    path = tmp_path / "recipe.toml"
+    lines = written(draft(recipe_of(shop)), path).splitlines()
+    commented = [
+        i
+        for i, line in enumerate(lines)
+        if line.startswith("# ") and " = " in line and line[2:].split(" = ")[0].isidentifier()
+    ]
+    assert len(commented) > 15
+    for place in commented:
+        path.write_text("\n".join([*lines[:place], lines[place][2:], *lines[place + 1 :]]))
+        read(path)
+
+
+def test_what_was_said_is_kept(shop: Path) -> None:
+    found = draft(recipe_of(shop, positive_from=2, event_weights={"like": 3}, columns={"rating": "rating"}))
+    assert found.recipe.data.positive_from == 2
+    assert found.recipe.data.event_weights == {"view": 1, "like": 3, "purchase": 1}
+
+
+@pytest.mark.parametrize(
+    ("ratings", "threshold"),
+    [([1, 2, 3, 4, 5], 4), ([0.5, 1.5, 3.0, 3.5, 4, 5], 3.5), (list(range(11)), 6), ([0, 1], None), ([7, 7, 7], None)],
+)
+def test_interest_begins_three_fifths_up_the_scale(
+    tmp_path: Path, ratings: list[float], threshold: float | None
+) -> None:
+    n = len(ratings)
+    frame = pl.DataFrame({"user_id": range(n), "item_id": range(n), "rating": ratings})
+    frame.write_parquet(tmp_path / "events.parquet")
+    found = draft(read(given={"data": {"events": str(tmp_path / "events.parquet")}}))
+    assert found.recipe.data.positive_from == threshold
+
+
+def test_files_must_be_named() -> None:
+    with pytest.raises(RecipeError, match="name the log by --events FILE"):
+        draft(read(given={"data": {"source": "demo"}}))
+
+
+values = st.recursive(
+    st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(values)
+def test_values_are_written_as_toml_reads_them(value: Any) -> None:
+    assert tomllib.loads(f"value = {toml(value)}")["value"] == value
