@@ -56,6 +56,12 @@ class Answers:
             manifest.version, manifest.created, manifest.serendip, msgspec.to_builtins(manifest.data), self.someone
         )
 
+    def warm(self) -> None:
+        """Make now what the first request would have to wait for."""
+        for vocab in (self._bundle.user_ids, self._bundle.item_ids):
+            vocab.find(0)
+        self.recommend([wire.RecommendRequest(user_id=self.someone)])
+
     def recommend(self, asked: Sequence[wire.RecommendRequest]) -> list[wire.RecommendReply]:
         """One reply per request, in their order; those that differ only in the user are answered at once."""
         replies: list[wire.RecommendReply | None] = [None] * len(asked)

@@ -88,8 +88,10 @@ def _not_routed(request: Request[Any, Any, Any], error: HTTPException) -> Respon
             own = ApiError(405, "method_not_allowed", f"{path} does not take {method}.", f"Try {allowed}.")
         case 413:
             own = ApiError(413, "too_large", f"A body must not exceed {wire.MAX_BODY} bytes.", "Split it into several.")
-        case _:
+        case status if status < 500 or "disconnected" in error.detail:
             own = ApiError(400, "bad_request", "The request could not be read.")
+        case _:
+            return _broken(request, error)
     answer = reply(own.reply, own.status)
     answer.headers.update(error.headers or {})
     return answer

@@ -77,6 +77,7 @@ class Serving:
             self.status = "checking"
             bundle.check()
             answers = Answers(bundle)
+            answers.warm()
             self._ready = answers, Batcher(answers.recommend, self._pool, most=MAX_TOGETHER)
             self.metrics.ready(bundle.manifest.version, bundle.manifest.created)
             self.status = "ready"

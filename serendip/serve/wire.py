@@ -166,7 +166,7 @@ class BundleReply(Struct, frozen=True):
 class HealthReply(Struct, frozen=True, omit_defaults=True):
     """Whether the server is up."""
 
-    status: Annotated[str, Meta(description="live, ready, loading, checking or failed")]
+    status: Annotated[str, Meta(description="live or ready")]
     bundle: str | UnsetType = UNSET
 
 
@@ -215,6 +215,9 @@ def decode(body: bytes, kind: type[R]) -> R:
     return request
 
 
+_PLACE = re.compile(r" - at `\$([\w.\[\]]*)`\Z")
+
+
 def _example(kind: type[Request]) -> str:
     return f"For example: {encode(kind.example).decode()}"
 
@@ -233,8 +236,8 @@ def _malformed(error: Exception, body: bytes, kind: type[Request]) -> ApiError:
 
 def _invalid(said: str, body: bytes, kind: type[Request]) -> ApiError:
     """msgspec's complaint ("Expected `int` >= 1 - at `$.k`") in our words, with the value and what to try."""
-    what, _, path = said.partition(" - at `$")
-    path = path.removesuffix("`").removeprefix(".")
+    tail = _PLACE.search(said)
+    what, path = (said[: tail.start()], tail[1].removeprefix(".")) if tail else (said, "")
     place = f" in `{path}`" if path else ""
     if found := re.fullmatch(r"Object contains unknown field `(.*)`", what, re.DOTALL):
         known = (Query if path.startswith("queries[") else kind).__struct_fields__
@@ -264,7 +267,7 @@ def _shown(body: bytes, path: str) -> str:
         value: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # not JSON after the place complained of
         return "something else"
-    for step in re.findall(r"[^.\[\]]+", path):
+    for step in re.findall(r"\w+", path):
         value = value[int(step)] if isinstance(value, list) else value[step]
     if isinstance(value, list):
         return f"a list of {len(value)}"

@@ -103,6 +103,12 @@ def test_a_wrong_value_before_what_is_not_json_is_named_without_it(rest: bytes) 
     assert refused(b'{"k": 0, ' + rest)[2] == "`k` must be a whole number >= 1. Got something else instead."
 
 
+@pytest.mark.parametrize("name", ["", "`", "x - at `$.k`", "x` - at `$.queries[0]", "a.b", "[0]", "\n", "$"])
+def test_a_strange_name_is_an_unknown_field(name: str) -> None:
+    assert refused({name: 1})[:2] == (422, "unknown_field")
+    assert refused({"queries": [{name: 1}]}, BatchRequest)[:2] == (422, "unknown_field")
+
+
 def test_long_values_are_cut_in_messages() -> None:
     status, code, message, _ = refused({"x" * 5000: 1})
     assert (status, code) == (422, "unknown_field") and len(message) < 100
