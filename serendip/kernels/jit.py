@@ -9,8 +9,11 @@ from numba import njit
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """The function as machine code that runs without the interpreter lock, kept on disk where that can be written."""
+    """The function as machine code that runs without the interpreter lock, kept on disk where that can be written.
+
+    Floats divide as in NumPy: by 0 to infinity or NaN.
+    """
     try:
-        return njit(nogil=True, cache=True)(function)
+        return njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # no writable place for the cache: compile in each process
-        return njit(nogil=True)(function)
+        return njit(nogil=True, error_model="numpy")(function)
