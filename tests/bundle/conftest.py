@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -92,3 +94,14 @@ def forge(root: Path, change: Callable[[Path], object]) -> None:
     version = manifest.version_of(files)
     content.rename(root / f"content-{version}")
     (root / "manifest.json").write_bytes(manifest.write(msgspec.structs.replace(made, version=version, files=files)))
+
+
+def edit_json(name: str, change: Callable[[Any], object]) -> Callable[[Path], object]:
+    """For `forge`: change a JSON file."""
+
+    def edit(folder: Path) -> None:
+        value = json.loads((folder / name).read_text())
+        change(value)
+        (folder / name).write_text(json.dumps(value))
+
+    return edit

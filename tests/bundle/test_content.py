@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,22 +22,13 @@ from serendip.pipeline import first_of, retrieve
 from serendip.scorers import StaticScores
 from serendip.types import Queries, Recs, SerendipError
 
-from .conftest import content_of, forge, log
+from .conftest import content_of, edit_json, forge, log
 
 
 def parquet(table: pl.DataFrame) -> bytes:
     out = io.BytesIO()
     table.write_parquet(out)
     return out.getvalue()
-
-
-def edit_json(name: str, change: Callable[[Any], object]) -> Callable[[Path], object]:
-    def edit(folder: Path) -> None:
-        value = json.loads((folder / name).read_text())
-        change(value)
-        (folder / name).write_text(json.dumps(value))
-
-    return edit
 
 
 def edit_tensors(name: str, change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:
@@ -163,7 +153,7 @@ def test_a_forged_byte_is_read_or_refused(saved: Path, capfd: pytest.CaptureFixt
     rng = random.Random(8)
     originals = {path.name: path.read_bytes() for path in content_of(saved).rglob("*") if path.is_file()}
     outcomes = {"read": 0, "refused": 0}
-    for _ in range(300):
+    for _ in range(120):
         path = rng.choice(sorted(path for path in content_of(saved).rglob("*") if path.is_file()))
         changed = bytearray(originals[path.name])
         for _ in range(rng.choice([1, 1, 3])):
@@ -180,8 +170,8 @@ def test_a_forged_byte_is_read_or_refused(saved: Path, capfd: pytest.CaptureFixt
                 loaded.check()
             loaded.recommend(k=3)
         forge(saved, put(name, originals[path.name]))
-    assert min(outcomes.values()) > 30
-    capfd.readouterr()
+    assert min(outcomes.values()) > 5
+    capfd.readouterr()  # Polars tells of a panic before it raises it
 
 
 def bundle_of(items: pl.DataFrame, **roles: Any) -> Bundle:
