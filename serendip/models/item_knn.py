@@ -1,18 +1,20 @@
 """Item-based neighbours: ``score_j = Σ_i h_i s_ij`` over the K nearest neighbours j of each item i of the history.
 
-With ``x`` the columns of the users × items matrix and ``h_i`` what i weighs in the history, ``s_ij`` is
+With ``x`` the columns of the users × items matrix, whose rows were divided by their length to the power γ (1: a user
+with many events says less by each), and ``h_i`` what i weighs in the history, ``s_ij`` is
 
 - cosine: ``x_i·x_j / (‖x_i‖^2α ‖x_j‖^2(1−α) + shrink)``; α = ½ is the cosine itself, a smaller α holds popular j back;
-- jaccard: ``x_i·x_j / (‖x_i‖² + ‖x_j‖² − x_i·x_j + shrink)``, the share of users in common where x is binary;
+- jaccard: ``x_i·x_j / (‖x_i‖² + ‖x_j‖² − x_i·x_j + shrink)``; for binary x and γ = 0, of all users the share in common;
 - dice: ``2 x_i·x_j / (‖x_i‖² + ‖x_j‖² + 2 shrink)``.
 
 ``shrink`` > 0 trusts similarities that rest on few users less.
 
 Source: B. Sarwar, G. Karypis, J. Konstan and J. Riedl, "Item-based collaborative filtering recommendation algorithms",
-WWW 2001; M. Deshpande and G. Karypis, "Item-based top-N recommendation algorithms", ACM TOIS 22, 2004; α: F. Aiolli,
-"Efficient top-N recommendation for very large scale binary rated datasets", RecSys 2013.
+WWW 2001; M. Deshpande and G. Karypis, "Item-based top-N recommendation algorithms", ACM TOIS 22, 2004 (K nearest, rows
+of unit length); α: F. Aiolli, "Efficient top-N recommendation for very large scale binary rated datasets", RecSys 2013.
 
-Deviations: similarities are not normalised per item. Items without a user in common are no neighbours, whatever K.
+Deviations: similarities are not normalised per item. Items without a user in common are no neighbours, whatever K. γ
+between 0 (Sarwar et al.) and 1 (Deshpande and Karypis), or beyond, is ours.
 """
 
 from __future__ import annotations
@@ -33,6 +35,10 @@ class Options(Config, frozen=True):
     """Options of `ItemKNN`."""
 
     neighbours: Annotated[int, msgspec.Meta(ge=1, description="K: how many neighbours each item keeps.")] = 100
+    user_power: Annotated[
+        float,
+        msgspec.Meta(ge=0, le=4, description="γ: larger lets a user with many events say less by each; 0: alike."),
+    ] = 1.0
     similarity: Annotated[Literal["cosine", "jaccard", "dice"], msgspec.Meta(description="How items are compared.")] = (
         "cosine"
     )
@@ -59,7 +65,7 @@ class ItemKNN(Model):
 
         options = self.config
         counts = counts_of(data, options.weight)
-        matrix = matrix_of(data, counts)
+        matrix = _damped(matrix_of(data, counts), options.user_power)
         square = np.bincount(matrix.indices, matrix.data.astype(np.float64) ** 2, data.n_items)
         if options.similarity == "cosine":
             below = Denominator(square**options.alpha, square ** (1 - options.alpha), options.shrink)
@@ -68,3 +74,13 @@ class ItemKNN(Model):
         else:
             below = Denominator(square / 2, square / 2, options.shrink, overlap=0)
         return ItemToItem(csr_array(nearest(matrix, options.neighbours, below, threads=run.threads)), counts)
+
+
+def _damped(matrix: csr_array, power: float) -> csr_array:
+    """The matrix with each row divided by its length to that power."""
+    if power == 0:
+        return matrix
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    square = np.bincount(rows, matrix.data.astype(np.float64) ** 2, matrix.shape[0])
+    values = (matrix.data * square[rows] ** (-power / 2)).astype(np.float32)
+    return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -15,9 +15,10 @@ from serendip.models.item_knn import ItemKNN
 from serendip.types import ABSENT, Queries
 
 
-def similarities(dense: Any, kind: str, shrink: float = 0.0, alpha: float = 0.5) -> Any:
+def similarities(dense: Any, kind: str, shrink: float = 0.0, alpha: float = 0.5, power: float = 1.0) -> Any:
     """All similarities, written out; 0 where no user is in common and on the diagonal."""
-    dense = dense.astype(np.float64)
+    length = np.sqrt((dense.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
+    dense = dense / np.where(length > 0, length, 1) ** power
     square = (dense**2).sum(axis=0)
     product = dense.T @ dense
     below = {
@@ -34,15 +35,15 @@ def test_cosines_by_hand() -> None:
     # Item 0: users 0, 1, 2, 3; item 1: users 0, 1, 2; item 2: user 0; item 3: user 4.
     log = pl.DataFrame({"user_id": [0, 1, 2, 3, 0, 1, 2, 0, 4], "item_id": [0, 0, 0, 0, 1, 1, 1, 2, 3]})
     data = Dataset.from_frames(log, schema=Schema())
-    weights = ItemKNN().fit(data).lower().weights.toarray()
+    weights = ItemKNN(user_power=0).fit(data).lower().weights.toarray()
     assert weights[0, 1] == weights[1, 0] == pytest.approx(3 / np.sqrt(12))
     assert weights[0, 2] == pytest.approx(1 / 2)
     assert weights[1, 2] == pytest.approx(1 / np.sqrt(3))
     assert not weights[3].any()
     assert not np.diag(weights).any()
-    shrunk = ItemKNN(shrink=2).fit(data).lower().weights.toarray()
+    shrunk = ItemKNN(shrink=2, user_power=0).fit(data).lower().weights.toarray()
     assert shrunk[0, 2] == pytest.approx(1 / (2 + 2))
-    nearest = ItemKNN(neighbours=1).fit(data).lower()
+    nearest = ItemKNN(neighbours=1, user_power=0).fit(data).lower()
     assert nearest.similar_items(np.array([0, 1, 2, 3], np.int32), 2).items.tolist() == [
         [1, ABSENT],
         [0, ABSENT],
@@ -56,13 +57,14 @@ def test_cosines_by_hand() -> None:
 
 @pytest.mark.parametrize("counts", ["binary", "count", "weight"])
 @pytest.mark.parametrize(("kind", "alpha"), [("cosine", 0.5), ("cosine", 0.2), ("jaccard", 0.5), ("dice", 0.5)])
-@pytest.mark.parametrize("shrink", [0.0, 3.5])
-def test_all_similarities(counts: str, kind: str, alpha: float, shrink: float) -> None:
+@pytest.mark.parametrize(("shrink", "power"), [(0.0, 0.0), (3.5, 1.0), (0.1, 0.3)])
+def test_all_similarities(counts: str, kind: str, alpha: float, shrink: float, power: float) -> None:
     data = odd_log()
-    model = ItemKNN(neighbours=1000, similarity=kind, alpha=alpha, shrink=shrink, weight=counts)
+    options = {"similarity": kind, "alpha": alpha, "shrink": shrink, "user_power": power, "weight": counts}
+    model = ItemKNN(neighbours=1000, **options)
     scorer = model.fit(data, Run(threads=1)).lower()
     dense = data.matrix(None if counts == "binary" else counts).toarray()
-    np.testing.assert_allclose(scorer.weights.toarray(), similarities(dense, kind, shrink, alpha), atol=1e-6)
+    np.testing.assert_allclose(scorer.weights.toarray(), similarities(dense, kind, shrink, alpha, power), atol=1e-6)
     assert scorer.counts == counts
 
 
