@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from serendip.evaluate import Evaluation, compare, evaluate, last_out
@@ -22,6 +24,8 @@ def test_what_cannot_be_compared(found: tuple[Evaluation, Evaluation]) -> None:
     other = evaluate(Fixed([0]), elsewhere, ("ndcg@5", "recall@5"))
     with pytest.raises(SerendipError, match=r"evaluations of the same split\. Got knows on last_out and Fixed on"):
         compare(found[0], other, "ndcg@5")
+    with pytest.raises(SerendipError, match="evaluations of the same split"):
+        compare(found[0], replace(found[1], questions="others"), "ndcg@5")
     with pytest.raises(SerendipError, match=r"better when higher, such as ndcg@10\. Got 'gini@5'"):
         compare(found[0], found[1], "gini@5")
     with pytest.raises(SerendipError, match=r"metric must be one of ndcg@5, recall@5, gini@5, auc\. Got 'map@5'"):

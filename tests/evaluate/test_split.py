@@ -212,6 +212,7 @@ def test_cold_users_ask_with_their_first_events() -> None:
     assert asked.exclude.tolist() == asked.history.tolist()
     assert asked.time is not None
     assert asked.time.tolist() == [20, 20, 20]
+    assert asked.users.tolist() == split.known.tolist() != split.users.tolist()
     assert asked.k == 4
     trained = set(split.train.events.users.tolist())
     assert not trained & set(split.known.tolist())  # known from the users table, if at all
