@@ -195,16 +195,15 @@ class Bundle:
         """``user_id, item_id, [title], score, rank, source``, best first; scores are comparable within one source.
 
         Args:
-            users: one id, a list of ids (None in it: somebody unknown), or None for all users there are.
-            k, exclude_seen, history, exclude, allow: see `queries`; ``history`` needs users.
+            users: one id, a list of ids (None in it: somebody unknown), or None: all users there are, unless there is a
+                history, which then is somebody unknown's.
+            k, exclude_seen, history, exclude, allow: see `queries`.
 
         Raises:
             SerendipError: see `queries`.
         """
-        if users is not None:
+        if users is not None or history is not None:
             return self.answer(users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow).frame
-        if history is not None:
-            raise SerendipError("history must come with the users it belongs to. Got it for all users.")
         return pl.concat(self.iter_recommend(k, exclude_seen=exclude_seen, exclude=exclude, allow=allow))
 
     def iter_recommend(

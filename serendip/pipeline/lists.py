@@ -94,15 +94,18 @@ def reasons(name: str, queries: Queries, recs: Recs, n: int) -> tuple[str, ...]:
 
 def _shut(queries: Queries, n: int) -> NDArray[np.bool_]:
     """``[q]`` whether the exclusions and the allowed items leave nothing to show."""
-    shut = np.empty(len(queries), bool)
-    rows = block_rows(n)
-    for at in range(0, len(queries), rows):
-        block = queries.take(slice(at, at + rows))
+    shut = np.zeros(len(queries), bool)
+    open_items = n if queries.allow is None else np.bitwise_count(queries.allow).sum(axis=1)
+    closed = 0 if queries.exclude is None else (queries.exclude != ABSENT).sum(axis=1)
+    doubtful = np.flatnonzero(np.broadcast_to(open_items <= closed, shut.shape))
+    step = block_rows(n)
+    for rows in (doubtful[at : at + step] for at in range(0, len(doubtful), step)):
+        block = queries.take(rows)
         may = np.ones((len(block), n), bool)
         if block.allow is not None:
             may &= unpack_mask(block.allow, n)
         if block.exclude is not None:
             row, place = np.nonzero((block.exclude >= 0) & (block.exclude < n))
             may[row, block.exclude[row, place]] = False
-        shut[at : at + rows] = ~may.any(axis=1)
+        shut[rows] = ~may.any(axis=1)
     return shut

@@ -104,9 +104,12 @@ def test_blocks_are_as_large_as_the_histories_allow(bundle: Bundle, monkeypatch:
         next(bundle.iter_recommend(block=0))
 
 
-def test_a_history_for_all_users_is_refused(bundle: Bundle) -> None:
-    with pytest.raises(SerendipError, match="history must come with the users it belongs to"):
-        bundle.recommend(history=[[10]])
+def test_a_history_alone_is_that_of_somebody_unknown(bundle: Bundle) -> None:
+    frame = bundle.recommend(history=[10, 12], k=3)
+    assert frame["user_id"].to_list() == [None] * 3
+    assert frame.equals(bundle.recommend([None], history=[[10, 12]], k=3))
+    assert set(frame["item_id"]) < {14, 16, 18, 20}
+    assert set(frame["source"]) == {"taste"}
 
 
 def test_a_bundle_without_users_answers_anybody() -> None:
