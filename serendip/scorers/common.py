@@ -76,21 +76,23 @@ def gather(scores: Floats, codes: Ids) -> Floats:
     return out
 
 
-def in_blocks(full: Callable[[Queries], Floats], queries: Queries, items: Ids | None, n: int) -> Floats:
-    """The scores of all items, or the chosen ones, from a function that gives those of all items."""
+def in_blocks(full: Callable[[Queries, Floats], None], queries: Queries, items: Ids | None, n: int) -> Floats:
+    """The scores of all items, or of the chosen ones, from a function that writes those of all items ``[q, n]``."""
     codes = as_rows(items, len(queries), n)
     out = np.empty((len(queries), n if codes is None else codes.shape[-1]), np.float32)
     for rows in blocks(len(queries), n):
-        scores = full(queries.take(rows))
-        out[rows] = scores if codes is None else gather(scores, codes if codes.ndim == 1 else codes[rows])
+        part = queries.take(rows)
+        scores = out[rows] if codes is None else np.empty((len(part), n), np.float32)
+        full(part, scores)
+        if codes is not None:
+            out[rows] = gather(scores, codes if codes.ndim == 1 else codes[rows])
     return out
 
 
-def dense(scores: csr_array) -> Floats:
-    """Sparse scores as ``[q, n]``, ``-inf`` where nothing is stored."""
-    out = np.full(scores.shape, -np.inf, np.float32)
+def spread(scores: csr_array, out: Floats) -> None:
+    """Write sparse scores, which hold no place twice, into ``out`` ``[q, n]``; ``-inf`` where nothing is stored."""
+    out[:] = -np.inf
     out[np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr)), scores.indices] = scores.data
-    return out
 
 
 def products(vectors: Floats, items: Floats, codes: Ids | None) -> Floats:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.sparse import csr_array
 
-from serendip.scorers.common import Counts, Mask, dense, history_matrix, in_blocks, require, voted
+from serendip.scorers.common import Counts, Mask, history_matrix, in_blocks, require, spread, voted
 from serendip.types import Floats, Ids, Queries, Recs
 
 
@@ -46,8 +46,8 @@ class ItemToItem:
         """The items that each one says most for (a weight above 0)."""
         return voted(self, items, k)
 
-    def _full(self, queries: Queries) -> Floats:
-        return dense(history_matrix(queries, self.n_items, self.counts, length=self.length) @ self.weights)
+    def _full(self, queries: Queries, out: Floats) -> None:
+        spread(history_matrix(queries, self.n_items, self.counts, length=self.length) @ self.weights, out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +85,8 @@ class DenseItemToItem:
         """The items that each one says most for (a weight above 0)."""
         return voted(self, items, k)
 
-    def _full(self, queries: Queries) -> Floats:
+    def _full(self, queries: Queries, out: Floats) -> None:
         history = history_matrix(queries, self.n_items, self.counts, self.known)
-        scores: Floats = history @ self.weights
-        scores[np.diff(history.indptr) == 0] = -np.inf
-        scores[:, ~self.known] = -np.inf
-        return scores
+        out[:] = history @ self.weights
+        out[np.diff(history.indptr) == 0] = -np.inf
+        out[:, ~self.known] = -np.inf

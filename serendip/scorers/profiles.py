@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.sparse import csr_array
 
-from serendip.scorers.common import Counts, dense, history_matrix, in_blocks, require, voted
+from serendip.scorers.common import Counts, history_matrix, in_blocks, require, spread, voted
 from serendip.types import Floats, Ids, Queries, Recs
 
 
@@ -52,9 +52,9 @@ class Profiles:
     def _by_feature(self) -> csr_array:
         return self.features.T.tocsr()
 
-    def _full(self, queries: Queries) -> Floats:
+    def _full(self, queries: Queries, out: Floats) -> None:
         profile = history_matrix(queries, self.n_items, self.counts) @ self.features
         rows = np.repeat(np.arange(len(queries)), np.diff(profile.indptr))
         length = np.sqrt(np.bincount(rows, profile.data.astype(np.float64) ** 2, len(queries)))
         profile.data /= np.where(length > 0, length, 1)[rows].astype(np.float32)
-        return dense(profile @ self._by_feature)
+        spread(profile @ self._by_feature, out)
