@@ -14,7 +14,7 @@ from serendip.data.findings import Findings
 from serendip.data.roles import listed, near
 from serendip.data.schema import LabelKind, Schema
 from serendip.data.table import Table
-from serendip.data.times import Times, iso, parse
+from serendip.data.times import SMALLEST_UNIX, Times, iso, parse
 from serendip.data.vocab import Coded, factorise
 from serendip.types import ABSENT, Floats, SerendipError
 
@@ -78,7 +78,7 @@ def check_events(table: Table, schema: Schema, now: float, found: Findings) -> L
     if schema.event_type is not None:
         kind, schema = _check_kinds(table, schema.event_type, schema, found)
         factors = [*(schema.event_weights.get(name, 1.0) for name in schema.event_types), 1.0]
-        weight = weight * np.array(factors, np.float32)[kind]
+        weight = _times_kind(table, weight, np.array(factors)[kind], str(schema.event_type), found)
     timed = schema.timestamp is not None and schema.time_kind != "none"
     return Log(
         check_ids(table, schema.user, found),
@@ -147,6 +147,9 @@ def _check_times(table: Table, column: str, schema: Schema, now: float, found: F
         late = times.key > int((now + DAY) * times.per_second)
         found.refuse(table, column, late, f"a time before {iso(int(now) + DAY)}", hint)
     known = times.key if not times.bad.any() else times.key[~times.bad]
+    if not rank and len(known) and np.median(known) < SMALLEST_UNIX * times.per_second:
+        what = f"half of the times are before {iso(SMALLEST_UNIX)}, which is early for a log."
+        found.warn(f'{table.name}: column "{column}"', what, "If they are an order, try time_kind='rank'.", len(known))
     if len(known) > 1 and known.min() == known.max():
         what = "all events have the same time, so it says nothing."
         found.warn(f'{table.name}: column "{column}"', what, "", len(known))
@@ -154,15 +157,13 @@ def _check_times(table: Table, column: str, schema: Schema, now: float, found: F
 
 
 def _numbers(table: Table, column: str, found: Findings) -> pl.Series | None:
-    """The column as Float64, null where there is nothing; text that is no number is refused. None for other types."""
+    """The column as Float32, null where there is nothing; text that is no number is refused. None for other types."""
     series = table.frame[column]
-    if series.dtype.is_numeric() or series.dtype == pl.Boolean:
-        return series.cast(pl.Float64)
-    if series.dtype == pl.Null:
-        return series.cast(pl.Float64)
+    if series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null):
+        return series.cast(pl.Float32)
     if isinstance(series.dtype, pl.String | pl.Categorical | pl.Enum):
         text = series.cast(pl.String).str.strip_chars()
-        numbers = text.cast(pl.Float64, strict=False)
+        numbers = text.cast(pl.Float32, strict=False)
         found.refuse(table, column, (numbers.is_null() & (text != "").fill_null(False)).to_numpy(), "a number", ASIDE)
         return numbers
     hint = "Try casting the column, or naming another one (--columns role=column)."
@@ -171,7 +172,7 @@ def _numbers(table: Table, column: str, found: Findings) -> pl.Series | None:
 
 
 def _floats(numbers: pl.Series) -> Floats:
-    return numbers.cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    return numbers.fill_null(float("nan")).to_numpy()
 
 
 def _check_weight(table: Table, column: str, found: Findings) -> Floats:
@@ -185,7 +186,16 @@ def _check_weight(table: Table, column: str, found: Findings) -> Floats:
     if len(good) > 1 and good.min() == good.max():
         what = f"all weights are {good[0]:g}, so they say nothing."
         found.warn(f'{table.name}: column "{column}"', what, "", len(good))
-    return weight
+    return np.where(bad, np.float32(0), weight)
+
+
+def _times_kind(table: Table, weight: Floats, factor: NDArray[np.float64], column: str, found: Findings) -> Floats:
+    """Weights times those of the kinds, which must stay within 32 bits."""
+    with np.errstate(invalid="ignore"):  # a kind of infinite weight is an error already
+        product = weight * factor
+    bad = product > np.finfo(np.float32).max
+    found.refuse(table, column, bad, "a weight that stays finite times that of its kind", ASIDE)
+    return np.where(bad, 0, product).astype(np.float32)
 
 
 def _check_rating(table: Table, column: str, found: Findings) -> Floats:

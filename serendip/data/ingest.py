@@ -62,7 +62,7 @@ def ingest(
     inputs: Inputs, schema: Schema, *, strict: bool, rejects: str | Path | None, part: bool, now: float
 ) -> Dataset:
     """See `Dataset.from_frames`."""
-    target = None if rejects is None else check_target(rejects)
+    target = None if rejects is None else check_target(rejects, inputs.tables)
     found = Findings(strict)
     for note in [note for table in inputs.tables for one in table.parts for note in one.notes]:
         found.note(note)

@@ -17,11 +17,11 @@ from serendip.types import SerendipError
 OWN = {"reason": pl.String, "table": pl.String, "file": pl.String, "row": pl.Int64, "line": pl.String}
 
 
-def check_target(path: str | Path) -> Path:
+def check_target(path: str | Path, tables: Sequence[Table]) -> Path:
     """The path of a rejects file that can be written.
 
     Raises:
-        SerendipError: neither Parquet nor CSV, or no folder to write in.
+        SerendipError: neither Parquet nor CSV, no folder to write in, or one of the files that are read.
     """
     target = Path(path).expanduser()
     if target.suffix.lower() not in (".parquet", ".csv"):
@@ -32,6 +32,8 @@ def check_target(path: str | Path) -> Path:
         )
     if not os.access(target.parent, os.W_OK) or target.is_dir():
         raise SerendipError(f"rejects must be a file that can be written. {str(path)!r} cannot.")
+    if any(Path(part.name).expanduser().resolve() == target.resolve() for table in tables for part in table.parts):
+        raise SerendipError(f"rejects must be another file than those that are read. Got {str(path)!r}.")
     return target
 
 

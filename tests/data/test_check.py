@@ -219,6 +219,10 @@ def test_what_is_unusual_is_kept_and_said() -> None:
     assert "events without a rating: 1. They are kept." in warnings(log(rating=[None, 0, 1, 2, 3]))
     assert "all weights are 2, so they say nothing." in warnings(log(weight=[2.0] * 5))
     assert "all events have the same time, so it says nothing." in warnings(log(timestamp=[1_600_000_000] * 5))
+    early = "half of the times are before 1973-03-03T09:46:40Z, which is early for a log."
+    assert early in warnings(log(timestamp=[0.5, 1.5, 2.5, 3.5, 4.5]))
+    assert early in warnings(log(timestamp=[1, 2, 3, 4, 5]), time_kind="unix")
+    assert early not in warnings(log(timestamp=[1, 2, 3, 4, 5]))
     typed = log(kind=["view", None, "buy", "view", ""])
     said = warnings(typed, columns={"event_type": "kind"}, event_weights={"bye": 2.0})
     assert "events that do not say of what kind they are: 2. They are kept." in said
@@ -276,6 +280,14 @@ def test_weights_of_kinds_must_be_finite(weight: float) -> None:
     assert found[0].what.startswith("expected a finite weight ≥ 0 for 'x'. Got ")
 
 
+def test_kinds_that_weigh_nothing_or_too_much() -> None:
+    typed = log(event=["x", "y", "x", "y", "x"], weight=[INF, 1.0, 2.0, 3.0, 4.0])
+    assert one_error(typed, event_weights={"x": 0.0}).what == "expected a finite weight ≥ 0. Got inf instead."
+    typed = log(event=["x", "y", "x", "y", "x"], weight=[3e38, 1.0, 2.0, 3.0, 4.0])
+    finding = one_error(typed, event_weights={"x": 5.0})
+    assert finding.what == "expected a weight that stays finite times that of its kind. Got 'x' instead."
+
+
 def test_a_column_with_thousands_of_values_is_no_kind_of_event() -> None:
     many = pl.DataFrame({"user": list(range(3000)), "item": [1, 2] * 1500, "type": [f"t{row}" for row in range(3000)]})
     finding = one_error(many)
@@ -311,6 +323,12 @@ def test_a_table_with_two_id_columns_is_refused() -> None:
     items = pl.DataFrame({"asin": [1, 2], "item_id": [3, 4]})
     finding = one_error(log(), items=items, columns={"item_key": "asin"})
     assert finding.what == 'expected the ids in "asin" and no other column called "item_id". Got both.'
+
+
+def test_a_table_may_be_empty_and_a_column_without_any_id_is_refused() -> None:
+    found = Dataset.from_frames(log(), pl.DataFrame(schema={"user_id": pl.String, "age": pl.Int8}), now=NOW)
+    assert found.users.to_dict(as_series=False) == {"user_id": ["a", "b", "c"], "age": [None] * 3}
+    assert errors(log(user_id=[None] * 5))[0].count == 5
 
 
 def test_a_relation_has_two_columns() -> None:

@@ -85,6 +85,14 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_done(
         Dataset.from_frames(pl.DataFrame({"user": [1, 2], "item": [1, 2]}), rejects=tmp_path / path)
 
 
+def test_what_is_read_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(LOG)
+    (tmp_path / "x").mkdir()
+    with pytest.raises(SerendipError, match="rejects must be another file than those that are read"):
+        Dataset.from_frames(str(tmp_path / "log.csv"), rejects=tmp_path / "x" / ".." / "log.csv")
+    assert (tmp_path / "log.csv").read_text() == LOG
+
+
 cells = st.tuples(
     st.sampled_from(["a", "b", "c", "", " ", None]),
     st.sampled_from(["1", "2", "3", None]),
