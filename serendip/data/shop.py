@@ -107,7 +107,7 @@ def _appeal(mixture: Doubles, topic_of: NDArray[np.int64], day: Doubles, rng: np
     wave += 0.5 * (when[:, None] - 0.5) * rng.normal(size=topics)
     age = np.maximum(when[:, None] * DAYS - day, 0)
     fresh = 0.8 * np.exp(-age / 30)
-    quality = rng.normal(0, 1.65, n)
+    quality = rng.normal(0, 1.7, n)
     open_days = np.clip((when[:, None] + 0.5 / STEPS) * DAYS - day, 0, None)
     released = np.where(open_days > 0, 0.0, -np.inf)
     return np.asarray(quality + wave[:, topic_of] @ mixture.T + fresh + released)
@@ -126,7 +126,7 @@ def visitors(n: int, rng: np.random.Generator) -> Crowd:
 
     shared = by_topic(len(AGE_BANDS), 0.9)[age] + by_topic(len(COUNTRIES), 0.6)[country]
     shared += rng.normal(0, 0.6, (len(AGE_BANDS), width))[age]
-    own = by_topic(n, 1.1) + rng.normal(0, 1.0, (n, width))
+    own = by_topic(n, 1.5) + rng.normal(0, 1.2, (n, width))
     moved = by_topic(n, 0.8) + rng.normal(0, 0.7, (n, width))
     kinds = rng.normal(0, 0.7, (len(DEVICES), len(KINDS)))[device] + rng.normal(0, 0.4, (n, len(KINDS)))
     styles = rng.normal(0, 0.3, (n, STYLES))

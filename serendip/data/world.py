@@ -98,7 +98,7 @@ class World:
         )
 
 
-def catalogue(seed: int = 0, users: int = 5000, items: int = 2000, *, choices: float = 46.0) -> World:
+def catalogue(seed: int = 0, users: int = 5000, items: int = 2000, *, choices: float = 56.0) -> World:
     """An invented media shop over 180 days from 2024-01-01, drawn from known preferences.
 
     Twelve topics of four sub-topics each. A user's taste is the sum of what their age band, country and device share
