@@ -73,9 +73,11 @@ class Vocab:
 
     def decode(self, codes: Ids) -> pl.Series:
         """External ids of the codes, null where `ABSENT`."""
-        known = pl.Series(codes != ABSENT, dtype=pl.Boolean)
         places = pl.Series(codes, dtype=pl.Int64)
-        return self.ids.gather(pl.select(pl.when(known).then(places)).to_series())
+        known = codes != ABSENT
+        if not known.all():
+            places = pl.select(pl.when(pl.Series(known)).then(places)).to_series()
+        return self.ids.gather(places)
 
     def find(self, value: object) -> int:
         """The code of one id as JSON or a command line gives it (``1`` and ``"1"`` are the same id), or `ABSENT`."""
