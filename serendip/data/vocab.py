@@ -73,10 +73,10 @@ class Vocab:
 
     def decode(self, codes: Ids) -> pl.Series:
         """External ids of the codes, null where `ABSENT`."""
-        places = pl.Series(codes, dtype=pl.Int64)
         known = codes != ABSENT
-        if not known.all():
-            places = pl.select(pl.when(pl.Series(known)).then(places)).to_series()
+        if known.all():
+            return self.ids[codes]
+        places = pl.select(pl.when(pl.Series(known)).then(pl.Series(codes, dtype=pl.Int64))).to_series()
         return self.ids.gather(places)
 
     def find(self, value: object) -> int:
