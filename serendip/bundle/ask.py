@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,13 +10,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from serendip.bundle.ids import Lists, column, encode, is_id, listed, padded, some
 from serendip.data.dataset import Histories
-from serendip.data.vocab import ExternalId, Vocab
+from serendip.data.vocab import Vocab
 from serendip.types import ABSENT, Ids, Queries, Recs, SerendipError, pack_mask
 
-User = ExternalId | None
-FEW = 64
-"""Up to so many ids are looked up one by one, which then is faster than a join."""
+BLOCK_CELLS = 1 << 22
+"""The most events that the histories of one block of queries may take, padding included."""
+BLOCK_QUERIES = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +37,73 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """Queries with the external ids they were asked for."""
+    """What was asked for, in codes; it becomes `Queries` a block at a time.
+
+    Attributes:
+        users: ``[q]`` external ids as replies name them.
+        codes: ``[q]`` user codes, `ABSENT` where unknown.
+        k, exclude_seen: as asked.
+        history, exclude, allow: item codes, if any were given.
+        notes: what was left out.
+        n_items: size of the catalogue.
+        histories: of all users.
+    """
 
     users: pl.Series
-    queries: Queries
+    codes: Ids
+    k: int
+    exclude_seen: bool
+    history: Lists | None
+    exclude: Lists | None
+    allow: Lists | None
     notes: tuple[str, ...]
+    n_items: int
+    histories: Histories
+
+    def blocks(self, size: int | None = None) -> Iterator[slice]:
+        """Rows to be answered together: ``size`` of them, or as many as their histories allow; at least one block.
+
+        Raises:
+            SerendipError: a size below 1.
+        """
+        if size is not None and size < 1:
+            raise SerendipError(f"block must be 1 or more users, or None. Got {size} instead.")
+        known = self.codes[self.codes != ABSENT]
+        longest = int((self.histories.indptr[known + 1] - self.histories.indptr[known]).max(initial=1))
+        step = size or max(1, min(BLOCK_QUERIES, BLOCK_CELLS // longest))
+        return (slice(start, start + step) for start in range(0, max(len(self.codes), 1), step))
+
+    def queries(self, rows: slice = slice(None)) -> Queries:
+        """The queries of some rows."""
+        queries = self.histories.queries(self.codes[rows], k=self.k, exclude_seen=self.exclude_seen)
+        if self.history is not None:
+            queries = self._with_history(queries, self.history.take(rows))
+        if self.exclude is not None:
+            codes = padded(self.exclude.take(rows))
+            codes = codes.repeat(len(queries), axis=0) if self.exclude.shared else codes
+            queries = replace(queries, exclude=_joined(queries.exclude, codes))
+        if self.allow is not None:
+            parts = self.allow.take(rows)
+            mask = np.zeros((len(parts), self.n_items), bool)
+            for row, part in enumerate(parts):
+                mask[row, slice(None) if part is None else part] = True
+            queries = replace(queries, allow=pack_mask(mask))
+        return queries
+
+    def _with_history(self, queries: Queries, given: list[Ids | None]) -> Queries:
+        """Replace histories by the given ones; None keeps what is stored. What is given counts as seen too."""
+        rows = np.array([part is not None for part in given], bool)[:, None]
+        events = padded(given)
+        width = max(queries.history.shape[1], events.shape[1])
+        history = np.where(rows, _widened(events, width, ABSENT), _widened(queries.history, width, ABSENT))
+        bags = {name: _widened(bag, width, 0) for name, bag in queries.bags.items()}
+        now = 0 if self.histories.time is None else self.histories.time.max(initial=0)
+        for name, value in {"weight": 1, "time": now}.items():
+            if name in bags:
+                fresh = np.where(history != ABSENT, value, 0).astype(bags[name].dtype)
+                bags[name] = np.where(rows, fresh, bags[name])
+        seen = _joined(queries.exclude, events) if self.exclude_seen else queries.exclude
+        return replace(queries, history=history, bags=bags, exclude=seen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,95 +114,64 @@ class Desk:
     item_ids: Vocab
     histories: Histories
 
-    def everyone(self, rows: slice, k: int, *, exclude_seen: bool, exclude: Any, allow: Any) -> Request:
-        """A request for the users of these codes."""
-        codes = np.arange(len(self.user_ids), dtype=np.int32)[rows]
-        queries = self.histories.queries(codes, k=checked_k(k), exclude_seen=exclude_seen)
-        queries, notes = self._limited(queries, exclude, allow, single=False)
-        return Request(self.user_ids.ids[rows], queries, notes)
+    def everyone(self, k: int, *, exclude_seen: bool, exclude: Any = None, allow: Any = None) -> Request:
+        """A request for all users."""
+        codes = np.arange(len(self.user_ids), dtype=np.int32)
+        return self._request(self.user_ids.ids, codes, k, exclude_seen=exclude_seen, exclude=exclude, allow=allow)
 
-    def request(
-        self, users: Any, k: int, *, exclude_seen: bool, history: Any = None, exclude: Any = None, allow: Any = None
+    def request(self, users: Any, k: int, *, exclude_seen: bool, **given: Any) -> Request:
+        """A request for these external ids; ``history``, ``exclude`` and ``allow`` as of `Bundle.queries`."""
+        single = users is None or is_id(users)
+        asked = listed("users", [users] if single else users)
+        named = np.array([user is not None for user in asked], bool)
+        codes = np.full(len(asked), ABSENT, np.int32)
+        codes[named] = encode(self.user_ids, "users", [user for user in asked if user is not None])
+        notes = _note("users", [asked[row] for row in np.flatnonzero(named & (codes == ABSENT))])
+        names = column(self.user_ids, asked, codes)
+        return self._request(names, codes, k, exclude_seen=exclude_seen, single=single, notes=notes, **given)
+
+    def _request(
+        self,
+        users: pl.Series,
+        codes: Ids,
+        k: int,
+        *,
+        exclude_seen: bool,
+        single: bool = False,
+        notes: tuple[str, ...] = (),
+        history: Any = None,
+        exclude: Any = None,
+        allow: Any = None,
     ) -> Request:
-        """A request for these external ids. See `Bundle.queries` for the arguments."""
-        single = _is_id(users) or users is None
-        asked: list[User] = listed("users", [users] if single else users)
-        codes = self._codes(self.user_ids, "users", [user for user in asked if user is not None])
-        user_codes = np.full(len(asked), ABSENT, np.int32)
-        user_codes[[user is not None for user in asked]] = codes
-        queries = self.histories.queries(user_codes, k=checked_k(k), exclude_seen=exclude_seen)
-        strangers = [user for user, code in zip(asked, user_codes, strict=True) if user is not None and code == ABSENT]
-        notes = _note("users", strangers)
-        if history is not None:
-            queries, unknown = self._with_history(
-                queries, per_query("history", history, len(asked), single), exclude_seen
+        wanted, n = checked_k(k), len(self.item_ids)
+        given = {"history": history, "exclude": exclude, "allow": allow}
+        lists = {
+            what: Lists.read(self.item_ids, what, values, len(codes), single=single, sharing=what != "history")
+            for what, values in given.items()
+            if values is not None
+        }
+        shown = lists.get("allow")
+        if shown is not None and shown.unknown and not any(part is None or len(part) for part in shown.parts):
+            raise SerendipError(
+                f"allow must name items of the catalogue. Got {some(shown.unknown)}, none of which is known. "
+                "Try: ids as in the items that were fitted."
             )
-            notes += unknown
-        queries, more = self._limited(queries, exclude, allow, single)
-        return Request(_user_column(self.user_ids, asked, user_codes), queries, notes + more)
-
-    def _with_history(
-        self, queries: Queries, given: list[list[ExternalId] | None], exclude_seen: bool
-    ) -> tuple[Queries, tuple[str, ...]]:
-        """Replace histories by the given ones; None keeps what is stored. What is given counts as seen too."""
-        lists, notes = self._item_lists("history", given)
-        rows = np.array([part is not None for part in given], bool)
-        events = padded(lists)
-        width = max(queries.history.shape[1], events.shape[1])
-        history = np.where(rows[:, None], _widened(events, width, ABSENT), _widened(queries.history, width, ABSENT))
-        bags = {name: _widened(bag, width, 0) for name, bag in queries.bags.items()}
-        now = 0 if self.histories.time is None else self.histories.time.max(initial=0)
-        for name, value in {"weight": 1, "time": now}.items():
-            if name in bags:
-                bags[name] = np.where(rows[:, None], np.where(history != ABSENT, value, 0), bags[name]).astype(
-                    bags[name].dtype
-                )
-        seen = _joined(queries.exclude, events) if exclude_seen else queries.exclude
-        return replace(queries, history=history, bags=bags, exclude=seen), notes
-
-    def _limited(self, queries: Queries, exclude: Any, allow: Any, single: bool) -> tuple[Queries, tuple[str, ...]]:
-        notes: tuple[str, ...] = ()
-        q, n = len(queries), len(self.item_ids)
-        if exclude is not None:
-            everyone = _is_flat(exclude)
-            lists, notes = self._item_lists(
-                "exclude", [exclude] if everyone else per_query("exclude", exclude, q, single)
-            )
-            codes = padded(lists)
-            queries = replace(queries, exclude=_joined(queries.exclude, codes.repeat(q if everyone else 1, axis=0)))
-        if allow is not None:
-            given = [list(allow)] if _is_flat(allow) else per_query("allow", allow, q, single)
-            lists, unknown = self._item_lists("allow", given)
-            if any(given) and not any(len(codes) for codes in lists):
-                came = some([value for part in given for value in part or ()])
-                raise SerendipError(
-                    f"allow must name items of the catalogue. Got {came}, none of which is known. "
-                    "Try: ids as in the items that were fitted."
-                )
-            mask = np.zeros((len(given), n), bool)
-            for row, (part, codes) in enumerate(zip(given, lists, strict=True)):
-                mask[row, slice(None) if part is None else codes] = True
-            queries, notes = replace(queries, allow=pack_mask(mask)), notes + unknown
-        if queries.k > n:
-            notes += (f"{queries.k} items were asked for; the catalogue has {n}",)
-        return queries, notes
-
-    def _item_lists(self, what: str, given: Sequence[Sequence[ExternalId] | None]) -> tuple[list[Ids], tuple[str, ...]]:
-        """Codes of lists of external ids; the unknown are left out and noted."""
-        lists = [listed(what, part) if part is not None else [] for part in given]
-        flat = [value for part in lists for value in part]
-        codes = self._codes(self.item_ids, what, flat)
-        notes = _note(what, [value for value, code in zip(flat, codes, strict=True) if code == ABSENT])
-        ends = np.cumsum([len(part) for part in lists])[:-1]
-        return [part[part != ABSENT] for part in np.split(codes, ends)], notes
-
-    def _codes(self, vocab: Vocab, what: str, values: list[Any]) -> Ids:
-        for value in values:
-            if not _is_id(value) or (isinstance(value, str) and not value.isascii() and not _is_unicode(value)):
-                raise SerendipError(f"{what} must be ids: whole numbers or text. Got {value!r} instead.")
-        if len(values) <= FEW or len({type(value) for value in values}) > 1:
-            return np.array([vocab.find(value) for value in values], np.int32)
-        return vocab.encode(values)
+        for what, part in lists.items():
+            notes += _note(what, part.unknown)
+        if wanted > n:
+            notes += (f"{wanted} items were asked for; the catalogue has {n}",)
+        return Request(
+            users=users,
+            codes=codes,
+            k=wanted,
+            exclude_seen=exclude_seen,
+            history=lists.get("history"),
+            exclude=lists.get("exclude"),
+            allow=shown,
+            notes=notes,
+            n_items=n,
+            histories=self.histories,
+        )
 
 
 def table(
@@ -166,63 +198,6 @@ def checked_k(k: Any) -> int:
     return int(k)
 
 
-def listed(what: str, values: Any) -> list[Any]:
-    """A list, a series or an array of ids as a list of plain values.
-
-    Raises:
-        SerendipError: one id, or something that is no collection, where a list is wanted.
-    """
-    if _is_id(values) or isinstance(values, dict) or not isinstance(values, Iterable):
-        raise SerendipError(f"{what} must be a list of ids. Got {values!r} instead.")
-    if isinstance(values, np.ndarray | pl.Series):
-        return list(values.tolist() if isinstance(values, np.ndarray) else values.to_list())
-    return [value.item() if isinstance(value, np.generic) else value for value in values]
-
-
-def per_query(what: str, values: Any, q: int, single: bool) -> list[Any]:
-    """One list (or None) per query; for a single user the list itself may be given.
-
-    Raises:
-        SerendipError: another number of lists than of users, or a list of ids where a list per user is wanted.
-    """
-    if single and _is_flat(values):
-        return [values]
-    lists = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else []
-    if len(lists) != q or any(_is_id(part) for part in lists):
-        raise SerendipError(
-            f"{what} must hold one list of item ids (or None) per user, {q} in all. Got {_brief(values)}."
-        )
-    return lists
-
-
-def padded(lists: Sequence[Ids]) -> Ids:
-    """``[q, longest]`` codes, `ABSENT` on the left."""
-    width = max((len(part) for part in lists), default=0)
-    out = np.full((len(lists), width), ABSENT, np.int32)
-    for row, part in enumerate(lists):
-        out[row, width - len(part) :] = part
-    return out
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int | str | np.integer) and not isinstance(value, bool)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_flat(values: Any) -> bool:
-    """Whether these are ids, and not lists of ids."""
-    if isinstance(values, pl.Series | np.ndarray):
-        return not (isinstance(values, pl.Series) and values.dtype == pl.List) and getattr(values, "ndim", 1) == 1
-    return isinstance(values, Iterable) and not isinstance(values, str | dict) and all(map(_is_id, values))
-
-
 def _widened(part: NDArray[Any], width: int, nothing: int) -> NDArray[Any]:
     out = np.full((len(part), width), nothing, part.dtype)
     out[:, width - part.shape[1] :] = part
@@ -233,27 +208,5 @@ def _joined(left: Ids | None, right: Ids) -> Ids:
     return right if left is None else np.concatenate([left, right], axis=1)
 
 
-def _user_column(vocab: Vocab, asked: Sequence[User], codes: Ids) -> pl.Series:
-    """The users' ids in the stored type; as text if one of them does not fit it."""
-    known = codes != ABSENT
-    stored = iter(vocab.ids[codes[known]].to_list())
-    values = [next(stored) if found else given for given, found in zip(asked, known, strict=True)]
-    column = pl.Series("user_id", [None if value is None else str(value) for value in values], pl.String)
-    if not vocab.is_integer:
-        return column
-    numbers = column.cast(pl.Int64, strict=False)
-    return numbers if numbers.null_count() == column.null_count() else column
-
-
-def _note(what: str, unknown: Sequence[Any]) -> tuple[str, ...]:
+def _note(what: str, unknown: list[Any]) -> tuple[str, ...]:
     return (f"{what}: {len(unknown)} not known: {some(unknown)}",) if unknown else ()
-
-
-def some(values: Sequence[Any]) -> str:
-    """The first few of them, for a message."""
-    return ", ".join(map(repr, values[:5])) + (" …" if len(values) > 5 else "")
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"

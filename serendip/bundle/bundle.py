@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,11 @@ import polars as pl
 
 from serendip.bundle import content as files_of
 from serendip.bundle import golden, manifest, store
-from serendip.bundle.ask import Answer, Desk, Request, checked_k, listed, some, table
+from serendip.bundle.ask import Answer, Desk, Request, checked_k, table
 from serendip.bundle.content import Content
 from serendip.bundle.errors import BundleError
 from serendip.bundle.golden import Golden
+from serendip.bundle.ids import encode, is_id, listed, some
 from serendip.bundle.manifest import Manifest
 from serendip.bundle.store import File
 from serendip.data.dataset import Histories
@@ -31,9 +33,6 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 20
 """How often a reader starts again when a writer has replaced what it was reading."""
-BLOCK_CELLS = 1 << 22
-"""The most events that the histories of one block of users may take, padding included."""
-BLOCK_USERS = 4096
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -165,7 +164,7 @@ class Bundle:
         """
         return self._desk.request(
             users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow
-        ).queries
+        ).queries()
 
     def answer(
         self,
@@ -178,9 +177,10 @@ class Bundle:
         allow: Sequence[Any] | None = None,
     ) -> Answer:
         """As `recommend` for the given users, with notes. See `queries` for the arguments."""
-        return self._reply(
-            self._desk.request(users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow)
-        )
+        request = self._desk.request(users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow)
+        frames, notes = zip(*(self._reply(request, rows) for rows in request.blocks()), strict=True)
+        known = request.codes != ABSENT
+        return Answer(pl.concat(frames), tuple(dict.fromkeys(chain(request.notes, *notes))), known)
 
     def recommend(
         self,
@@ -220,16 +220,12 @@ class Bundle:
         Args:
             block: how many users at a time; None: as many as their histories allow.
             k, exclude_seen, exclude, allow: see `queries`; one list for all.
+
+        Raises:
+            SerendipError: see `queries`; a block below 1.
         """
-        if block is not None and block < 1:
-            raise SerendipError(f"block must be 1 or more users, or None. Got {block} instead.")
-        longest = int(np.diff(self.histories.indptr).max(initial=0))
-        size = block or max(1, min(BLOCK_USERS, BLOCK_CELLS // max(longest, 1)))
-        for start in range(0, max(len(self.user_ids), 1), size):
-            rows = slice(start, start + size)
-            yield self._reply(
-                self._desk.everyone(rows, k, exclude_seen=exclude_seen, exclude=exclude, allow=allow)
-            ).frame
+        request = self._desk.everyone(k, exclude_seen=exclude_seen, exclude=exclude, allow=allow)
+        return (self._reply(request, rows)[0] for rows in request.blocks(block))
 
     def similar_items(self, items: Any, k: int = 10) -> pl.DataFrame:
         """``item_id, similar_item_id, [title], score, rank, source``: the items most like the given ones.
@@ -241,8 +237,8 @@ class Bundle:
         Raises:
             SerendipError: an item that is not known, or no scorer in the pipeline that compares items.
         """
-        wanted = listed("items", [items] if isinstance(items, int | str | np.integer) else items)
-        codes = np.array([self.item_ids.find(item) for item in wanted], np.int32)
+        wanted = listed("items", [items] if is_id(items) else items)
+        codes = encode(self.item_ids, "items", wanted)
         if (codes == ABSENT).any():
             unknown = [item for item, code in zip(wanted, codes, strict=True) if code == ABSENT]
             raise SerendipError(
@@ -298,8 +294,6 @@ class Bundle:
     def _desk(self) -> Desk:
         return Desk(self.user_ids, self.item_ids, self.histories)
 
-    def _reply(self, request: Request) -> Answer:
-        recs = self.pipeline(request.queries).top(request.queries.k)
-        return Answer(
-            table(recs, request.users, self.items), request.notes + recs.notes, request.queries.users != ABSENT
-        )
+    def _reply(self, request: Request, rows: slice) -> tuple[pl.DataFrame, tuple[str, ...]]:
+        recs = self.pipeline(request.queries(rows)).top(request.k)
+        return table(recs, request.users[rows], self.items), recs.notes

@@ -9,7 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from serendip.bundle import Bundle, ask
+from serendip.bundle import Bundle, ask, ids
 from serendip.data.dataset import Dataset
 from serendip.data.schema import Schema
 from serendip.pipeline import retrieve
@@ -63,7 +63,7 @@ def test_text_ids_are_text(text_bundle: Bundle) -> None:
 
 def test_many_users_are_found_as_few_are(bundle: Bundle) -> None:
     users: list[Any] = USERS * 40
-    assert len(users) > ask.FEW
+    assert len(users) > ids.FEW
     for asked in (
         users,
         [str(user) for user in users],
@@ -142,6 +142,39 @@ def test_items_may_be_allowed_for_each_or_all(bundle: Bundle) -> None:
     assert allowed(bundle, allow=np.array([20, 11])) == [[11, 20]]
     assert allowed(bundle, allow=[[20], None]) == [[20], ITEMS]
     assert allowed(bundle, allow=[]) == [[]]
+
+
+def test_lists_may_come_in_whatever_holds_them(bundle: Bundle) -> None:
+    as_lists = bundle.recommend([102, 104], history=[[10], None], exclude=[[20], [21]], allow=[[14, 20, 21], None])
+    for wrap in (np.array, pl.Series, tuple, iter):
+        frame = bundle.recommend(
+            wrap([102, 104]),
+            history=[wrap([10]), None],
+            exclude=(wrap(part) for part in ([20], [21])),
+            allow=[wrap([14, 20, 21]), None],
+        )
+        assert frame.equals(as_lists)
+    assert bundle.recommend(102, exclude=iter([20, 21])).equals(bundle.recommend(102, exclude=[20, 21]))
+    assert bundle.recommend([], history=[], exclude=[], allow=[]).height == 0
+    assert bundle.recommend([], history=[], exclude=[10], allow=[10]).height == 0
+
+
+def test_many_users_are_answered_in_blocks(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = [105, "nobody", 101, None, 103, 102]
+    options: dict[str, Any] = {
+        "history": [[10], None, None, [13, 14], None, []],
+        "exclude": [[21], [21, 20], None, None, [1], None],
+        "allow": [None, None, [14, 15, 16, 17], None, None, ITEMS[5:]],
+    }
+    whole = bundle.answer(users, **options)
+    shared = bundle.answer(users, exclude=[21], allow=ITEMS[3:])
+    for cells in (1, 8, 12):
+        monkeypatch.setattr(ask, "BLOCK_CELLS", cells)
+        blocks = bundle.answer(users, **options)
+        assert blocks.frame.equals(whole.frame)
+        assert blocks.known.tolist() == whole.known.tolist()
+        assert set(blocks.notes) >= {"users: 1 not known: 'nobody'", "exclude: 1 not known: 1"}
+        assert bundle.answer(users, exclude=[21], allow=ITEMS[3:]).frame.equals(shared.frame)
 
 
 def test_ids_that_are_not_known_are_left_out_and_noted(bundle: Bundle) -> None:

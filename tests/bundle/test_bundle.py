@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from serendip.bundle import Bundle, BundleError, manifest
+from serendip.bundle import Bundle, BundleError, ask, manifest
 from serendip.data.dataset import Dataset
 from serendip.data.schema import Schema
 from serendip.pipeline import first_of, retrieve
@@ -97,11 +97,12 @@ def test_all_users_are_answered_in_blocks(bundle: Bundle) -> None:
 
 
 def test_blocks_are_as_large_as_the_histories_allow(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = sys.modules["serendip.bundle.bundle"]
-    monkeypatch.setattr(module, "BLOCK_CELLS", 8)
+    monkeypatch.setattr(ask, "BLOCK_CELLS", 8)
     assert len(list(bundle.iter_recommend())) == 3
     with pytest.raises(SerendipError, match=r"block must be 1 or more users, or None\. Got 0"):
         next(bundle.iter_recommend(block=0))
+    monkeypatch.setattr(ask, "BLOCK_CELLS", 1)
+    assert len(list(bundle.iter_recommend())) == 5
 
 
 def test_a_history_alone_is_that_of_somebody_unknown(bundle: Bundle) -> None:
