@@ -1,0 +1,72 @@
+"""The command line: one file per verb. Nothing heavy is imported before a verb runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from serendip.cli import data, demo, evaluate, fit, init, list_, recommend, report, serve, validate
+from serendip.cli.errors import Verbs
+
+VERBS = {
+    "init": (init.init, init.EXAMPLES),
+    "validate": (validate.validate, validate.EXAMPLES),
+    "fit": (fit.fit, fit.EXAMPLES),
+    "evaluate": (evaluate.evaluate, evaluate.EXAMPLES),
+    "recommend": (recommend.recommend, recommend.EXAMPLES),
+    "serve": (serve.serve, serve.EXAMPLES),
+    "report": (report.report, report.EXAMPLES),
+    "list": (list_.list_, list_.EXAMPLES),
+    "demo": (demo.demo, demo.EXAMPLES),
+}
+
+app = typer.Typer(
+    name="serendip",
+    cls=Verbs,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help takes half the time of a boxed one, and does not squeeze its text
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def examples(lines: tuple[str, ...]) -> str:
+    """The end of a verb's help."""
+    return "\n".join(["\b", "Examples:", *(f"  $ {line}" for line in lines)])
+
+
+for _name, (_function, _examples) in VERBS.items():
+    app.command(_name, epilog=examples(_examples))(_function)
+
+sets = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List and fetch public data sets.")
+sets.command("list", epilog=examples(data.LIST_EXAMPLES))(data.list_sets)
+sets.command("get", epilog=examples(data.GET_EXAMPLES))(data.get_set)
+app.add_typer(sets, name="data")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import serendip
+
+        typer.echo(f"serendip {serendip.__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """From an event log to recommendations people are glad of."""
+    # Models of one's own are found by dotted path from where one works, after whatever is installed.
+    if os.getcwd() not in sys.path:  # noqa: PTH109 - a string is what sys.path holds
+        sys.path.append(os.getcwd())  # noqa: PTH109
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="serendip")

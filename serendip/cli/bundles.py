@@ -1,0 +1,97 @@
+"""Which bundle a verb means where none is named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from serendip.cli.output import Output
+from serendip.recipe.sections import Recipe
+
+if TYPE_CHECKING:
+    from serendip.bundle import Bundle
+
+OUT = Path("out")
+BUNDLE = OUT / "bundle"
+"""Where ``fit`` writes unless told otherwise."""
+
+BundleOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle",
+        "-b",
+        metavar="DIR",
+        help=f"A bundle. Left out: the one that SERENDIP_BUNDLE names, else {BUNDLE}, else the only one under {OUT}.",
+        show_default=False,
+    ),
+]
+
+
+def bundle_path(given: Path | None) -> Path:
+    """The bundle's directory.
+
+    Raises:
+        BundleError: none is named and none, or several, could be meant.
+    """
+    from serendip.bundle import BundleError
+
+    if given is not None:
+        return given
+    if named := os.environ.get("SERENDIP_BUNDLE"):
+        return Path(named)
+    if is_bundle(BUNDLE):
+        return BUNDLE
+    found = sorted(path.parent for pattern in ("*", "*/*") for path in OUT.glob(f"{pattern}/manifest.json"))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise BundleError(f"There is no bundle in {BUNDLE}. Try: serendip fit writes one; --bundle DIR names another.")
+    names = ", ".join(map(str, found))
+    raise BundleError(f"There are {len(found)} bundles under {OUT}: {names}. Try: --bundle {found[0]}")
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether the directory looks like a bundle."""
+    return (path / "manifest.json").is_file()
+
+
+def load(given: Path | None, show: Output) -> Bundle:
+    """The bundle that was named, or the one that is meant.
+
+    Raises:
+        BundleError: there is none, or it cannot be used.
+    """
+    from serendip.bundle import Bundle
+
+    path = bundle_path(given)
+    if given is None:
+        show.say(f"Using the bundle {path}.", style="dim")
+    return Bundle.load(path)
+
+
+def recipe_within(
+    given: Path | None,
+    show: Output,
+    flags: Mapping[str, Mapping[str, Any]],
+    overrides: Sequence[str],
+    model: str | None,
+) -> Recipe:
+    """The recipe by which a bundle was made, changed by flags.
+
+    Raises:
+        BundleError: there is no bundle, or it does not say how it was made.
+    """
+    from serendip.bundle import BundleError
+    from serendip.recipe.reading import read
+
+    bundle = load(given, show)
+    recipe = bundle.manifest.recipe
+    if "data" not in recipe:
+        raise BundleError(
+            "This bundle does not say which files it was made from. Try: name a recipe, or --events FILE."
+        )
+    return read(recipe, overrides, given=flags, model=model)

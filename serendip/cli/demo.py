@@ -1,0 +1,114 @@
+"""``serendip demo``: the whole chain on a generated shop, without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from serendip.cli.evaluate import tables
+from serendip.cli.files import require_writable, write_tables, write_text
+from serendip.cli.output import Output
+from serendip.cli.reading import loaded
+from serendip.cli.verb import verb
+from serendip.recipe.sections import Choice, DataSection, EvaluateSection, Recipe, RunSection
+
+if TYPE_CHECKING:
+    from serendip.bundle import Bundle
+
+EXAMPLES = ("serendip demo", "serendip demo --users 1000 --items 500 --out /tmp/demo")
+EVENT_WEIGHTS = {"view": 1.0, "like": 2.0, "purchase": 3.0}
+COMPARED = (Choice("popular"), Choice("item_knn"), Choice("ease"))
+SHOWN = 5
+
+
+@verb
+def demo(
+    show: Output,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write data, recipe, bundle and report.")
+    ] = Path("out/demo"),
+    users: Annotated[int, typer.Option(min=100, metavar="N", help="Users of the generated shop.")] = 5000,
+    items: Annotated[int, typer.Option(min=50, metavar="N", help="Items of the generated shop.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of everything random.")] = 0,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Threads at most. Left out: one per core.", show_default=False),
+    ] = None,
+) -> None:
+    """Run the whole chain on a generated shop.
+
+    Generates a log of views, likes and purchases, checks it, evaluates iALS beside other models, fits it, writes a
+    bundle and a report, and shows recommendations beside what three people liked. No network is needed.
+    """
+    from serendip.recipe import evaluate_recipe, read, run_recipe
+    from serendip.report import render
+
+    require_writable(out, directory=True)
+    recipe = read(_write_shop(out, users, items, RunSection(seed=seed, threads=threads, out=str(out / "bundle")), show))
+    data = loaded(recipe, show)
+    found = evaluate_recipe(recipe, data=data, watch=show.step)
+    bundle = run_recipe(recipe, data=data, evaluation=found.to_dict(), watch=show.step)
+    path = bundle.save(out / "bundle")
+    page = out / "report.html"
+    with show.step("Writing the report"):
+        write_text(page, render(data, found, bundle))
+    tables(found, show)
+    people = _people(bundle)
+    for person in people:
+        show.text("")
+        pairs = zip(person["liked"], person["recommended"], strict=True)
+        show.table([f"{person['user_id']} liked lately", "and may like"], pairs)
+    show.text("")
+    written = {"recipe": out / "recipe.toml", "bundle": path, "report": page}
+    show.result({**written, "evaluation": found.to_dict(), "people": people})
+    for name, place in written.items():
+        show.text(f"{name}: {place}")
+    show.say(
+        f"Next: serendip recommend --bundle {path} --user new\n"
+        f"      serendip serve --bundle {path}\n"
+        f"      serendip init --events FILE, for a log of your own"
+    )
+
+
+def _write_shop(out: Path, users: int, items: int, run: RunSection, show: Output) -> Path:
+    """The generated tables and a recipe for them; returns the recipe's path."""
+    from serendip.data.synthetic import catalogue
+    from serendip.recipe import draft
+    from serendip.recipe.drafting import written
+
+    with show.step(f"Generating a shop of {users:,} users and {items:,} items"):
+        world = catalogue(run.seed, users, items)
+        paths = write_tables(out, {"events": world.events, "users": world.users, "items": world.items})
+    files = DataSection(events=paths["events"], users=paths["users"], items=paths["items"], event_weights=EVENT_WEIGHTS)
+    wanted = Recipe(data=files, evaluate=EvaluateSection(compare=COMPARED), run=run)
+    path = out / "recipe.toml"
+    write_text(path, written(draft(wanted), path))
+    return path
+
+
+def _people(bundle: Bundle) -> list[dict[str, Any]]:
+    """Three users, with short, middling and long histories: what they liked lately, and what is recommended to them."""
+    import numpy as np
+
+    lengths = np.diff(bundle.histories.indptr)
+    order = np.argsort(lengths, kind="stable")
+    codes = order[(np.array([0.25, 0.5, 0.9]) * len(order)).astype(np.int64)]
+    queries = bundle.histories.queries(codes.astype(np.int32), k=SHOWN)
+    titles = bundle.items["title"]
+    people = []
+    for code, history in zip(codes, queries.history, strict=True):
+        lately = dict.fromkeys(history[history >= 0][::-1].tolist())
+        liked = [str(titles[item]) for item in list(lately)[:SHOWN]]
+        user = bundle.user_ids.ids[int(code)]
+        recommended = bundle.recommend(user, SHOWN)["title"].to_list()
+        blank = [""] * SHOWN
+        people.append(
+            {
+                "user_id": user,
+                "liked": [*liked, *blank][:SHOWN],
+                "recommended": [*recommended, *blank][:SHOWN],
+            }
+        )
+    return people

@@ -1,0 +1,28 @@
+"""``serendip validate``: everything that is wrong, repaired or odd in the input, in one list."""
+
+from __future__ import annotations
+
+from serendip.cli.output import Output
+from serendip.cli.reading import loaded
+from serendip.cli.verb import verb
+from serendip.recipe.sections import Recipe
+
+EXAMPLES = (
+    "serendip validate recipe.toml",
+    "serendip validate --events events.csv --columns user=visitor,item=sku --strict",
+)
+
+
+@verb
+def validate(recipe: Recipe, show: Output) -> None:
+    """List all that is wrong, repaired or odd in the data.
+
+    Errors end with exit code 3. Repairs and warnings are counted; --strict makes errors of the repairs."""
+    data = loaded(recipe, show)
+    report = data.report
+    counts = {"events": len(data.events), "users": data.n_users, "items": data.n_items}
+    show.result(
+        {**counts, "schema": data.schema, "rows": report.rows, "notes": report.notes, "findings": report.findings}
+    )
+    show.text(", ".join(f"{count:,} {name}" for name, count in counts.items()) + ".")
+    show.text(str(report))

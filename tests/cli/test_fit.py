@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serendip.bundle import Bundle
+
+
+def test_from_files_to_a_bundle(run: Any, data_flags: list[object], here: Path) -> None:
+    result = run("fit", *data_flags, "--model", "ease", "--out", "out/b")
+    assert "out/b: ease from" in result.stdout
+    assert "Fitting ease" in result.stderr
+    bundle = Bundle.load(here / "out" / "b")
+    assert bundle.manifest.recipe["model"] == {"name": "ease"}
+    assert bundle.manifest.evaluation == {}
+    assert bundle.recommend("nobody", k=3)["title"].null_count() == 0
+
+
+def test_the_recipe_says_where_and_the_flag_wins(run: Any, data_flags: list[object], here: Path) -> None:
+    events = str(data_flags[1])
+    (here / "recipe.toml").write_text(f'model = "popular"\n[data]\nevents = "{events}"\n[run]\nout = "there"\n')
+    found = json.loads(run("fit", "--json").stdout)
+    assert found["bundle"] == "there" or Path(found["bundle"]) == Path("there")
+    assert found["sources"] == ["popular"]
+    run("fit", "--out", "elsewhere")
+    assert (here / "there" / "manifest.json").exists()
+    assert (here / "elsewhere" / "manifest.json").exists()
+
+
+def test_the_default_place(run: Any, data_flags: list[object], here: Path) -> None:
+    run("fit", *data_flags, "--model", "popular", "--quiet")
+    assert (here / "out" / "bundle" / "manifest.json").exists()
+
+
+def test_figures_can_be_kept(run: Any, data_flags: list[object], here: Path) -> None:
+    run("fit", *data_flags, "--model", "ease", "--evaluate", "--set", 'evaluate.compare=["popular"]')
+    kept = Bundle.load(here / "out" / "bundle").manifest.evaluation
+    assert list(kept["models"]) == ["ease", "popular"]
+
+
+def test_a_bundle_is_replaced(run: Any, data_flags: list[object], here: Path) -> None:
+    first = json.loads(run("fit", *data_flags, "--model", "popular", "--json").stdout)
+    second = json.loads(run("fit", *data_flags, "--model", "ease", "--json").stdout)
+    assert first["version"] != second["version"]
+    assert Bundle.load(here / "out" / "bundle").manifest.version == second["version"]
+
+
+def test_a_place_that_cannot_be_written_is_known_before_the_work(
+    run: Any, data_flags: list[object], here: Path
+) -> None:
+    (here / "file").touch()
+    for out in ("file", "file/b"):
+        result = run("fit", *data_flags, "--out", out, code=6)
+        assert "cannot be written" in result.stderr
+        assert "Reading" not in result.stderr
+    assert [path.name for path in here.iterdir()] == ["file"]
+
+
+def test_another_directory_is_left_alone(run: Any, data_flags: list[object], here: Path) -> None:
+    (here / "mine").mkdir()
+    (here / "mine" / "letter.txt").write_text("dear")
+    run("fit", *data_flags, "--model", "popular", "--out", "mine", code=5)
+    assert [path.name for path in (here / "mine").iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--model", "ialz"], "Did you mean 'ials'?"),
+        (["--set", "model.fators=3"], "Did you mean 'factors'?"),
+        (["--set", "run.threads=two"], "run.threads must be a whole number"),
+        (["--time-kind", "unix-time"], "--time-kind: data.time_kind must be one of"),
+        (["--event-weights", "buy"], "--event-weights must be name=value"),
+        (["--set", "modl.name=ease"], "Did you mean 'model'?"),
+    ],
+)
+def test_an_option_that_cannot_be_used(
+    run: Any, data_flags: list[object], here: Path, arguments: list[str], said: str
+) -> None:
+    result = run("fit", *data_flags, *arguments, code=4)
+    assert said in result.stderr
+    assert list(here.iterdir()) == []
+
+
+def test_bad_data_leave_nothing_behind(run: Any, here: Path) -> None:
+    (here / "log.csv").write_text("user_id,item_id\n1,2\n2,3\n,4\n")
+    run("fit", "--events", "log.csv", code=3)
+    assert [path.name for path in here.iterdir()] == ["log.csv"]
+
+
+def test_ml_1m_by_rank(run: Any, data_dir: Path, here: Path) -> None:
+    folder = data_dir / "ml_1m"
+    run(
+        *("fit", "--events", folder / "interactions.parquet", "--items", folder / "movies.parquet"),
+        *("--columns", "timestamp=time_rank", "--time-kind", "rank", "--model", "popular", "--out", "b", "--quiet"),
+    )
+    rows = json.loads(run("recommend", "--bundle", "b", "--user", 1, "--json").stdout)
+    assert len(rows) == 10
+    assert all(row["user_id"] == 1 and row["title"] and row["source"] == "popular" for row in rows)
+    assert [row["rank"] for row in rows] == list(range(1, 11))

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from serendip.recipe import read
+
+
+def test_it_says_what_it_found_and_writes_a_recipe(run: Any, data_flags: list[object], here: Path) -> None:
+    result = run("init", *data_flags)
+    rows = dict(
+        line.split(maxsplit=1) for line in result.stdout.splitlines() if line.startswith(("user ", "item ", "title "))
+    )
+    assert rows == {"user": "user_id", "item": "item_id", "title": "title"}
+    assert "Wrote recipe.toml." in result.stdout
+    assert "Next: serendip validate recipe.toml" in result.stderr
+    assert read("recipe.toml").data.positive_from == 4
+    run("validate")
+
+
+def test_it_does_not_write_over_a_recipe(run: Any, data_flags: list[object], here: Path) -> None:
+    (here / "recipe.toml").write_text("mine")
+    result = run("init", *data_flags, code=4)
+    assert "recipe.toml is there already. Try --force" in result.stderr
+    assert (here / "recipe.toml").read_text() == "mine"
+    run("init", *data_flags, "--force")
+    assert read("recipe.toml").data.events is not None
+
+
+def test_flags_are_kept_and_paths_are_relative_to_the_recipe(run: Any, data_flags: list[object], here: Path) -> None:
+    run("init", *data_flags, "--model", "ease", "--set", "model.reg=7", "--positive-from", "2", "--out", "a/r.toml")
+    found = read("a/r.toml")
+    assert found.model.plain() == {"name": "ease", "reg": 7}
+    assert found.data.positive_from == 2
+    text = (here / "a" / "r.toml").read_text()
+    assert 'events = "../' in text
+    run("fit", "a/r.toml", "--out", "b")
+
+
+def test_json(run: Any, data_flags: list[object]) -> None:
+    found = json.loads(run("init", *data_flags, "--json").stdout)
+    assert found["schema"]["timestamp"] == "timestamp"
+    assert found["recipe"] == "recipe.toml"
+
+
+def test_a_log_it_cannot_understand(run: Any, here: Path) -> None:
+    (here / "log.csv").write_text("a,b\n1,2\n")
+    result = run("init", "--events", "log.csv", code=3)
+    assert 'expected a column "user_id"' in result.stderr
+    assert not (here / "recipe.toml").exists()
+    assert "name a recipe, or --events FILE" in run("init", code=4).stderr

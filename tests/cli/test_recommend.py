@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from serendip.bundle import Bundle
+from serendip.data.synthetic import World
+
+
+def test_a_table_for_a_user(run: Any, bundle: Path) -> None:
+    loaded = Bundle.load(bundle)
+    user = loaded.user_ids.ids[0]
+    expected = loaded.recommend(user, 3)
+    lines = run("recommend", "--bundle", bundle, "--user", user, "-k", 3).stdout.splitlines()
+    assert lines[0].split() == ["user_id", "item_id", "title", "score", "rank", "source"]
+    for line, title in zip(lines[2:], expected["title"], strict=True):
+        assert line.startswith(f"{user} ")
+        assert title in line
+
+
+def test_json_holds_every_column(run: Any, bundle: Path) -> None:
+    loaded = Bundle.load(bundle)
+    users = loaded.user_ids.ids.head(2).to_list()
+    rows = json.loads(run("recommend", "--bundle", bundle, "--user", users[0], "--user", users[1], "--json").stdout)
+    assert pl.DataFrame(rows)["item_id"].to_list() == loaded.recommend(users)["item_id"].to_list()
+    assert list(rows[0]) == ["user_id", "item_id", "title", "score", "rank", "source"]
+
+
+def test_a_newcomer_and_a_history(run: Any, bundle: Path, world: World) -> None:
+    result = run("recommend", "--bundle", bundle, "--user", "new", "--json")
+    assert {row["source"] for row in json.loads(result.stdout)} == {"popular"}
+    assert "'new'" in result.stderr
+    items = world.events["item_id"].head(2).to_list()
+    result = run("recommend", "--bundle", bundle, "--history", ", ".join(map(str, items)), "--json")
+    rows = json.loads(result.stdout)
+    assert rows[0]["source"] == "ease"
+    assert not {row["item_id"] for row in rows} & set(items)
+
+
+def test_seen_items_are_shown_if_asked_for(run: Any, bundle: Path) -> None:
+    loaded = Bundle.load(bundle)
+    user, n = loaded.user_ids.ids[0], len(loaded.item_ids)
+    seen = int((loaded.histories.indptr[1:] - loaded.histories.indptr[:-1])[0])
+    assert seen > 0
+    flags = ["recommend", "--bundle", bundle, "--user", user, "-k", n, "--json"]
+    unseen = json.loads(run(*flags).stdout)
+    assert len(unseen) < len(json.loads(run(*flags, "--include-seen").stdout)) == n
+
+
+def test_the_recipe_says_how_many(run: Any, data_flags: list[object]) -> None:
+    run("fit", *data_flags, "--model", "popular", "--set", "pipeline.k=4", "--quiet")
+    assert len(json.loads(run("recommend", "--user", "new", "--json").stdout)) == 4
+    assert len(json.loads(run("recommend", "--user", "new", "-k", 2, "--json").stdout)) == 2
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_everybody_to_a_file(run: Any, bundle: Path, here: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    loaded = Bundle.load(bundle)
+    whole = Bundle.iter_recommend
+    monkeypatch.setattr(Bundle, "iter_recommend", lambda self, k, **options: whole(self, k, block=40, **options))
+    out = here / f"recs.{suffix}"
+    assert "rows." in run("recommend", "--bundle", bundle, "--all", "-k", 3, "--out", out).stdout
+    found = pl.read_parquet(out) if suffix == "parquet" else pl.read_csv(out)
+    expected = loaded.recommend(None, 3)
+    assert found.columns == expected.columns
+    assert found["item_id"].cast(pl.String).to_list() == expected["item_id"].cast(pl.String).to_list()
+    assert found["user_id"].n_unique() == len(loaded.user_ids)
+    assert [path.name for path in here.iterdir()] == [out.name]
+
+
+def test_some_to_a_file(run: Any, bundle: Path, here: Path) -> None:
+    run("recommend", "--bundle", bundle, "--user", "new", "-k", 3, "--out", "r.csv")
+    with (here / "r.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 3
+
+
+def test_a_failure_leaves_no_file(run: Any, bundle: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Bundle.iter_recommend
+
+    def broken(self: Bundle, k: int, **options: Any) -> Any:
+        yield next(iter(whole(self, k, block=10, **options)))
+        raise MemoryError
+
+    monkeypatch.setattr(Bundle, "iter_recommend", broken)
+    (here / "recs.parquet").write_text("old")
+    run("recommend", "--bundle", bundle, "--all", "--out", "recs.parquet", code=6)
+    assert [(path.name, path.read_text()) for path in here.iterdir()] == [("recs.parquet", "old")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([], 4, "for whom"),
+        (["--all", "--user", "1"], 4, "for whom"),
+        (["--all"], 4, "--all must come with --out FILE"),
+        (["--user", "1", "--user", "2", "--history", "3"], 4, "one --user at most"),
+        (["--all", "--out", "recs.txt"], 4, "must be a .parquet or .csv file. Got recs.txt"),
+        (["--all", "--out", "file/recs.csv"], 6, "cannot be written"),
+        (["--bundle", "nowhere", "--user", "1"], 5, "nowhere"),
+    ],
+)
+def test_what_cannot_be_done(run: Any, bundle: Path, here: Path, arguments: list[str], code: int, said: str) -> None:
+    (here / "file").touch()
+    named = [] if "--bundle" in arguments else ["--bundle", str(bundle)]
+    result = run("recommend", *named, *arguments, code=code)
+    assert said in result.stderr
+    assert result.stdout == ""
+    assert [path.name for path in here.iterdir()] == ["file"]
