@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,11 +13,9 @@ from serendip.cli.evaluate import tables
 from serendip.cli.files import require_writable, write_tables, write_text
 from serendip.cli.output import Output
 from serendip.cli.reading import loaded
+from serendip.cli.report import page, people
 from serendip.cli.verb import verb
 from serendip.recipe.sections import Choice, DataSection, EvaluateSection, Recipe, RunSection
-
-if TYPE_CHECKING:
-    from serendip.bundle import Bundle
 
 EXAMPLES = ("serendip demo", "serendip demo --users 1000 --items 500 --out /tmp/demo")
 EVENT_WEIGHTS = {"view": 1.0, "like": 2.0, "purchase": 3.0}
@@ -43,7 +43,6 @@ def demo(
     bundle and a report, and shows recommendations beside what three people liked. No network is needed.
     """
     from serendip.recipe import evaluate_recipe, read, run_recipe
-    from serendip.report import render
 
     require_writable(out, directory=True)
     recipe = read(_write_shop(out, users, items, RunSection(seed=seed, threads=threads, out=str(out / "bundle")), show))
@@ -51,18 +50,18 @@ def demo(
     found = evaluate_recipe(recipe, data=data, watch=show.step)
     bundle = run_recipe(recipe, data=data, evaluation=found.to_dict(), watch=show.step)
     path = bundle.save(out / "bundle")
-    page = out / "report.html"
-    with show.step("Writing the report"):
-        write_text(page, render(data, found, bundle))
+    html = out / "report.html"
+    with show.step("Drawing the report"):
+        write_text(html, page(bundle, data))
     tables(found, show)
-    people = _people(bundle)
-    for person in people:
+    samples = [sample for sample in people(bundle) if sample.user is not None]
+    for sample in samples:
         show.text("")
-        pairs = zip(person["liked"], person["recommended"], strict=True)
-        show.table([f"{person['user_id']} liked lately", "and may like"], pairs)
+        beside = zip_longest(*([line.title for line in lines] for lines in (sample.recent, sample.shown)))
+        show.table([f"{sample.user} had lately", "and may like"], list(beside)[:SHOWN])
     show.text("")
-    written = {"recipe": out / "recipe.toml", "bundle": path, "report": page}
-    show.result({**written, "evaluation": found.to_dict(), "people": people})
+    written = {"recipe": out / "recipe.toml", "bundle": path, "report": html}
+    show.result({**written, "evaluation": found.to_dict(), "people": [asdict(sample) for sample in samples]})
     for name, place in written.items():
         show.text(f"{name}: {place}")
     show.say(
@@ -82,33 +81,7 @@ def _write_shop(out: Path, users: int, items: int, run: RunSection, show: Output
         world = catalogue(run.seed, users, items)
         paths = write_tables(out, {"events": world.events, "users": world.users, "items": world.items})
     files = DataSection(events=paths["events"], users=paths["users"], items=paths["items"], event_weights=EVENT_WEIGHTS)
-    wanted = Recipe(data=files, evaluate=EvaluateSection(compare=COMPARED), run=run)
+    wanted = Recipe(data=files, evaluate=EvaluateSection(split="global_time", compare=COMPARED), run=run)
     path = out / "recipe.toml"
     write_text(path, written(draft(wanted), path))
     return path
-
-
-def _people(bundle: Bundle) -> list[dict[str, Any]]:
-    """Three users, with short, middling and long histories: what they liked lately, and what is recommended to them."""
-    import numpy as np
-
-    lengths = np.diff(bundle.histories.indptr)
-    order = np.argsort(lengths, kind="stable")
-    codes = order[(np.array([0.25, 0.5, 0.9]) * len(order)).astype(np.int64)]
-    queries = bundle.histories.queries(codes.astype(np.int32), k=SHOWN)
-    titles = bundle.items["title"]
-    people = []
-    for code, history in zip(codes, queries.history, strict=True):
-        lately = dict.fromkeys(history[history >= 0][::-1].tolist())
-        liked = [str(titles[item]) for item in list(lately)[:SHOWN]]
-        user = bundle.user_ids.ids[int(code)]
-        recommended = bundle.recommend(user, SHOWN)["title"].to_list()
-        blank = [""] * SHOWN
-        people.append(
-            {
-                "user_id": user,
-                "liked": [*liked, *blank][:SHOWN],
-                "recommended": [*recommended, *blank][:SHOWN],
-            }
-        )
-    return people

@@ -2,7 +2,8 @@
 
 A verb with a parameter ``show`` gets ``--json``, ``--quiet`` and ``--debug``. One with a parameter ``recipe`` gets the
 recipe's file, a flag for each key of its ``[data]`` table (the help is the key's own description), ``--model``,
-``--seed``, ``--threads`` and ``--set``; one with a parameter ``draft`` gets the same without the file.
+``--seed``, ``--threads`` and ``--set``; one with a parameter ``draft`` gets the same without the file. A ``recipe``
+that may be None is None where nothing to read is named.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def verb(function: Verb) -> Verb:
         if "show" in own:
             arguments["show"] = show
         for name in reads:
-            arguments[name] = recipe_of(given, show)
+            arguments[name] = recipe_of(given, show, optional=own[name].annotation == Recipe | None)
         function(**arguments)
 
     first = [part for part in shared if part.name == "recipe_file"]
@@ -64,10 +65,10 @@ def verb(function: Verb) -> Verb:
     return run
 
 
-def recipe_of(given: Mapping[str, Any], show: Output) -> Recipe:
+def recipe_of(given: Mapping[str, Any], show: Output, *, optional: bool = False) -> Recipe | None:
     """The recipe that the flags name: a file, ``recipe.toml`` where nothing is named, or the data flags alone.
 
-    A verb that has a ``--bundle`` falls back on the recipe by which that bundle was made.
+    A verb that has a ``--bundle`` falls back on the recipe by which that bundle was made; on None, if it is optional.
 
     Raises:
         RecipeError: nothing to read was named, or something named cannot be used.
@@ -81,6 +82,10 @@ def recipe_of(given: Mapping[str, Any], show: Output) -> Recipe:
         if RECIPE_FILE.exists() and given.get("bundle") is None:
             path = RECIPE_FILE
             show.say(f"Reading {RECIPE_FILE}.", style="dim")
+        elif optional:
+            if any(flags.values()) or given["set_"] or given["model"]:
+                raise RecipeError("a page about a bundle takes no flags for reading: name a recipe, or --events FILE.")
+            return None
         elif "bundle" in given:
             from serendip.cli.bundles import recipe_within
 

@@ -45,7 +45,7 @@ class DataSection(Section, frozen=True):
         Meta(
             examples=["events.parquet"],
             description="The event log: a Parquet, CSV, TSV, ::-separated, JSON, Arrow or RecBole file, or a folder of "
-            "such. Relative to the recipe.",
+            "such.",
         ),
     ] = None
     items: Annotated[
@@ -177,7 +177,10 @@ class RunSection(Section, frozen=True):
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to read, fit, evaluate and write: the contents of a ``recipe.toml``."""
 
-    data: Annotated[DataSection, Meta(description="What to read, and what its columns mean.")] = DataSection()
+    data: Annotated[
+        DataSection,
+        Meta(description="What to read, and what its columns mean. Paths are relative to the recipe."),
+    ] = DataSection()
     model: Annotated[Choice, Meta(description="The model, by name, and its options beside the name.")] = Choice("ials")
     pipeline: Annotated[PipelineSection, Meta(description="How the answer is put together.")] = PipelineSection()
     evaluate: Annotated[EvaluateSection, Meta(description="How the model is tested.")] = EvaluateSection()
