@@ -276,7 +276,7 @@ class Option:
     Attributes:
         name: as it is written.
         type: ``int``, ``float``, ``text``, ``true or false``, or the allowed values separated by ``|``.
-        default: its value when it is not given.
+        default: its value when it is not given; ``msgspec.NODEFAULT`` where it must be given.
         bounds: such as ``≥ 1, < 10``, or empty.
         doc: one line.
     """
@@ -317,7 +317,8 @@ def _option(field: msgspec.inspect.Field) -> Option:
         for key, sign in _BOUNDS.items()
         if (limit := getattr(part, key, None)) is not None
     ]
-    default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory
+    make = field.default_factory
+    default = field.default if field.default is not msgspec.NODEFAULT or make is msgspec.NODEFAULT else make()
     return Option(field.name, " | ".join(_kind(part) for part in parts), default, ", ".join(bounds), doc)
 
 

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+import serendip.models
 from serendip.data.dataset import Dataset
 from serendip.data.synthetic import checkerboard
 from serendip.model import Config, Model, Run, describe, find, name_of, names, nearest
@@ -73,7 +74,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_file_of_the_package_is_a_model() -> None:
-    own = ["content", "ease", "ials", "item_knn", "popular"]
+    own = sorted(file.stem for file in Path(serendip.models.__path__[0]).glob("[a-z]*.py"))
+    assert {"content", "ease", "ials", "item_knn", "popular"} <= set(own)
     assert [name for name in names() if "." not in name] == own
     for name in own:
         model = find(name)
@@ -121,7 +123,7 @@ def test_of_several_models_one_must_be_named(elsewhere: Path) -> None:
         ("iasl", "there is no model 'iasl'. Did you mean 'ials'?"),
         ("item-knn", "Did you mean 'item_knn'?"),
         ("Popular", "Did you mean 'popular'?"),
-        ("zzz", "there is no model 'zzz'. Known: content, ease, ials, item_knn, popular; or give the dotted path"),
+        ("zzz", "; or give the dotted path of a module of yours."),
         ("no.such.module", "no module of that path can be found"),
         ("", "there is no model ''"),
         ("a b", "there is no model 'a b'"),
@@ -175,6 +177,18 @@ def test_options_are_described() -> None:
         "mode": "auto | binary",
         "deep": "true or false",
     }
+
+
+def test_defaults_that_are_made_anew_are_described_by_their_value() -> None:
+    class Lists(Config, frozen=True, kw_only=True):
+        layers: Annotated[list[int], msgspec.Meta(min_length=1, description="Sizes.")] = msgspec.field(
+            default_factory=lambda: [64, 32]
+        )
+        needed: int
+
+    layers, needed = describe(type("Layered", (Sample,), {"Config": Lists}))
+    assert (layers.type, layers.bounds, layers.default) == ("list", "length ≥ 1", [64, 32])
+    assert needed.default is msgspec.NODEFAULT
 
 
 @pytest.mark.parametrize(
