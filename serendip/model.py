@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
 
 import msgspec
 
-from serendip.types import Floats, Ids, Queries, Scorer, SerendipError
+from serendip.types import Floats, Ids, Predictor, Queries, Scorer, SerendipError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from serendip.data.dataset import Dataset
 
 PACKAGE = "serendip.models"
@@ -138,6 +141,20 @@ class Model(ABC):
     def score(self, queries: Queries, items: Ids | None = None) -> Floats:
         """As `Scorer.score`."""
         return self.lower().score(queries, items)
+
+    def predict(self, users: Ids, items: Ids, time: NDArray[np.int64] | None = None) -> Floats:
+        """As `serendip.types.Predictor.predict`.
+
+        Raises:
+            SerendipError: the model ranks but does not predict ratings.
+        """
+        scorer = self.lower()
+        if not isinstance(scorer, Predictor):
+            raise SerendipError(
+                f"{self.name} ranks items but does not predict ratings. "
+                "Try a model that does, such as baseline, svdpp or rating_knn."
+            )
+        return scorer.predict(users, items, time)
 
 
 def name_of(model: type[Model]) -> str:

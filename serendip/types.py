@@ -279,6 +279,23 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class Predictor(Protocol):
+    """What says how somebody would rate something, on the scale of the ratings it learned from."""
+
+    def predict(self, users: Ids, items: Ids, time: NDArray[np.int64] | None = None) -> Floats:
+        """Ratings ``[m]`` of users ``[m]`` for items ``[m]``, codes both, within the range of the training ratings.
+
+        A code that training does not know (`ABSENT`, outside the vocabulary, nothing rated) falls back to what is
+        known: the other's mean, or the mean of all. Never NaN.
+
+        Args:
+            users, items: codes, one pair each.
+            time: ``[m]`` unix seconds of each rating, or None; most predictors know nothing of time.
+        """
+        ...
+
+
+@runtime_checkable
 class Embedder(Protocol):
     """A scorer whose score is the inner product of two vectors; whatever has it can be indexed."""
 
@@ -339,6 +356,7 @@ __all__: list[str] = [
     "Embedder",
     "Index",
     "Metric",
+    "Predictor",
     "Queries",
     "Recs",
     "Scorer",

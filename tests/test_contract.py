@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from serendip.checks import Check, check, checks_for
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run, find, names
+from serendip.models.ials import IALS
 from serendip.scorers import Factors, ItemToItem, StaticScores
 from serendip.types import Floats, Ids, Queries, Recs, Scorer
 
@@ -82,11 +83,14 @@ def test_a_file_outside_the_package_is_listed_and_keeps_the_contract(
 
 
 def test_checks_follow_from_what_a_model_can_do() -> None:
-    claims = {name: {one.name for one in checks_for(name)} for name in ("popular", "ials", "item_knn")}
+    claims = {name: {one.name for one in checks_for(name)} for name in ("popular", "ials", "item_knn", "svdpp")}
     assert "beats_popularity" not in claims["popular"]
     assert "similar_items_exclude_the_item" not in claims["popular"]
     assert {"beats_popularity", "similar_items_exclude_the_item", "vectors_rank_as_scores"} <= claims["ials"]
     assert "vectors_rank_as_scores" not in claims["item_knn"]
+    assert "predictions_are_ratings" in claims["svdpp"]
+    assert "predictions_are_ratings" not in claims["ials"]
+    assert "beats_popularity" not in claims["svdpp"]
     assert all(one.claim.endswith(".") for name in claims for one in checks_for(name))
 
 
@@ -312,6 +316,56 @@ class Narcissus(Honest):
         return self.Answers(super().learn(data, run))
 
 
+class Rater(Honest):
+    """The mean with deviations, wrapped so that each of those below can spoil one thing."""
+
+    personalised = False
+
+    @dataclass(frozen=True)
+    class Answers(Wrapped):
+        def predict(self, users: Ids, items: Ids, time: Any = None) -> Floats:
+            return np.asarray(self.inner.predict(users, items, time), np.float32)
+
+    def learn(self, data: Dataset, run: Run) -> Scorer:
+        return self.Answers(find("baseline")().fit(data, run).lower())
+
+
+class Averager(Rater):
+    @dataclass(frozen=True)
+    class Answers(Rater.Answers):
+        def predict(self, users: Ids, items: Ids, time: Any = None) -> Floats:
+            ratings = super().predict(users, items, time)
+            return ratings if len(ratings) == 0 else (ratings + ratings.mean()) / 2
+
+
+class Enthusiast(Rater):
+    @dataclass(frozen=True)
+    class Answers(Rater.Answers):
+        def predict(self, users: Ids, items: Ids, time: Any = None) -> Floats:
+            return super().predict(users, items, time) + np.float32(2)
+
+
+class Turncoat(Rater):
+    @dataclass(frozen=True)
+    class Answers(Rater.Answers):
+        def score(self, queries: Queries, items: Ids | None = None) -> Floats:
+            return -super().score(queries, items)
+
+
+class Wobbler(Rater):
+    @dataclass(frozen=True)
+    class Answers(Rater.Answers):
+        def predict(self, users: Ids, items: Ids, time: Any = None) -> Floats:
+            return super().predict(users, items, time) * np.float32(0.9)
+
+
+class Grumbler(Rater):
+    @dataclass(frozen=True)
+    class Answers(Rater.Answers):
+        def predict(self, users: Ids, items: Ids, time: Any = None) -> Floats:
+            return np.full(len(users), self.inner.low, np.float32)
+
+
 class Everybody(Honest):
     personalised = False
 
@@ -342,6 +396,11 @@ BROKEN: list[tuple[type[Model], str, str]] = [
     (Homeless, "dump_and_restore_keep_scores", "a bundle holds scorers of the kinds"),
     (Contrary, "beats_popularity", r"NDCG@10 on checkerboard must be above the 0\.\d+ of the most popular items"),
     (Inflated, "vectors_rank_as_scores", "inner products and scores must agree"),
+    (Averager, "predictions_of_a_batch_equal_single", "ratings of a batch and of its pairs one by one must agree"),
+    (Enthusiast, "predictions_are_ratings", r"an odd log: ratings must be in 1\.0 … 5\.0"),
+    (Turncoat, "scores_are_predictions", "scores and predicted ratings must agree"),
+    (Wobbler, "one_rating_throughout_is_predicted", r"where all ratings are 4 it must predict 4\. Got 3\.5999"),
+    (Grumbler, "predicts_better_than_the_mean", r"RMSE on planted_factors must be below the \d\.\d+ of the mean"),
     (Narcissus, "similar_items_exclude_the_item", "the items similar to 0 must not hold itself"),
 ]
 
@@ -360,6 +419,18 @@ def test_the_clause_notices(model: type[Model], name: str, text: str) -> None:
 def test_every_clause_has_a_model_that_breaks_it() -> None:
     clauses = {one.name for name in names() for one in checks_for(name)}
     assert {name for _, name, _ in BROKEN} == clauses
+
+
+@pytest.mark.parametrize("name", ["checkerboard", "planted_factors", "markov"])
+def test_a_model_may_name_another_synthetic_set(name: str) -> None:
+    model = type("Elsewhere", (IALS,), {"synthetic": name, "__doc__": "As ials."})
+    next(one for one in checks_for(model) if one.name == "beats_popularity").run(model)
+
+
+def test_a_synthetic_set_must_exist() -> None:
+    model = type("Nowhere", (IALS,), {"synthetic": "chessboard"})
+    with pytest.raises(AssertionError, match=r"must name a function of .*synthetic\. Got 'chessboard'"):
+        next(one for one in checks_for(model) if one.name == "beats_popularity").run(model)
 
 
 def test_check_lists_all_failures() -> None:

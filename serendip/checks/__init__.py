@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from serendip.checks import contract
+from serendip.checks import contract, rating
 from serendip.checks.cases import odd_log
 from serendip.model import Model, find, name_of
-from serendip.types import Embedder, Similar
+from serendip.types import Embedder, Predictor, Similar
 
 _ALL = (
     contract.says_what_it_is,
@@ -31,6 +31,13 @@ _ALL = (
     contract.dump_and_restore_keep_scores,
 )
 _PERSONALISED = (contract.beats_popularity,)
+_PREDICTOR = (
+    rating.predictions_of_a_batch_equal_single,
+    rating.predictions_are_ratings,
+    rating.scores_are_predictions,
+    rating.one_rating_throughout_is_predicted,
+    rating.predicts_better_than_the_mean,
+)
 _EMBEDDER = (contract.vectors_rank_as_scores,)
 _SIMILAR = (contract.similar_items_exclude_the_item,)
 
@@ -66,11 +73,15 @@ class Check:
 def checks_for(model: type[Model] | str) -> list[Check]:
     """The checks that apply to a model, by its class or the name that `find` takes."""
     kind = find(model) if isinstance(model, str) else model
-    clauses = [*_ALL, *(_PERSONALISED if kind.personalised else ())]
+    clauses = [*_ALL]
     try:
         scorer: object = kind().fit(odd_log(), contract.ONE).lower()
     except Exception:
         scorer = None  # the checks above say what is wrong with it
+    if isinstance(scorer, Predictor):
+        clauses += _PREDICTOR  # it is held to its ratings: to say who will like what is not to say who will take it up
+    else:
+        clauses += _PERSONALISED if kind.personalised else ()
     clauses += _EMBEDDER if isinstance(scorer, Embedder) else ()
     clauses += _SIMILAR if isinstance(scorer, Similar) else ()
     return [Check(clause.__name__, " ".join((clause.__doc__ or "").split()), clause) for clause in clauses]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import polars as pl
 from serendip.data import synthetic
 from serendip.data.dataset import Dataset
 from serendip.data.schema import Schema
-from serendip.types import Queries
+from serendip.types import Queries, SerendipError
 
 ITEMS = 24
 FEATURES_ONLY = ITEMS
@@ -21,6 +22,7 @@ _SCHEMA = Schema(
     timestamp="timestamp",
     time_kind="unix",
     weight="weight",
+    rating="rating",
     title="title",
     categories=("categories",),
     text=("text",),
@@ -29,7 +31,8 @@ _SCHEMA = Schema(
 
 def odd_log(seed: int = 0) -> Dataset:
     """Two tastes over 24 items, with events that repeat, differ in weight or show no interest; item `FEATURES_ONLY` has
-    no event, item `NOTHING` neither event nor features, and the last user no event. Codes equal ids."""
+    no event, item `NOTHING` neither event nor features, and the last user no event. Most events have a rating, 1 to 5,
+    others with a repeated pair. Codes equal ids."""
     rng = np.random.default_rng(seed)
     user, item = np.nonzero((np.arange(USERS)[:, None] + np.arange(ITEMS)) % 2 == 0)
     kept = rng.random(len(user)) < 0.6
@@ -40,7 +43,9 @@ def odd_log(seed: int = 0) -> Dataset:
     weight = rng.choice([0.5, 1.0, 2.0, 3.0], len(user))
     weight[rng.random(len(user)) < 0.05] = 0
     when = _START + rng.permutation(len(user)) * 3600
-    events = pl.DataFrame({"user_id": user, "item_id": item, "timestamp": when, "weight": weight})
+    rating = np.where(rng.random(len(user)) < 0.9, rng.integers(1, 6, len(user)), np.nan)
+    columns = {"user_id": user, "item_id": item, "timestamp": when, "weight": weight, "rating": rating}
+    events = pl.DataFrame(columns, nan_to_null=True)
     users = pl.DataFrame({"user_id": np.arange(USERS + 1)})
     return Dataset.from_frames(events, users, _shelf(), schema=_SCHEMA)
 
@@ -78,12 +83,27 @@ def tiny_logs() -> dict[str, Dataset]:
     }
 
 
+def rated_alike(rating: float) -> Dataset:
+    """The odd log with this rating throughout."""
+    data = odd_log()
+    same = np.full(len(data.events), rating, np.float32)
+    return replace(data, events=replace(data.events, labels={"rating": same}))
+
+
 def known_answer(name: str) -> Dataset:
-    """The data of the function of `serendip.data.synthetic` of that name."""
-    made: Any = getattr(synthetic, name)()
-    if isinstance(made, Dataset):
-        return made
-    data = made.dataset() if callable(getattr(made, "dataset", None)) else made.data
+    """The data of the function of `serendip.data.synthetic` of that name.
+
+    Raises:
+        SerendipError: there is no such function.
+    """
+    make = getattr(synthetic, name, None)
+    if not callable(make):
+        raise SerendipError(
+            f"a model's synthetic must name a function of serendip.data.synthetic. Got {name!r} instead. "
+            "Try checkerboard."
+        )
+    made: Any = make()
+    data = made.dataset() if callable(getattr(made, "dataset", None)) else getattr(made, "data", made)
     assert isinstance(data, Dataset)
     return data
 

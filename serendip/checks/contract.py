@@ -32,25 +32,25 @@ def says_what_it_is(model: Kind) -> None:
     """It has a summary, a source and a docstring, and every option a default and a description."""
     for attribute in ("summary", "source"):
         text = getattr(model, attribute)
-        _expect(isinstance(text, str) and text.strip() != "", f"{attribute} must be a line of text. Got {text!r}.")
-        _expect("\n" not in text, f"{attribute} must be one line. Got {text!r}.")
-    _expect(bool((model.__doc__ or "").strip()), f"the class {model.__qualname__} must have a docstring.")
+        expect(isinstance(text, str) and text.strip() != "", f"{attribute} must be a line of text. Got {text!r}.")
+        expect("\n" not in text, f"{attribute} must be one line. Got {text!r}.")
+    expect(bool((model.__doc__ or "").strip()), f"the class {model.__qualname__} must have a docstring.")
     for option in describe(model):
-        _expect(option.doc != "", f"the option {option.name} must be described: Annotated[…, Meta(description=…)].")
-        _expect(option.default is not msgspec.NODEFAULT, f"the option {option.name} must have a default.")
+        expect(option.doc != "", f"the option {option.name} must be described: Annotated[…, Meta(description=…)].")
+        expect(option.default is not msgspec.NODEFAULT, f"the option {option.name} must have a default.")
 
 
 def is_found_by_its_name(model: Kind) -> None:
     """`find` of its name gives the class."""
     found = find(name_of(model))
-    _expect(found is model, f"find({name_of(model)!r}) must give {model.__qualname__}. Got {found.__qualname__}.")
+    expect(found is model, f"find({name_of(model)!r}) must give {model.__qualname__}. Got {found.__qualname__}.")
 
 
 def config_survives_json(model: Kind) -> None:
     """The options written as JSON and read again are equal."""
     config = model().config
     again = msgspec.json.decode(msgspec.json.encode(config), type=model.Config)
-    _expect(again == config, f"the Config read back from JSON must equal what was written: {config}. Got {again}.")
+    expect(again == config, f"the Config read back from JSON must equal what was written: {config}. Got {again}.")
 
 
 def bad_options_are_named(model: Kind) -> None:
@@ -63,7 +63,7 @@ def bad_options_are_named(model: Kind) -> None:
         try:
             model(**{name: value})
         except SerendipError as error:
-            _expect(name in str(error), f"the error about {name}={value!r} must name the option. Got: {error}")
+            expect(name in str(error), f"the error about {name}={value!r} must name the option. Got: {error}")
         else:
             raise AssertionError(f"{name}={value!r} must be refused with a SerendipError. It was accepted.")
 
@@ -74,9 +74,9 @@ def batch_equals_single(model: Kind) -> None:
     fitted, queries = model().fit(data, ONE), everyone(data)
     together = fitted.score(queries)
     alone = np.concatenate([fitted.score(queries.take(slice(row, row + 1))) for row in range(len(queries))])
-    _close(together, alone, TOLERANCE, "scores of a batch and of its queries one by one")
+    close(together, alone, TOLERANCE, "scores of a batch and of its queries one by one")
     turned = fitted.score(queries.take(slice(None, None, -1)))
-    _close(together, turned[::-1], TOLERANCE, "scores of a batch and of the same batch in reverse")
+    close(together, turned[::-1], TOLERANCE, "scores of a batch and of the same batch in reverse")
 
 
 def refit_equals_fresh_fit(model: Kind) -> None:
@@ -95,7 +95,7 @@ def same_seed_same_result(model: Kind) -> None:
     once, again = (model().fit(data, ONE).score(queries) for _ in range(2))
     _same(once, again, "scores of two fits with the same seed on one thread")
     two = model().fit(data, Run(seed=ONE.seed, threads=2)).score(queries)
-    _close(once, two, THREADS_TOLERANCE, "scores of fits with the same seed on one thread and on two")
+    close(once, two, THREADS_TOLERANCE, "scores of fits with the same seed on one thread and on two")
 
 
 def inputs_are_not_modified(model: Kind) -> None:
@@ -104,15 +104,15 @@ def inputs_are_not_modified(model: Kind) -> None:
     queries, items = everyone(data), np.array([1, ABSENT, 0, NOTHING], np.int32)
     before = {name: _digest(value) for name, value in (("data", data), ("queries", queries), ("items", items))}
     fitted = model().fit(data, ONE)
-    _expect(_digest(data) == before["data"], "fit must not change the data. It did.")
+    expect(_digest(data) == before["data"], "fit must not change the data. It did.")
     fitted.score(queries, items)
     fitted.score(queries)
     scorer = fitted.lower()
     if isinstance(scorer, Similar):
         scorer.similar_items(items, 3)
-    _expect(_digest(data) == before["data"], "score must not change the data. It did.")
-    _expect(_digest(queries) == before["queries"], "score must not change the queries. It did.")
-    _expect(_digest(items) == before["items"], "score must not change the items asked for. It did.")
+    expect(_digest(data) == before["data"], "score must not change the data. It did.")
+    expect(_digest(queries) == before["queries"], "score must not change the queries. It did.")
+    expect(_digest(items) == before["items"], "score must not change the items asked for. It did.")
 
 
 def unknown_codes_score_nothing(model: Kind) -> None:
@@ -122,13 +122,13 @@ def unknown_codes_score_nothing(model: Kind) -> None:
     outside = np.array([ABSENT, n, n + 7, np.iinfo(np.int32).max, np.iinfo(np.int32).min], np.int32)
     for items in (outside, np.repeat(outside[None], len(queries), axis=0)):
         scores = fitted.score(queries, items)
-        _expect(bool(np.isneginf(scores).all()), f"codes outside 0 … {n - 1} must score -inf. Got {scores[0]}.")
+        expect(bool(np.isneginf(scores).all()), f"codes outside 0 … {n - 1} must score -inf. Got {scores[0]}.")
     if model.personalised:
         traceless = fitted.score(queries)[:, NOTHING]
-        _expect(bool(np.isneginf(traceless).all()), "an item with neither events nor features must score -inf.")
+        expect(bool(np.isneginf(traceless).all()), "an item with neither events nor features must score -inf.")
     plain = Queries.of([[0, 2, 4]])
     strange = Queries.of([[0, ABSENT, n, 2, NOTHING, n + 5, 4]])
-    _close(
+    close(
         fitted.score(plain),
         fitted.score(strange),
         TOLERANCE,
@@ -148,13 +148,13 @@ def empty_history_is_answered(model: Kind) -> None:
     }
     for what, queries in cases.items():
         scores = fitted.score(queries)
-        _expect(scores.shape == (1, data.n_items), f"{what}: scores must be [1, {data.n_items}]. Got {scores.shape}.")
+        expect(scores.shape == (1, data.n_items), f"{what}: scores must be [1, {data.n_items}]. Got {scores.shape}.")
         if model.personalised:
-            _expect(bool(np.isneginf(scores).all()), f"{what}: a personalised model must score -inf. Got {scores[0]}.")
+            expect(bool(np.isneginf(scores).all()), f"{what}: a personalised model must score -inf. Got {scores[0]}.")
         else:
-            _expect(bool(np.isfinite(scores).all()), f"{what}: every item must have a finite score. Got {scores[0]}.")
+            expect(bool(np.isfinite(scores).all()), f"{what}: every item must have a finite score. Got {scores[0]}.")
     nobody = fitted.score(Queries.of([]))
-    _expect(nobody.shape == (0, data.n_items), f"no queries must give [0, {data.n_items}]. Got {nobody.shape}.")
+    expect(nobody.shape == (0, data.n_items), f"no queries must give [0, {data.n_items}]. Got {nobody.shape}.")
 
 
 def items_argument_agrees(model: Kind) -> None:
@@ -162,15 +162,15 @@ def items_argument_agrees(model: Kind) -> None:
     data = odd_log()
     fitted, queries = model().fit(data, ONE), everyone(data)
     full = fitted.score(queries)
-    _expect(full.dtype == np.float32, f"scores must be float32. Got {full.dtype}.")
-    _expect(full.shape == (len(queries), data.n_items), f"scores must be [q, n]. Got {full.shape}.")
+    expect(full.dtype == np.float32, f"scores must be float32. Got {full.dtype}.")
+    expect(full.shape == (len(queries), data.n_items), f"scores must be [q, n]. Got {full.shape}.")
     same = np.array([3, 0, 3, FEATURES_ONLY, 7], np.int32)
-    _close(fitted.score(queries, same), full[:, same], TOLERANCE, "scores of items [c] and of all items")
+    close(fitted.score(queries, same), full[:, same], TOLERANCE, "scores of items [c] and of all items")
     each = np.random.default_rng(0).integers(0, data.n_items, (len(queries), 6)).astype(np.int32)
     chosen = np.take_along_axis(full, each, axis=1)
-    _close(fitted.score(queries, each), chosen, TOLERANCE, "scores of items [q, c] and of all items")
+    close(fitted.score(queries, each), chosen, TOLERANCE, "scores of items [q, c] and of all items")
     none = fitted.score(queries, np.empty(0, np.int32))
-    _expect(none.shape == (len(queries), 0), f"no items must give [q, 0]. Got {none.shape}.")
+    expect(none.shape == (len(queries), 0), f"no items must give [q, 0]. Got {none.shape}.")
 
 
 def scores_are_numbers(model: Kind) -> None:
@@ -179,10 +179,10 @@ def scores_are_numbers(model: Kind) -> None:
         try:
             scores = model().fit(data, ONE).score(everyone(data))
         except SerendipError as error:
-            _expect(what != "an odd log", f"{what} must be learned from. It was refused: {error}")
+            expect(what != "an odd log", f"{what} must be learned from. It was refused: {error}")
             continue
-        _expect(not bool(np.isnan(scores).any()), f"{what}: scores must not be NaN. Got some.")
-        _expect(not bool(np.isposinf(scores).any()), f"{what}: scores must be below infinity. Got some that are not.")
+        expect(not bool(np.isnan(scores).any()), f"{what}: scores must not be NaN. Got some.")
+        expect(not bool(np.isposinf(scores).any()), f"{what}: scores must be below infinity. Got some that are not.")
 
 
 def lowered_scorer_agrees(model: Kind) -> None:
@@ -190,8 +190,8 @@ def lowered_scorer_agrees(model: Kind) -> None:
     data = odd_log()
     fitted, queries = model().fit(data, ONE), everyone(data)
     scorer = fitted.lower()
-    _expect(scorer.n_items == data.n_items, f"n_items must be {data.n_items}. Got {scorer.n_items}.")
-    _close(fitted.score(queries), scorer.score(queries), 1e-4, "scores of the model and of its lowered scorer")
+    expect(scorer.n_items == data.n_items, f"n_items must be {data.n_items}. Got {scorer.n_items}.")
+    close(fitted.score(queries), scorer.score(queries), 1e-4, "scores of the model and of its lowered scorer")
 
 
 def dump_and_restore_keep_scores(model: Kind) -> None:
@@ -212,7 +212,7 @@ def beats_popularity(model: Kind) -> None:
         float(np.mean(evaluate(fitted, split, ("ndcg@10",)).values["ndcg@10"]))
         for fitted in (model().fit(split.train, ONE), popular)
     ]
-    _expect(
+    expect(
         means[0] > means[1],
         f"NDCG@10 on {model.synthetic} must be above the {means[1]:.4f} of the most popular items. Got {means[0]:.4f}.",
     )
@@ -224,12 +224,12 @@ def vectors_rank_as_scores(model: Kind) -> None:
     scorer, queries = model().fit(data, ONE).lower(), everyone(data)
     assert isinstance(scorer, Embedder)
     asked, items = scorer.query_vectors(queries), scorer.item_vectors()
-    _expect(asked.dtype == items.dtype == np.float32, f"vectors must be float32. Got {asked.dtype}, {items.dtype}.")
+    expect(asked.dtype == items.dtype == np.float32, f"vectors must be float32. Got {asked.dtype}, {items.dtype}.")
     products = asked @ items.T
     scores = scorer.score(queries)
-    _close(np.where(np.isnan(products), -np.inf, products), scores, 1e-4, "inner products and scores")
+    close(np.where(np.isnan(products), -np.inf, products), scores, 1e-4, "inner products and scores")
     ranked = top_k(np.where(np.isnan(products), np.float32(-np.inf), products), 5).scores
-    _close(ranked, top_k(scores, 5).scores, 1e-4, "the best five by vectors and by scores")
+    close(ranked, top_k(scores, 5).scores, 1e-4, "the best five by vectors and by scores")
 
 
 def similar_items_exclude_the_item(model: Kind) -> None:
@@ -239,18 +239,16 @@ def similar_items_exclude_the_item(model: Kind) -> None:
     assert isinstance(scorer, Similar)
     asked = np.array([*range(data.n_items), ABSENT, data.n_items], np.int32)
     recs = scorer.similar_items(asked, k)
-    _expect(
-        recs.items.shape == (len(asked), k), f"similar_items must give [{len(asked)}, {k}]. Got {recs.items.shape}."
-    )
+    expect(recs.items.shape == (len(asked), k), f"similar_items must give [{len(asked)}, {k}]. Got {recs.items.shape}.")
     for item, row in zip(asked.tolist(), recs.items, strict=True):
         named = row[row != ABSENT]
-        _expect(item not in named, f"the items similar to {item} must not hold itself. Got {row}.")
-        _expect(len(np.unique(named)) == len(named), f"the items similar to {item} must be distinct. Got {row}.")
-        _expect(bool((row[: len(named)] != ABSENT).all()), f"{ABSENT} must stand on the right. Got {row}.")
+        expect(item not in named, f"the items similar to {item} must not hold itself. Got {row}.")
+        expect(len(np.unique(named)) == len(named), f"the items similar to {item} must be distinct. Got {row}.")
+        expect(bool((row[: len(named)] != ABSENT).all()), f"{ABSENT} must stand on the right. Got {row}.")
         inside = bool(((named >= 0) & (named < data.n_items)).all())
-        _expect(inside, f"the items similar to {item} must be in the vocabulary. Got {row}.")
-    _expect(bool((recs.items[-2:] == ABSENT).all()), "codes outside the vocabulary must have no similar items.")
-    _expect(bool((recs.items[0] != ABSENT).any()), "an item that many share must have similar items. Got none.")
+        expect(inside, f"the items similar to {item} must be in the vocabulary. Got {row}.")
+    expect(bool((recs.items[-2:] == ABSENT).all()), "codes outside the vocabulary must have no similar items.")
+    expect(bool((recs.items[0] != ABSENT).any()), "an item that many share must have similar items. Got none.")
 
 
 def _outside(option: Option) -> Iterator[Any]:
@@ -290,20 +288,22 @@ def _feed(value: Any, update: Callable[[bytes], None]) -> None:
         update(repr(value).encode())
 
 
-def _expect(holds: bool, text: str) -> None:
+def expect(holds: bool, text: str) -> None:
+    """Raise an `AssertionError` with the text unless ``holds``."""
     if not holds:
         raise AssertionError(text)
 
 
 def _same(left: Floats, right: Floats, what: str) -> None:
-    _expect(left.shape == right.shape, f"{what} must have one shape. Got {left.shape} and {right.shape}.")
+    expect(left.shape == right.shape, f"{what} must have one shape. Got {left.shape} and {right.shape}.")
     differ = ~((left == right) | (np.isnan(left) & np.isnan(right)))
     if bool(differ.any()):
         raise AssertionError(f"{what} must be equal to the last bit. {_first(left, right, differ)}")
 
 
-def _close(left: NDArray[Any], right: NDArray[Any], tolerance: float, what: str) -> None:
-    _expect(left.shape == right.shape, f"{what} must have one shape. Got {left.shape} and {right.shape}.")
+def close(left: NDArray[Any], right: NDArray[Any], tolerance: float, what: str) -> None:
+    """That two arrays agree, relative to the larger where that is above 1."""
+    expect(left.shape == right.shape, f"{what} must have one shape. Got {left.shape} and {right.shape}.")
     with np.errstate(invalid="ignore"):
         scale = np.maximum(1, np.maximum(np.abs(left), np.abs(right)))
         differ = ~((left == right) | (np.abs(left - right) <= tolerance * scale))

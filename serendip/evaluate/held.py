@@ -25,12 +25,14 @@ class HeldOut:
         users, items: ``[m]`` codes, `ABSENT` for ids that training has never heard of.
         weight: ``[m]`` float32, 0 for "seen, without interest".
         labels: ``[m]`` float32 by name (``rating`` …), for models that predict them.
+        time: ``[m]`` int64 unix seconds, or None where the log has none.
     """
 
     users: Ids
     items: Ids
     weight: Floats
     labels: Mapping[str, Floats]
+    time: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -187,7 +189,13 @@ def assemble(
         users=rows,
         known=known,
         truth=truth,
-        test=HeldOut(user_code[held.users], item_code[held.items], held.weight, held.labels),
+        test=HeldOut(
+            user_code[held.users],
+            item_code[held.items],
+            held.weight,
+            held.labels,
+            held.time if train.schema.time_kind == "unix" else None,
+        ),
         time=_moments(held, askers, time),
         repeats=repeats,
         segments=standard_segments(train, asking, rows, known, truth),

@@ -14,14 +14,26 @@ from numpy.typing import NDArray
 
 from serendip.scorers.common import Counts, history_matrix
 from serendip.scorers.factors import Factors
+from serendip.scorers.filters import SparsePlusLowRank
 from serendip.scorers.items import DenseItemToItem, ItemToItem
 from serendip.scorers.profiles import Profiles
+from serendip.scorers.ratings import Biases, RatingFactors
 from serendip.scorers.static import StaticScores
 from serendip.scorers.tensors import Header, Tensors, pack, unpack
 from serendip.types import Scorer, SerendipError
 
 KINDS: dict[str, type[Any]] = {
-    kind.kind: kind for kind in (StaticScores, ItemToItem, DenseItemToItem, Factors, Profiles)
+    kind.kind: kind
+    for kind in (
+        StaticScores,
+        ItemToItem,
+        DenseItemToItem,
+        Factors,
+        Profiles,
+        SparsePlusLowRank,
+        Biases,
+        RatingFactors,
+    )
 }
 """Every kind of scorer that a bundle can hold, by the name it has there."""
 
@@ -62,11 +74,14 @@ def restore(tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> S
 
 __all__ = [
     "KINDS",
+    "Biases",
     "Counts",
     "DenseItemToItem",
     "Factors",
     "ItemToItem",
     "Profiles",
+    "RatingFactors",
+    "SparsePlusLowRank",
     "StaticScores",
     "dump",
     "history_matrix",
