@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +22,7 @@ VERBS = {
     "list": (list_.list_, list_.EXAMPLES),
     "demo": (demo.demo, demo.EXAMPLES),
 }
+WITHOUT_MODELS = ("recommend", "serve", "data")
 
 app = typer.Typer(
     name="serendip",
@@ -57,14 +58,17 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def common(
+    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
     ] = False,
 ) -> None:
     """From an event log to recommendations people are glad of."""
-    # Models of one's own are found by dotted path from where one works, after whatever is installed.
-    if os.getcwd() not in sys.path:  # noqa: PTH109 - a string is what sys.path holds
-        sys.path.append(os.getcwd())  # noqa: PTH109
+    # Models of one's own are found by dotted path from where one works, after whatever is installed. Answering from a
+    # bundle needs no models and runs no code from there.
+    here = str(Path.cwd())
+    if ctx.invoked_subcommand not in WITHOUT_MODELS and here not in sys.path:
+        sys.path.append(here)
 
 
 def main() -> None:
