@@ -16,8 +16,9 @@ from serendip.data.summary import gini, interest
 Counts = NDArray[np.int64]
 
 MOST_BARS = 60
-CURVE_POINTS = 160
 UNITS = (("hour", "h"), ("day", "D"), ("week", "W"), ("month", "M"), ("year", "Y"))
+SINCE_MONDAY = 3
+"""Days from the Monday before it to 1970-01-01, a Thursday."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,14 +151,18 @@ def _timeline(time: Counts) -> Timeline:
     """Events per hour, day, week, month or year: the finest that gives no more than `MOST_BARS` bars."""
     moments = time.astype("datetime64[s]")
     for unit, code in UNITS:
-        steps = moments.astype(f"datetime64[{code}]")
-        whole = steps.astype(np.int64)
-        bars = int(whole.max() - whole.min()) + 1
-        if bars <= MOST_BARS or unit == UNITS[-1][0]:
+        whole = moments.astype(f"datetime64[{code}]").astype(np.int64)
+        if unit == "week":
+            whole = (moments.astype("datetime64[D]").astype(np.int64) + SINCE_MONDAY) // 7
+        first, bars = int(whole.min()), int(whole.max() - whole.min()) + 1
+        if bars <= MOST_BARS:
             break
-    counts = np.bincount(whole - whole.min(), minlength=bars)
-    starts = (steps.min() + np.arange(bars)).astype("datetime64[h]" if unit == "hour" else "datetime64[D]")
-    return Timeline(unit, tuple(str(start) for start in starts), counts)
+    starts = np.arange(first, first + bars)
+    if unit == "week":
+        dates = (7 * starts - SINCE_MONDAY).astype("datetime64[D]")
+    else:
+        dates = starts.astype(f"datetime64[{code}]").astype("datetime64[h]" if unit == "hour" else "datetime64[D]")
+    return Timeline(unit, tuple(str(date) for date in dates), np.bincount(whole - first, minlength=bars))
 
 
 def _rules(data: Dataset) -> list[str]:

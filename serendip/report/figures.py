@@ -53,7 +53,7 @@ class Compared(msgspec.Struct, frozen=True):
         """The difference as a share of the other's mean, or ""."""
         if not self.b_mean or self.paired.difference is None:
             return ""
-        return f"{self.paired.difference / self.b_mean:+.0%}"
+        return f"{self.paired.difference / self.b_mean:+.0%}".replace("-", "−")
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -134,9 +134,10 @@ class Figures:
         ]
 
     def _best(self, metric: str, segment: str) -> float | None:
+        """The highest mean, unless higher is not better or all are alike."""
         means = [_mean(model, metric, segment) for model in self.models.values()]
         known = [mean for mean in means if mean is not None]
-        return max(known) if len(known) > 1 and define(metric)[0].kind in RANKED else None
+        return max(known) if len(set(known)) > 1 and define(metric)[0].kind in RANKED else None
 
     def models_plot(self, metric: str) -> Markup:
         """A dot with its interval for each model."""

@@ -137,7 +137,7 @@ def _template() -> Template:
     environment.filters["who"] = who
     environment.filters["percent"] = lambda share: "–" if share is None else f"{share:.1%}"
     environment.filters["count"] = lambda number: f"{number:,}"
-    environment.filters["signed"] = lambda number: "–" if number is None else f"{number:+.4f}"
+    environment.filters["signed"] = lambda number: "–" if number is None else f"{number:+.4f}".replace("-", "−")
     text = resources.files("serendip.report").joinpath("template.html").read_text(encoding="utf-8")
     return environment.from_string(text)
 

@@ -21,8 +21,8 @@ ROW_STEP = 15
 ROW_GAP = 12
 AXIS = 24
 HEIGHT = 190
-TEXT_GAP = 16
-WIDE_TICKS = 5
+TEXT_GAP = 8
+MOST_STEPS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def lines(label: str, columns: Sequence[str], series: Sequence[Sequence[Dot]]) -
         for dot, point in zip(one, points, strict=True):
             if point is not None:
                 parts.append(_mark(*point, dot))
-    return _svg(label, HEIGHT + AXIS, parts)
+    return _svg(label, HEIGHT + AXIS, parts, upright=True)
 
 
 def bars(label: str, starts: Sequence[str], counts: Sequence[int]) -> Markup:
@@ -119,7 +119,7 @@ def bars(label: str, starts: Sequence[str], counts: Sequence[int]) -> Markup:
     for place, anchor in named.items():
         at = {"start": 0.0, "end": 1.0}.get(anchor, (place + 0.5) / n)
         parts.append(_text(at, HEIGHT + 16, starts[place] if starts else "", anchor, "tick"))
-    return _svg(label, HEIGHT + AXIS, parts)
+    return _svg(label, HEIGHT + AXIS, parts, upright=True)
 
 
 def curve(label: str, values: Sequence[float], points: int = 160) -> Markup:
@@ -139,7 +139,7 @@ def curve(label: str, values: Sequence[float], points: int = 160) -> Markup:
     ).format(TEXT_GAP, HEIGHT - TEXT_GAP, " ".join(shape))
     ends = [(0.0, "start", "most popular item"), (1.0, "end", f"item {n:,}")]
     parts += [area, *(_text(at, HEIGHT + 16, text, anchor, "tick") for at, anchor, text in ends)]
-    return _svg(label, HEIGHT + AXIS, parts)
+    return _svg(label, HEIGHT + AXIS, parts, upright=True)
 
 
 def legend(names: Sequence[str]) -> Markup:
@@ -157,9 +157,9 @@ def steps(top: float) -> list[float]:
     """At most six round numbers from 0 to at least ``top``; they lie 1, 2, 2.5 or 5 times a power of 10 apart."""
     if top <= 0:
         return [0.0, 1.0]
-    power = 10.0 ** math.floor(math.log10(top / WIDE_TICKS))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor * WIDE_TICKS >= top * (1 - 1e-9))
-    count = math.ceil(top / step - 1e-9)
+    power = 10.0 ** math.floor(math.log10(top / MOST_STEPS))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor * MOST_STEPS >= top * (1 - 1e-9))
+    count = min(math.ceil(top / step - 1e-9), MOST_STEPS)
     return [step * place for place in range(count + 1)]
 
 
@@ -168,9 +168,11 @@ def figure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
-def _svg(label: str, height: float, parts: Sequence[Markup]) -> Markup:
-    return Markup('<svg class="plot" role="img" width="100%" height="{:.0f}" aria-label="{}">{}</svg>').format(
-        height, label, Markup().join(parts)
+def _svg(label: str, height: float, parts: Sequence[Markup], *, upright: bool = False) -> Markup:
+    """The plot; ``upright`` ones have a margin at the left for the values of their axis."""
+    kind = "plot upright" if upright else "plot"
+    return Markup('<svg class="{}" role="img" height="{:.0f}" aria-label="{}">{}</svg>').format(
+        kind, height, label, Markup().join(parts)
     )
 
 
@@ -196,10 +198,10 @@ def _grid(share: float, height: float, text: str) -> Markup:
 
 
 def _level(share: float, text: str) -> Markup:
-    """A horizontal line of the grid, its value above its left end."""
+    """A horizontal line of the grid, its value in the margin at its left."""
     y = _height(share)
     line = Markup('<line class="grid" x1="0" x2="100%" y1="{0:.1f}" y2="{0:.1f}"/>').format(y)
-    return line + (_text(0, y - 4, text, "start", "tick") if share > 0 else Markup(""))
+    return line + Markup('<text class="tick" x="0" dx="-8" y="{:.1f}" text-anchor="end">{}</text>').format(y + 4, text)
 
 
 def _whisker(dot: Dot, top: float, y: float) -> Markup:
@@ -227,7 +229,7 @@ def _segment(before: tuple[float, float], after: tuple[float, float], series: in
 
 
 def _shape(x: object, y: float, series: int) -> Markup:
-    """The mark of a series around a point: a disc, a square, a diamond, a triangle, a ring or a cross."""
+    """The mark of a series around a point; where colours come again, the marks are others."""
     paths = (
         '<circle r="5"/>',
         '<rect x="-4.5" y="-4.5" width="9" height="9"/>',
@@ -236,7 +238,7 @@ def _shape(x: object, y: float, series: int) -> Markup:
         '<circle class="hollow" r="4.2"/>',
         '<path class="hollow" d="M-4.4-4.4 4.4 4.4M4.4-4.4-4.4 4.4"/>',
     )
-    inner = Markup(paths[series % len(paths)])
+    inner = Markup(paths[(series + series // SERIES) % len(paths)])
     place = Markup('<svg class="mark s{}" x="{}" y="{:.1f}" overflow="visible">{}</svg>')
     return place.format(series % SERIES, escape(x), y, inner)
 
