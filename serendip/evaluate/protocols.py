@@ -44,11 +44,12 @@ def global_time(data: Dataset, test: float = 0.2, *, cut: int | None = None, rep
             + (", which needs the order within each user only." if data.schema.time_kind == "rank" else " or per_user.")
         )
     moment = _moment(times, test) if cut is None else int(cut)
+    shown = np.datetime_as_string(np.datetime64(moment, "s"), unit="s").replace("T", " ")
     return hold_out(
         data,
         times >= moment,
         name="global_time",
-        description=f"Learn from the events before unix second {moment}; judge by those from that second on.",
+        description=f"Learn from the events before {shown} UTC; judge by those from then on.",
         time=moment,
         repeats=repeats,
     )
