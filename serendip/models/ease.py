@@ -18,7 +18,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
-from scipy.sparse import csr_array
 
 from serendip.data.dataset import Dataset
 from serendip.kernels import memory
@@ -29,7 +28,7 @@ from serendip.scorers import DenseItemToItem
 from serendip.types import Floats, SerendipError
 
 BLOCK = 512
-DOUBLE_UP_TO = 8192  # items; beyond it twice the time and three times the memory are not worth the digits
+DOUBLE_UP_TO = 2048  # items; beyond it twice the time and three times the memory are not worth the digits
 
 
 class Options(Config, frozen=True):
@@ -57,6 +56,8 @@ class Ease(Model):
         Raises:
             SerendipError: the matrix does not fit into the memory that is left, or λ is too small to invert it.
         """
+        from serendip.kernels.gram import gram
+
         counts = counts_of(data, self.config.weight)
         double = self.config.precision == "float64" or (
             self.config.precision == "auto" and data.n_items <= DOUBLE_UP_TO
@@ -66,14 +67,15 @@ class Ease(Model):
         matrix = matrix_of(data, counts)
         known = np.bincount(matrix.indices, minlength=data.n_items) > 0
         with blas_threads(run.threads):
-            gram = _gram(matrix, dtype)
-            np.einsum("ii->i", gram)[:] += self.config.reg
-            if not negative_inverse(gram, run.report):
+            work = np.empty((data.n_items, data.n_items), dtype)
+            gram(matrix, work, threads=run.threads)
+            np.einsum("ii->i", work)[:] += self.config.reg
+            if not negative_inverse(work, run.report):
                 raise SerendipError(
                     f"ease: reg must be large enough for the matrix to be inverted in {dtype}. "
                     f"Got {self.config.reg:g} instead. Try 100{'' if double else ', or precision=float64'}."
                 )
-            return DenseItemToItem(_weights(gram, known), known, counts)
+            return DenseItemToItem(_weights(work, known), known, counts)
 
 
 def _check_memory(n: int, dtype: np.dtype[Any]) -> None:
@@ -85,17 +87,6 @@ def _check_memory(n: int, dtype: np.dtype[Any]) -> None:
             f"ease: a dense matrix of {n:,} × {n:,} items needs {needed:,} bytes, but only {room:,} are available. "
             f"Try item_knn or ials{other}."
         )
-
-
-def _gram(matrix: csr_array, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """``XᵀX``, dense."""
-    n = matrix.shape[1]
-    gram = np.empty((n, n), dtype)
-    matrix = matrix.astype(dtype)
-    by_item = matrix.T.tocsr()
-    for start in range(0, n, BLOCK):
-        gram[start : start + BLOCK] = (by_item[start : start + BLOCK] @ matrix).toarray()
-    return gram
 
 
 def negative_inverse(a: NDArray[Any], report: Callable[[int, int], None]) -> bool:
