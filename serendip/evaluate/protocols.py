@@ -44,7 +44,8 @@ def global_time(data: Dataset, test: float = 0.2, *, cut: int | None = None, rep
             + (", which needs the order within each user only." if data.schema.time_kind == "rank" else " or per_user.")
         )
     moment = _moment(times, test) if cut is None else int(cut)
-    shown = np.datetime_as_string(np.datetime64(moment, "s"), unit="s").replace("T", " ")
+    within = min(max(moment, int(times.min(initial=0))), int(times.max(initial=0)))
+    shown = str(np.datetime64(within, "s")).replace("T", " ")
     return hold_out(
         data,
         times >= moment,
