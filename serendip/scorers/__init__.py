@@ -16,6 +16,7 @@ from serendip.scorers.common import Counts, history_matrix
 from serendip.scorers.factors import Factors
 from serendip.scorers.filters import SparsePlusLowRank
 from serendip.scorers.items import DenseItemToItem, ItemToItem
+from serendip.scorers.posterior import PosteriorFactors
 from serendip.scorers.profiles import Profiles
 from serendip.scorers.ratings import Biases, RatingFactors
 from serendip.scorers.static import StaticScores
@@ -33,6 +34,7 @@ KINDS: dict[str, type[Any]] = {
         SparsePlusLowRank,
         Biases,
         RatingFactors,
+        PosteriorFactors,
     )
 }
 """Every kind of scorer that a bundle can hold, by the name it has there."""
@@ -79,6 +81,7 @@ __all__ = [
     "DenseItemToItem",
     "Factors",
     "ItemToItem",
+    "PosteriorFactors",
     "Profiles",
     "RatingFactors",
     "SparsePlusLowRank",
