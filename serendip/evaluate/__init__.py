@@ -1,6 +1,7 @@
 """Honest figures: splits that cannot leak, metrics per query, and how sure a difference is."""
 
 from serendip.evaluate.comparison import Comparison, compare
+from serendip.evaluate.core import core
 from serendip.evaluate.evaluation import Bucket, Evaluation
 from serendip.evaluate.held import HeldOut, Split
 from serendip.evaluate.metrics import describe, mae, parse, rmse
@@ -33,6 +34,7 @@ __all__ = [
     "cold_items",
     "cold_users",
     "compare",
+    "core",
     "describe",
     "evaluate",
     "given",
