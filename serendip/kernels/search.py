@@ -111,7 +111,7 @@ def _search(
             if open_rows == 0:
                 break
         for first in range(0, open_rows, ROWS):
-            if not tile(lanes, first * d, values, block * d * WIDTH, d, worst, first, sums, hits):
+            if not tile(lanes, first * d, values, block * d * WIDTH, worst, first, sums, 0, hits, 0, d):
                 continue
             for at in range(min(ROWS, open_rows - first)):
                 if not hits[at]:
