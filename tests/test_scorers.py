@@ -63,7 +63,7 @@ def samples() -> dict[str, Scorer]:
     }
 
 
-KIND_NAMES = sorted(KINDS)
+KIND_NAMES = sorted(samples())
 
 
 def some_queries(n: int) -> Queries:
@@ -74,8 +74,8 @@ def some_queries(n: int) -> Queries:
     return Queries(np.arange(9, dtype=np.int32), history, {"weight": rng.integers(0, 3, (9, 6)).astype(np.float32)})
 
 
-def test_there_is_a_sample_of_every_kind() -> None:
-    assert sorted(samples()) == KIND_NAMES
+def test_every_sample_is_of_the_kind_it_is_listed_under() -> None:
+    assert {name: KINDS[name] for name in KIND_NAMES} == {name: type(scorer) for name, scorer in samples().items()}
 
 
 # --- what scores mean
@@ -152,6 +152,18 @@ def test_a_long_history_is_solved_in_stretches(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("serendip.scorers.factors.STRETCH", 2)
     monkeypatch.setattr("serendip.scorers.factors.BLOCK", 1)
     np.testing.assert_allclose(factors().query_vectors(queries), whole, rtol=1e-5)
+
+
+@pytest.mark.parametrize("reg", [0.2, 1e-42])
+def test_large_batches_are_solved_the_same(reg: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    queries = some_queries(7)
+    scorer = factors(counts="weight", reg=reg)
+    few = scorer.query_vectors(queries)
+    monkeypatch.setattr("serendip.scorers.factors.BATCH", 1)
+    many = scorer.query_vectors(queries)
+    assert np.isnan(many[3]).all()
+    assert np.isfinite(many[0]).all()
+    np.testing.assert_allclose(many, few, rtol=1e-4, atol=1e-5)
 
 
 def test_similar_factors_have_the_highest_cosine() -> None:
@@ -234,7 +246,9 @@ def test_a_vocabulary_may_be_empty(kind: str) -> None:
 
 def test_what_can_be_indexed_and_what_has_neighbours() -> None:
     assert {kind for kind, scorer in samples().items() if isinstance(scorer, Embedder)} == {"factors"}
-    assert {kind for kind, scorer in samples().items() if isinstance(scorer, Similar)} == set(KINDS) - {"static_scores"}
+    assert {kind for kind, scorer in samples().items() if isinstance(scorer, Similar)} == set(KIND_NAMES) - {
+        "static_scores"
+    }
 
 
 @settings(max_examples=50, deadline=None)

@@ -78,7 +78,8 @@ def half_step(
     def task(begin: int, end: int) -> None:
         solved = np.empty((end - begin, d), np.float32)
         _solve_rows(starts[begin : end + 1], places, weights, turned, shared, strength[begin:end], solved)
-        np.matmul(solved, basis.T, out=result[begin:end])
+        with np.errstate(invalid="ignore", over="ignore"):  # where single precision did not do, NaN says so
+            np.matmul(solved, basis.T, out=result[begin:end])
 
     pool.rows(task, rows, chunk=_CHUNK, threads=threads)
     return result

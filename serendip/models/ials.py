@@ -22,10 +22,8 @@ from typing import Annotated
 
 import msgspec
 import numpy as np
-from scipy.sparse import csr_array
 
 from serendip.data.dataset import Dataset
-from serendip.kernels.pool import one_blas_thread
 from serendip.model import Config, Model, Run
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import Factors
@@ -60,6 +58,8 @@ class IALS(Model):
         Raises:
             SerendipError: the regularisation is too small for the equations to be solved in float32.
         """
+        from serendip.kernels.als import half_step
+
         options = self.config
         counts = counts_of(data, options.weight)
         matrix = matrix_of(data, counts)
@@ -70,11 +70,12 @@ class IALS(Model):
         deviation = options.stddev / options.factors**0.5
         drawn = np.random.default_rng(run.seed).normal(0, deviation, (by_item.shape[0], options.factors))
         items: Floats = drawn.astype(np.float32)
-        with one_blas_thread():
-            for done in range(options.iterations):
-                users = _half_step(by_user, items, options)
-                items = _half_step(by_item, users, options)
-                run.report(done + 1, options.iterations)
+        settings = {"alpha0": options.alpha0, "reg": options.reg, "nu": options.nu}
+        users = np.empty((by_user.shape[0], options.factors), np.float32)
+        for done in range(options.iterations):
+            half_step(by_user, items, **settings, out=users, threads=run.threads)
+            half_step(by_item, users, **settings, out=items, threads=run.threads)
+            run.report(done + 1, options.iterations)
         if not np.isfinite(items).all():
             raise SerendipError(
                 f"ials: reg must be large enough for the equations to be solved in float32. Got {options.reg:g} "
@@ -83,19 +84,3 @@ class IALS(Model):
         vectors = np.full((data.n_items, options.factors), np.nan, np.float32)
         vectors[known] = items
         return Factors(vectors, options.alpha0, options.reg, options.nu, counts)
-
-
-def _half_step(matrix: csr_array, fixed: Floats, options: Options) -> Floats:
-    """The exact solution of each row of the matrix ``[rows, n]`` given the vectors ``[n, d]`` of its columns."""
-    n, d = fixed.shape
-    lengths = np.diff(matrix.indptr)
-    columns = fixed.astype(np.float64)
-    unobserved = options.alpha0 * columns.T @ columns
-    out = np.zeros((matrix.shape[0], d), np.float32)
-    for row in range(matrix.shape[0]):
-        part = slice(matrix.indptr[row], matrix.indptr[row] + lengths[row])
-        vectors, count = columns[matrix.indices[part]], matrix.data[part].astype(np.float64)
-        scale = options.reg * (count.sum() + options.alpha0 * n) ** options.nu
-        gram = unobserved + (vectors.T * count) @ vectors + scale * np.eye(d)
-        out[row] = np.linalg.solve(gram, count @ vectors)
-    return out

@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from serendip.scorers.common import BLOCK, Counts, Mask, blocks, history_matrix, nearest, products, require
 from serendip.types import Floats, Ids, Queries, Recs, as_rows
 
+BATCH = 1024  # queries from which it pays to compile; requests to a server are smaller
 STRETCH = 1024  # events of one history handled at a time
 
 
@@ -66,7 +67,12 @@ class Factors:
         """As `Embedder.query_vectors`."""
         history = history_matrix(queries, self.n_items, self.counts, self._known)
         vectors = np.full((len(queries), self.items.shape[1]), np.nan, np.float32)
-        for rows in _of_like_length(np.diff(history.indptr), self.items.shape[1]):
+        lengths = np.diff(history.indptr)
+        if len(queries) >= BATCH:
+            vectors = self._solve_batch(history)
+            vectors[lengths == 0] = np.nan
+            lengths = np.where(np.isnan(vectors).any(axis=1), lengths, 0)  # single precision did not do
+        for rows in _of_like_length(lengths, self.items.shape[1]):
             vectors[rows] = self._solve(history, rows)
         return vectors
 
@@ -100,6 +106,12 @@ class Factors:
             part = known[rows].astype(np.float64)
             gram += part.T @ part
         return self.alpha0 * gram
+
+    def _solve_batch(self, history: csr_array) -> Floats:
+        from serendip.kernels.als import half_step
+
+        known, items = history[:, self._known], self.items[self._known]
+        return half_step(known, items, alpha0=self.alpha0, reg=self.reg, nu=self.nu)
 
     def _solve(self, history: csr_array, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """The vectors of these rows ``[b, d]``; each has at least one event."""
