@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,6 +130,7 @@ def decoded(data: bytes, name: str, encoding: str) -> bytes:
     if codec in ("utf-8", "utf-8-sig") and mark is not None:
         hint = f'Try encoding="{mark}" (--encoding {mark}).'
         raise SerendipError(f"{name}, line 1: expected UTF-8 text. Got {mark.upper()} instead. {hint}")
+    _no_zeros(data, name, codec)
     try:
         text = data.decode(codec)
     except UnicodeError as error:
@@ -142,6 +144,31 @@ def decoded(data: bytes, name: str, encoding: str) -> bytes:
     if codec == "utf-8" and not data.startswith(codecs.BOM_UTF8):
         return data
     return text.removeprefix("\ufeff").encode()
+
+
+def _no_zeros(data: bytes, name: str, codec: str) -> None:
+    """That text in an encoding of bytes holds no zero bytes: UTF-16 without its mark does, and what is no text."""
+    at = -1 if codec.startswith(("utf-16", "utf-32")) else data.find(b"\0")
+    if at < 0:
+        return
+    head = data[:HEAD_BYTES]
+    little, big = (2 * head[start::2].count(0) > len(head[start::2]) for start in (1, 0))
+    other = "utf-16-le" if little and not big else "utf-16-be" if big and not little else ""
+    line = len(NEWLINE.split(data[:at].decode("latin-1")))
+    hint = f'Try encoding="{other}" (--encoding {other}).' if other else "Is it a text file? Try removing such bytes."
+    raise SerendipError(f"{name}, line {line}: expected text. Got a zero byte. {hint}")
+
+
+def distinct(names: Sequence[str], table: str) -> None:
+    """That no two columns of a table have the same name.
+
+    Raises:
+        SerendipError: naming the first that have.
+    """
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        what = f'expected columns of different names. "{twice[0]}" occurs twice.'
+        raise SerendipError(f"{table}: {what} Try renaming one of them.")
 
 
 def as_numbers(column: pl.Series) -> pl.Series:
@@ -184,10 +211,7 @@ def _layout(lines: list[str], suffix: str, role: str, name: str) -> Layout:
         cells = _movielens(len(cells), role, name)
         headless, note = True, f"{name}: no header; the columns are taken to be {', '.join(cells)}."
     names = tuple(cell.strip() or f"column_{number}" for number, cell in enumerate(cells, 1))
-    twice = sorted({cell for cell in names if names.count(cell) > 1})
-    if twice:
-        what = f'expected different names in the header. "{twice[0]}" occurs twice.'
-        raise SerendipError(f"{name}: {what} Try renaming one of them.")
+    distinct(names, name)
     return Layout(
         separator,
         separator != "::" and not typed,

@@ -6,14 +6,16 @@ import difflib
 import io
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from serendip.data.delimited import decoded, read_delimited
+from serendip.data.delimited import decoded, distinct, read_delimited
 from serendip.data.table import Part, Table
 from serendip.types import SerendipError
 
@@ -126,6 +128,8 @@ def _parquet(path: Path, name: str, role: str, encoding: str) -> Part:
     try:
         return Part(name, pl.read_parquet(path, hive_partitioning=False, glob=False))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        with suppress(pa.ArrowException, OSError):
+            distinct(pq.read_schema(path).names, name)
         raise _broken(name, "Parquet", error) from error
 
 
@@ -187,9 +191,13 @@ def _frame(source: Any, role: str) -> pl.DataFrame:
     if isinstance(source, pl.LazyFrame):
         return source.collect()
     if type(source).__module__.partition(".")[0] == "pandas" and hasattr(source, "to_dict"):
-        return _from_pandas(source)
+        return _from_pandas(source, role)
     if isinstance(source, pa.Table | pa.RecordBatch) or hasattr(source, "__arrow_c_stream__"):
-        frame = pl.from_arrow(source) if isinstance(source, pa.Table | pa.RecordBatch) else pl.DataFrame(source)
+        if isinstance(source, pa.Table | pa.RecordBatch):
+            distinct(source.schema.names, role)
+            frame = pl.from_arrow(source)
+        else:
+            frame = pl.DataFrame(source)
         if isinstance(frame, pl.DataFrame):
             return frame
     raise SerendipError(
@@ -197,17 +205,20 @@ def _frame(source: Any, role: str) -> pl.DataFrame:
     )
 
 
-def _from_pandas(source: Any) -> pl.DataFrame:
-    """A pandas frame by way of Arrow; columns of mixed types become text, and a named index becomes columns."""
-    frame = source.reset_index() if any(name is not None for name in source.index.names) else source
-    columns: dict[str, pl.Series] = {}
-    for position, name in enumerate(frame.columns):
+def _from_pandas(source: Any, role: str) -> pl.DataFrame:
+    """A pandas frame by way of Arrow; columns of mixed types become text, and a named index becomes columns, where
+    there is no column of that name."""
+    indexed = [name for name in source.index.names if name is not None and name not in source.columns]
+    frame = source.reset_index(level=indexed) if indexed else source
+    distinct([str(name) for name in frame.columns], role)
+    columns = []
+    for position, name in enumerate(map(str, frame.columns)):
         values = frame.iloc[:, position]
         try:
-            columns[str(name)] = pl.Series(str(name), pa.Array.from_pandas(values))
+            columns.append(pl.Series(name, pa.Array.from_pandas(values)))
         except pa.ArrowException:
-            columns[str(name)] = pl.Series(str(name), _as_texts(values.to_list()), dtype=pl.String)
-    return pl.DataFrame(list(columns.values()))
+            columns.append(pl.Series(name, _as_texts(values.to_list()), dtype=pl.String))
+    return pl.DataFrame(columns)
 
 
 def _as_texts(values: Sequence[Any]) -> list[str | None]:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyarrow import feather
 
@@ -204,6 +206,12 @@ UNREADABLE = {
         "user,item\n1,2\n".encode("utf-16"),
         r'line 1: expected UTF-8 text\. Got UTF-16 instead\. Try encoding="utf-16" \(--encoding utf-16\)',
     ),
+    "unmarked.csv": (
+        "user,item\n1,2\n".encode("utf-16-le"),
+        r'line 1: expected text\. Got a zero byte\. Try encoding="utf-16-le" \(--encoding utf-16-le\)',
+    ),
+    "unmarked-be.csv": ("user,item\n1,2\n".encode("utf-16-be"), r'Try encoding="utf-16-be"'),
+    "zero.csv": (b"user,item\n1,a\x00b\n", r"zero\.csv, line 2: expected text\. Got a zero byte\. Is it a text file\?"),
     "twice.csv": (b"user,item,user\n1,2,3\n", r'"user" occurs twice\. Try renaming'),
     "numbers.csv": (b"1,2,3\n4,5,6\n", r"expected a header line .* a row of 3 fields\. Try adding a header"),
     "cut.parquet": (b"PAR1" + bytes(40), r"expected a whole Parquet file\. It cannot be read .* damaged: try copying"),
@@ -221,6 +229,24 @@ def test_what_cannot_be_read_is_named_with_what_to_try(name: str, tmp_path: Path
     content, message = UNREADABLE[name]
     with pytest.raises(SerendipError, match=message):
         read(broken(tmp_path, name, content))
+
+
+@pytest.mark.parametrize("kind", ["arrow", "pandas", "parquet"])
+def test_two_columns_of_one_name_are_refused(kind: str, tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array([1, 2])] * 3, names=["user", "item", "item"])
+    source: object = table
+    if kind == "pandas":
+        source = pd.DataFrame([[1, 2, 3]], columns=["user", "item", "item"])
+    elif kind == "parquet":
+        source = tmp_path / "log.parquet"
+        pq.write_table(table, source)
+    with pytest.raises(SerendipError, match=r'columns of different names\. "item" occurs twice\. Try renaming'):
+        read(source)
+
+
+def test_a_pandas_index_named_like_a_column_is_left_out() -> None:
+    frame = pd.DataFrame({"user": [1, 2], "item": [3, 4]}, index=pd.Index([7, 8], name="user"))
+    assert read(frame).frame.to_dict(as_series=False) == {"user": [1, 2], "item": [3, 4]}
 
 
 def test_a_cut_or_damaged_parquet_file_is_an_error(tmp_path: Path) -> None:
