@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from numpy.typing import NDArray
 
+from serendip.scorers.blend import Blend
 from serendip.scorers.common import Counts, history_matrix
 from serendip.scorers.factors import Factors
 from serendip.scorers.filters import SparsePlusLowRank
@@ -37,7 +39,7 @@ KINDS: dict[str, type[Any]] = {
         PosteriorFactors,
     )
 }
-"""Every kind of scorer that a bundle can hold, by the name it has there."""
+"""Every kind of scorer that a bundle can hold by itself, by the name it has there; beside them a `Blend` of several."""
 
 
 def dump(scorer: Scorer) -> tuple[Tensors, Header]:
@@ -46,6 +48,8 @@ def dump(scorer: Scorer) -> tuple[Tensors, Header]:
     Raises:
         SerendipError: a scorer that is none of `KINDS`.
     """
+    if isinstance(scorer, Blend):
+        return _dump_parts(scorer)
     kind = getattr(scorer, "kind", None)
     if KINDS.get(str(kind)) is not type(scorer):
         raise SerendipError(
@@ -64,6 +68,8 @@ def restore(tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> S
             its bounds.
     """
     kind = header.get("kind")
+    if kind == Blend.kind:
+        return _restore_parts(tensors, header)
     if not isinstance(kind, str) or kind not in KINDS:
         raise SerendipError(
             f"the kind of a scorer must be one of {', '.join(KINDS)}. Got {kind!r} instead. "
@@ -74,9 +80,40 @@ def restore(tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> S
     return scorer
 
 
+class _Parts(msgspec.Struct, forbid_unknown_fields=True):
+    kind: str
+    weights: tuple[float, ...]
+    parts: list[dict[str, Any]]
+
+
+def _dump_parts(blend: Blend) -> tuple[Tensors, Header]:
+    """Each part's tensors behind its number, and the headers in a list."""
+    dumped = [dump(part) for part in blend.parts]
+    tensors = {f"{at}.{name}": value for at, (part, _) in enumerate(dumped) for name, value in part.items()}
+    return tensors, {"kind": blend.kind, "weights": list(blend.weights), "parts": [header for _, header in dumped]}
+
+
+def _restore_parts(tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Blend:
+    try:
+        stored = msgspec.convert(dict(header), _Parts)
+    except msgspec.ValidationError as error:
+        raise SerendipError(f"the scorer 'blend' has a header that is wrong. {error}.") from error
+    if any(part.get("kind") == Blend.kind for part in stored.parts):
+        raise SerendipError("the scorer 'blend' is not sound: a part must not be a blend.")
+    shares: list[Tensors] = [{} for _ in stored.parts]
+    for name, value in tensors.items():
+        number, _, rest = name.partition(".")
+        if not (number.isascii() and number.isdigit() and int(number) < len(shares)):
+            raise SerendipError(f"the scorer 'blend' has a tensor {name!r} that belongs to none of its parts.")
+        shares[int(number)][rest] = value
+    parts = tuple(restore(share, part) for share, part in zip(shares, stored.parts, strict=True))
+    return Blend(parts, stored.weights)
+
+
 __all__ = [
     "KINDS",
     "Biases",
+    "Blend",
     "Counts",
     "DenseItemToItem",
     "Factors",
