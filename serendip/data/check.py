@@ -73,6 +73,8 @@ def check_events(table: Table, schema: Schema, now: float, found: Findings) -> L
     if schema.rating is not None:
         labels["rating"] = _check_rating(table, schema.rating, found)
         if schema.positive_from is not None:
+            if not np.isfinite(schema.positive_from):
+                found.error("positive_from", f"expected a finite number. Got {schema.positive_from} instead.", "")
             weight = np.where(labels["rating"] < schema.positive_from, np.float32(0), weight)
     kind = None
     if schema.event_type is not None:
@@ -147,13 +149,28 @@ def _check_times(table: Table, column: str, schema: Schema, now: float, found: F
         late = times.key > int((now + DAY) * times.per_second)
         found.refuse(table, column, late, f"a time before {iso(int(now) + DAY)}", hint)
     known = times.key if not times.bad.any() else times.key[~times.bad]
-    if not rank and len(known) and np.median(known) < SMALLEST_UNIX * times.per_second:
-        what = f"half of the times are before {iso(SMALLEST_UNIX)}, which is early for a log."
-        found.warn(f'{table.name}: column "{column}"', what, "If they are an order, try time_kind='rank'.", len(known))
+    if not rank and len(known):
+        _warn_of_early(table, column, times, known, found)
     if len(known) > 1 and known.min() == known.max():
         what = "all events have the same time, so it says nothing."
         found.warn(f'{table.name}: column "{column}"', what, "", len(known))
     return times
+
+
+def _warn_of_early(table: Table, column: str, times: Times, known: NDArray[np.int64], found: Findings) -> None:
+    """Times around 1970 are an order where most are such, and missing values or another unit where few are."""
+    least = SMALLEST_UNIX * times.per_second
+    if known.min() >= least:
+        return
+    if np.median(known) < least:
+        what = f"half of the times are before {iso(SMALLEST_UNIX)}, which is early for a log."
+        found.warn(f'{table.name}: column "{column}"', what, "If they are an order, try time_kind='rank'.", len(known))
+        return
+    early = np.flatnonzero((times.key < least) & (times.key >= 0) & ~times.bad)
+    if len(early):
+        what = f"times before {iso(SMALLEST_UNIX)}, far from the others: {len(early):,}. They are kept."
+        hint = "Check that none stands for a missing time, and that all are in one unit."
+        found.warn(table.where(early, column), what, hint, len(early))
 
 
 def _numbers(table: Table, column: str, found: Findings) -> pl.Series | None:
@@ -162,13 +179,20 @@ def _numbers(table: Table, column: str, found: Findings) -> pl.Series | None:
     if series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null):
         return series.cast(pl.Float32)
     if isinstance(series.dtype, pl.String | pl.Categorical | pl.Enum):
-        text = series.cast(pl.String).str.strip_chars()
-        numbers = text.cast(pl.Float32, strict=False)
-        found.refuse(table, column, (numbers.is_null() & (text != "").fill_null(False)).to_numpy(), "a number", ASIDE)
+        numbers = series.cast(pl.String).str.strip_chars().cast(pl.Float32, strict=False)
+        found.refuse(table, column, _worded(series, numbers), "a number", ASIDE)
         return numbers
     hint = "Try casting the column, or naming another one (--columns role=column)."
     found.error(f'{table.name}: column "{column}"', f"expected numbers. Got {series.dtype} instead.", hint)
     return None
+
+
+def _worded(series: pl.Series, numbers: pl.Series) -> NDArray[np.bool_]:
+    """``[m]`` where a column holds text that is no number."""
+    if series.dtype.is_numeric() or not numbers.null_count():
+        return np.zeros(len(series), bool)
+    text = series.cast(pl.String).str.strip_chars()
+    return (numbers.is_null() & (text != "").fill_null(False)).to_numpy()
 
 
 def _floats(numbers: pl.Series) -> Floats:
@@ -181,7 +205,7 @@ def _check_weight(table: Table, column: str, found: Findings) -> Floats:
         return np.ones(len(table.frame), np.float32)
     weight = _floats(numbers)
     bad = ~(np.isfinite(weight) & (weight >= 0))
-    found.refuse(table, column, bad, "a finite weight ≥ 0", ASIDE)
+    found.refuse(table, column, bad & ~_worded(table.frame[column], numbers), "a finite weight ≥ 0", ASIDE)
     good = weight[~bad] if bad.any() else weight
     if len(good) > 1 and good.min() == good.max():
         what = f"all weights are {good[0]:g}, so they say nothing."

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 import polars as pl
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from serendip.data.table import Table, rows_text
@@ -150,6 +152,11 @@ class Findings:
         rows = np.flatnonzero(bad)
         if len(rows):
             self._add("repair", table.where(rows, column), repaired, "", len(rows))
+
+    def set_aside(self, path: Path) -> None:
+        """What was refused is in that file: say so in place of what to try."""
+        hint = f"Set aside in {path}."
+        self.found = [replace(one, hint=hint) if one.severity == "error" else one for one in self.found]
 
     def kept(self, table: Table) -> NDArray[np.bool_]:
         """``[m]`` the rows of the table that nothing has refused."""

@@ -86,6 +86,7 @@ def ingest(
     pairs = {name: one.pairs(user_ids if one.side == "users" else item_ids, found) for name, one in known.items()}
     if target is not None:
         write_rejects(target, inputs.tables, found)
+        found.set_aside(target)
     lines = len(inputs.events.frame) + sum(len(part.ragged) for part in inputs.events.parts)
     return Dataset(
         replace(log.schema, relations={name: one.side for name, one in known.items()}),
@@ -237,6 +238,9 @@ def _warn(
             found.warn(keyed.table.name, what, hint, bare)
         if idle:
             found.warn(keyed.table.name, f"{name} without an event in the log: {idle:,}. They are kept.", "", idle)
+    if not (events.weight > 0).any():
+        hint = "Check positive_from, event_weights and the weights."
+        found.warn(table.name, "no event shows interest, so there is nothing to learn.", hint, len(events))
     single = int((np.diff(events.indptr) == 1).sum())
     if single:
         found.warn(table.name, f"users with one event only: {single:,}. They are kept.", "", single)

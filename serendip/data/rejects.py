@@ -54,7 +54,7 @@ def write_rejects(path: Path, tables: Sequence[Table], found: Findings) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise SerendipError(f"rejects: {str(path)!r} cannot be written: {error.strerror}.") from error
+        raise SerendipError(f"rejects: {str(path)!r} cannot be written: {error.strerror or error}.") from error
 
 
 def _refused(table: Table, found: Findings) -> pl.DataFrame:

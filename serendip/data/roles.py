@@ -117,7 +117,7 @@ def infer(
         rating=role["rating"],
         positive_from=positive_from,
         event_type=role["event_type"],
-        event_weights=dict(event_weights or {}),
+        event_weights={str(kind): weight for kind, weight in (event_weights or {}).items()},
         context=given.many.get("context", ()),
         title=None if items is None else _named("title", items, given, found),
         categories=_all_named("categories", items, given),
@@ -174,6 +174,9 @@ def _given(columns: Columns, tables: Mapping[str, Table | None], found: Findings
             many[role] = tuple(names)
         elif role in SINGLE and len(names) <= 1:
             one[role] = names[0] if names else None
+        elif role in SINGLE:
+            found.error("columns", f"expected one column for the {role}. Got {listed(names)} instead.", "Name one.")
+            continue
         else:
             known = ", ".join((*SINGLE, *LISTS))
             turned = (
@@ -263,6 +266,9 @@ def _check_settings(
     came = f"Got the columns {listed(events.frame.columns)} instead."
     if time_kind in ("unix", "rank") and schema.timestamp is None:
         found.error(events.name, f'time_kind="{time_kind}" needs a column with times. {came}', _try("timestamp"))
+    if schema.user == schema.item:
+        what = f'expected one column for the user and another for the item. Got "{schema.user}" for both.'
+        found.error(events.name, what, "Try columns={'user': '…', 'item': '…'} (--columns user=…,item=…).")
     if schema.positive_from is not None and schema.rating is None:
         found.error(
             "events", f"positive_from={schema.positive_from:g} needs a column with ratings. {came}", _try("rating")

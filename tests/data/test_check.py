@@ -87,6 +87,16 @@ def test_bad_values_are_refused(column: str, values: list[Any], rows: str, what:
     assert "rejects=FILE (--rejects FILE)" in found[0].hint
 
 
+def test_a_text_in_place_of_a_weight_is_one_error() -> None:
+    assert one_error(log(weight=["1", "2", "many", "4", "5"])).what == "expected a number. Got 'many' instead."
+
+
+@pytest.mark.parametrize("threshold", [NAN, INF])
+def test_a_threshold_must_be_finite(threshold: float) -> None:
+    finding = one_error(log(), positive_from=threshold)
+    assert (finding.where, finding.what) == ("positive_from", f"expected a finite number. Got {threshold} instead.")
+
+
 def test_a_day_of_grace_is_given_for_clocks() -> None:
     assert len(Dataset.from_frames(log(timestamp=[*TIMES, NOW + 86_400]), now=NOW).events) == 5
 
@@ -223,10 +233,23 @@ def test_what_is_unusual_is_kept_and_said() -> None:
     assert early in warnings(log(timestamp=[0.5, 1.5, 2.5, 3.5, 4.5]))
     assert early in warnings(log(timestamp=[1, 2, 3, 4, 5]), time_kind="unix")
     assert early not in warnings(log(timestamp=[1, 2, 3, 4, 5]))
+    few = "times before 1973-03-03T09:46:40Z, far from the others: 1. They are kept."
+    assert few in warnings(log(timestamp=[*TIMES, 0]))
+    assert few in warnings(log(timestamp=[*(1000 * time for time in TIMES), TIMES[0]])), "seconds among milliseconds"
+    nothing = "no event shows interest, so there is nothing to learn."
+    assert nothing in warnings(log(), positive_from=6)
+    assert nothing not in warnings(log(), positive_from=5)
     typed = log(kind=["view", None, "buy", "view", ""])
     said = warnings(typed, columns={"event_type": "kind"}, event_weights={"bye": 2.0})
     assert "events that do not say of what kind they are: 2. They are kept." in said
     assert '\'bye\' has a weight but does not occur. The kinds are "buy", "view". Did you mean "buy"?' in said
+
+
+def test_kinds_of_events_may_be_numbers() -> None:
+    data = Dataset.from_frames(log(kind=[1, 2, 1, 2, 1]), now=NOW, columns={"event_type": "kind", "weight": None},
+                               event_weights={1: 0.5, 2: 3.0})  # fmt: skip
+    assert data.schema.event_weights == {"1": 0.5, "2": 3.0}
+    assert sorted(data.events.weight.tolist()) == [0.5, 0.5, 0.5, 3.0, 3.0]
 
 
 def test_what_the_tables_lack_or_have_too_much_is_said() -> None:

@@ -26,6 +26,7 @@ def test_refused_rows_are_written_with_file_row_and_reason(name: str, tmp_path: 
     assert found.items["reason"].to_list() == ["p", "q"], "the first row of an id stays"
     assert (found.report.rows, found.report.kept) == (5, 2)
     assert {finding.count for finding in found.report.of("error")} == {1}
+    assert {finding.hint for finding in found.report.of("error")} == {f"Set aside in {tmp_path / name}."}
     rows = pl.read_parquet(tmp_path / name) if name.endswith("parquet") else pl.read_csv(tmp_path / name)
     assert rows.select("reason", "table", "file", "row", "line").rows() == [
         ("user: expected an id", "events", str(log), 2, None),
@@ -45,6 +46,15 @@ def test_a_row_with_two_faults_is_written_once(tmp_path: Path) -> None:
     (row,) = pl.read_csv(tmp_path / "bad.csv").rows(named=True)
     assert row["reason"] == "weight: expected a finite weight ≥ 0; user: expected an id; item: expected an id"
     assert row["weight"] == -1.0
+
+
+def test_what_keeps_the_file_from_being_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: pl.DataFrame, file: Path) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(pl.DataFrame, "write_csv", full)
+    with pytest.raises(SerendipError, match=r"rejects: '.*bad\.csv' cannot be written: the disk is full\."):
+        Dataset.from_frames(pl.DataFrame({"user": [1, 2], "item": [1, 2]}), rejects=tmp_path / "bad.csv")
 
 
 def test_an_older_file_does_not_stay(tmp_path: Path) -> None:

@@ -118,7 +118,8 @@ def test_a_column_given_to_one_role_is_not_taken_for_another() -> None:
         ({"title": "name"}, '"name" is to be the title, but no table of items is given. Give items too'),
         ({"user_key": "id"}, "no table of users is given"),
         ({"context": ["hour"]}, 'expected a column "hour" for the context'),
-        ({"user": ["user", "uid"]}, r"expected a column for one of the roles .* Got user=\['user', 'uid'\]"),
+        ({"user": ["user", "uid"]}, 'expected one column for the user. Got "user", "uid" instead. Name one'),
+        ({"user": "item", "item": "item"}, 'one column for the user and another for the item. Got "item" for both'),
     ],
 )
 def test_wrong_columns_are_refused(columns: dict[str, Any], message: str) -> None:
