@@ -1,9 +1,9 @@
 """Item-based neighbours: ``score_j = Σ_i h_i s_ij`` over the K nearest neighbours j of each item i of the history.
 
-With ``x`` the columns of the users × items matrix, whose rows were divided by their length to the power γ (1: a user
-with many events says less by each), and ``h_i`` what i weighs in the history, ``s_ij`` is
+With ``x`` the columns of the users × items matrix, weighted if so wished, whose rows were then divided by their length
+to the power γ (1: a user with many events says less by each), and ``h_i`` what i weighs in the history, ``s_ij`` is
 
-- cosine: ``x_i·x_j / (‖x_i‖^2α ‖x_j‖^2(1−α) + shrink)``; α = ½ is the cosine itself, a smaller α holds popular j back;
+- cosine: ``x_i·x_j / (‖x_i‖^2α ‖x_j‖^2β + shrink)``; α = β = ½ is the cosine itself, a larger β holds popular j back;
 - jaccard: ``x_i·x_j / (‖x_i‖² + ‖x_j‖² − x_i·x_j + shrink)``; for binary x and γ = 0, of all users the share in common;
 - dice: ``2 x_i·x_j / (‖x_i‖² + ‖x_j‖² + 2 shrink)``.
 
@@ -11,10 +11,12 @@ with many events says less by each), and ``h_i`` what i weighs in the history, `
 
 Source: B. Sarwar, G. Karypis, J. Konstan and J. Riedl, "Item-based collaborative filtering recommendation algorithms",
 WWW 2001; M. Deshpande and G. Karypis, "Item-based top-N recommendation algorithms", ACM TOIS 22, 2004 (K nearest, rows
-of unit length); α: F. Aiolli, "Efficient top-N recommendation for very large scale binary rated datasets", RecSys 2013.
+of unit length); α with β = 1 − α: F. Aiolli, "Efficient top-N recommendation for very large scale binary rated
+datasets", RecSys 2013; weighting: G. Salton and C. Buckley, IP&M 24, 1988 (tfidf), S. Robertson and S. Walker, SIGIR
+1994 (bm25), with items as documents and users as words.
 
 Deviations: similarities are not normalised per item. Items without a user in common are no neighbours, whatever K. γ
-between 0 (Sarwar et al.) and 1 (Deshpande and Karypis), or beyond, is ours.
+between 0 (Sarwar et al.) and 1 (Deshpande and Karypis), or beyond, is ours, and so is a β apart from 1 − α.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from scipy.sparse import csr_array
 
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
-from serendip.models._weighting import Weight, counts_of, matrix_of
+from serendip.models._weighting import Weight, Weighting, counts_of, matrix_of, weighted
 from serendip.scorers import ItemToItem
 
 
@@ -45,9 +47,14 @@ class Options(Config, frozen=True):
     alpha: Annotated[
         float, msgspec.Meta(ge=0, le=1, description="α of the cosine: smaller holds popular neighbours back.")
     ] = 0.5
+    beta: Annotated[
+        Annotated[float, msgspec.Meta(ge=0, le=2)] | None,
+        msgspec.Meta(description="β of the cosine: larger holds popular neighbours back; none: 1 − α."),
+    ] = None
     shrink: Annotated[
         float, msgspec.Meta(ge=0, description="Added to the denominator; larger: trust small overlaps less.")
     ] = 0.0
+    weighting: Weighting = "none"
     weight: Weight = "auto"
 
 
@@ -65,10 +72,11 @@ class ItemKNN(Model):
 
         options = self.config
         counts = counts_of(data, options.weight)
-        matrix = _damped(matrix_of(data, counts), options.user_power)
+        matrix = _damped(weighted(matrix_of(data, counts), options.weighting), options.user_power)
         square = np.bincount(matrix.indices, matrix.data.astype(np.float64) ** 2, data.n_items)
+        beta = 1 - options.alpha if options.beta is None else options.beta
         if options.similarity == "cosine":
-            below = Denominator(square**options.alpha, square ** (1 - options.alpha), options.shrink)
+            below = Denominator(square**options.alpha, square**beta, options.shrink)
         elif options.similarity == "jaccard":
             below = Denominator(square, square, options.shrink, overlap=1)
         else:

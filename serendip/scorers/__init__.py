@@ -23,6 +23,7 @@ from serendip.scorers.profiles import Profiles
 from serendip.scorers.ratings import Biases, RatingFactors
 from serendip.scorers.static import StaticScores
 from serendip.scorers.tensors import Header, Tensors, pack, unpack
+from serendip.scorers.users import UserNeighbours
 from serendip.types import Scorer, SerendipError
 
 KINDS: dict[str, type[Any]] = {
@@ -34,6 +35,7 @@ KINDS: dict[str, type[Any]] = {
         Factors,
         Profiles,
         SparsePlusLowRank,
+        UserNeighbours,
         Biases,
         RatingFactors,
         PosteriorFactors,
@@ -123,6 +125,7 @@ __all__ = [
     "RatingFactors",
     "SparsePlusLowRank",
     "StaticScores",
+    "UserNeighbours",
     "dump",
     "history_matrix",
     "restore",

@@ -11,6 +11,7 @@ from serendip.data.dataset import Dataset
 from serendip.data.schema import Schema
 from serendip.data.synthetic import planted_factors
 from serendip.model import Run
+from serendip.models._weighting import weighted
 from serendip.models.item_knn import ItemKNN
 from serendip.types import ABSENT, Queries
 
@@ -85,3 +86,16 @@ def test_of_equal_similarities_the_lower_codes_are_kept() -> None:
     log = pl.DataFrame({"user_id": [0] * 6 + [1], "item_id": [0, 1, 2, 3, 4, 5, 6]})
     weights = ItemKNN(neighbours=2).fit(Dataset.from_frames(log, schema=Schema())).lower().weights
     assert [sorted(weights[[item]].indices.tolist()) for item in range(6)] == [[1, 2], [0, 2], *[[0, 1]] * 4]
+
+
+@pytest.mark.parametrize("weighting", ["tfidf", "bm25"])
+def test_weighted_users_and_both_powers_free(weighting: str) -> None:
+    data = odd_log()
+    options = {"weighting": weighting, "weight": "count", "user_power": 0, "alpha": 0.3, "beta": 0.9}
+    weights = ItemKNN(neighbours=1000, **options).fit(data).lower().weights.toarray()
+    dense = weighted(data.matrix("count"), weighting).toarray().astype(np.float64)
+    square, product = (dense**2).sum(axis=0), dense.T @ dense
+    below = np.outer(square**0.3, square**0.9)
+    expected = np.divide(product, below, out=np.zeros_like(product), where=product > 0)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(weights, expected, rtol=1e-4, atol=1e-6)
