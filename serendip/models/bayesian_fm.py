@@ -20,12 +20,15 @@ machines to relational data", VLDB 2013 (blocks); J. H. Albert and S. Chib, "Bay
 polychotomous response data", JASA 88, 1993 (latent values) and Biometrics 57, 2001 (cuts); features as in S. Rendle,
 L. Zhang and Y. Koren, "On the difficulty of evaluating baselines", 2019.
 
-Deviations: ratings are centred and scaled before the regression, so that its priors suit any scale. Of the draws after
-the burn-in ``samples`` are kept, evenly spaced. Predictions are clipped to the range of the training ratings.
+Deviations: ratings are centred and scaled before the regression, so that its priors suit any scale. Draws of several
+chains are averaged; ``samples`` of them are kept, evenly spaced. Predictions are clipped to the range of the training
+ratings.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from threading import Lock
 from typing import Annotated, Literal
 
 import msgspec
@@ -59,9 +62,14 @@ class Options(Config, frozen=True):
     """Options of `BayesianFM`."""
 
     factors: Annotated[int, msgspec.Meta(ge=1, le=1024, description="d: dimensions of the vectors.")] = 10
-    iterations: Annotated[int, msgspec.Meta(ge=1, description="Sweeps whose draws count.")] = 200
-    burn_in: Annotated[int, msgspec.Meta(ge=0, description="Sweeps before those, which do not count.")] = 20
-    samples: Annotated[int, msgspec.Meta(ge=1, description="Draws that are kept, each as large as a model.")] = 100
+    iterations: Annotated[int, msgspec.Meta(ge=1, description="Sweeps of a chain whose draws count.")] = 200
+    burn_in: Annotated[int, msgspec.Meta(ge=0, description="Sweeps of a chain before those, which do not count.")] = 20
+    chains: Annotated[
+        int, msgspec.Meta(ge=1, description="Independent runs, a thread each; their draws are averaged together.")
+    ] = 2
+    samples: Annotated[
+        int, msgspec.Meta(ge=1, description="Draws that are kept, over all chains; each is as large as a model.")
+    ] = 100
     likelihood: Annotated[
         Literal["auto", "regression", "ordered_probit"],
         msgspec.Meta(description=f"Auto: ordered_probit for at most {FEW_LEVELS} distinct ratings, else regression."),
@@ -93,39 +101,38 @@ class BayesianFM(Model):
             SerendipError: the log has no ratings, or too many distinct ones for the ordered probit; a column that is
                 not in the table; or draws that do not fit into memory.
         """
+        from serendip.kernels import pool
+
         options, ratings = self.config, ratings_of(data, self.name)
         levels = np.unique(ratings.values)
         ordered = _ordered(options.likelihood, len(levels), self.name)
         blocks, days = self._blocks(data, ratings)
-        kept = _spaced(options.iterations, options.samples)
-        shapes = [(len(kept), block.features.shape[0] + 1, options.factors + 1) for block in blocks]
+        kept = min(options.iterations, -(-options.samples // options.chains))
+        shapes = [(options.chains * kept, block.features.shape[0] + 1, options.factors + 1) for block in blocks]
         _check_memory(sum(4 * int(np.prod(shape)) for shape in shapes))
-        tables = [np.empty(shape, np.float32) for shape in shapes]
-        rng = np.random.default_rng(run.seed)
-        scale = float(ratings.values.std(dtype=np.float64)) or 1.0
-        target = (
-            np.zeros(len(ratings.values)) if ordered else (ratings.values.astype(np.float64) - ratings.mean) / scale
+        draws = Draws(
+            tuple(np.empty(shape, np.float32) for shape in shapes),
+            np.zeros(options.chains * kept, np.float32),
+            np.zeros((options.chains * kept, len(levels) - 1 if ordered else 0)),
         )
-        parts = [Part.of(block, options.factors, options.stddev, rng) for block in blocks]
-        chain = Chain(parts, target, free_offset=not ordered, free_noise=not ordered)
-        cuts = Cuts.of(np.searchsorted(levels, ratings.values).astype(np.int32)) if ordered else None
-        offset, cut = np.zeros(len(kept), np.float32), np.zeros((len(kept), len(levels) - 1 if ordered else 0))
-        for sweep in range(-options.burn_in, options.iterations):
-            if cuts is not None:
-                _draw_latent(chain, cuts, target, rng)
-            chain.sweep(rng)
-            place = kept.get(sweep)
-            if place is not None:
-                for table, part in zip(tables, parts, strict=True):
-                    table[place] = part.table()
-                offset[place] = chain.offset
-                cut[place] = [] if cuts is None else cuts.values
-            run.report(sweep + options.burn_in + 1, options.burn_in + options.iterations)
-        dates = tables[2] if len(days) else np.zeros((len(kept), 1, options.factors + 1), np.float32)
+        scale = float(ratings.values.std(dtype=np.float64)) or 1.0
+        level = np.searchsorted(levels, ratings.values).astype(np.int32) if ordered else None
+        target = (ratings.values.astype(np.float64) - ratings.mean) / scale
+        progress = _Progress(run, options.chains * (options.burn_in + options.iterations))
+
+        def task(start: int, stop: int) -> None:
+            for number in range(start, stop):
+                rng = np.random.default_rng([run.seed, number])
+                part = draws.part(slice(number * kept, (number + 1) * kept))
+                _run_chain(options, blocks, target.copy(), level, part, rng, progress)
+
+        pool.rows(task, options.chains, chunk=1, threads=run.threads)
+        dates = draws.tables[2] if len(days) else np.zeros((len(draws.offset), 1, options.factors + 1), np.float32)
         user, item = self._biases(ratings, blocks)
+        users, items = draws.tables[:2]
         return PosteriorFactors(
-            ratings.mean, user, item, ratings.low, ratings.high, tables[0], tables[1], dates, days, offset,
-            _ascending(cut), levels if ordered else levels[:0], ratings.mean, scale,
+            ratings.mean, user, item, ratings.low, ratings.high, users, items, dates, days, draws.offset,
+            _ascending(draws.cuts), levels if ordered else levels[:0], ratings.mean, scale,
         )  # fmt: skip
 
     def _blocks(self, data: Dataset, ratings: Ratings) -> tuple[list[Block], NDArray[np.int64]]:
@@ -172,9 +179,62 @@ def _ordered(likelihood: str, levels: int, name: str) -> bool:
     return levels > 1 and (likelihood == "ordered_probit" or (likelihood == "auto" and levels <= FEW_LEVELS))
 
 
-def _spaced(iterations: int, samples: int) -> dict[int, int]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Draws:
+    """What is kept of the chains: for each draw a table per block, w₀ and the cuts."""
+
+    tables: tuple[Floats, ...]
+    offset: Floats
+    cuts: NDArray[np.float64]
+
+    def part(self, places: slice) -> Draws:
+        """A view of some of the draws."""
+        return Draws(tuple(table[places] for table in self.tables), self.offset[places], self.cuts[places])
+
+
+class _Progress:
+    """Counts the sweeps of all chains."""
+
+    def __init__(self, run: Run, total: int) -> None:
+        self._run, self._total, self._done, self._lock = run, total, 0, Lock()
+
+    def step(self) -> None:
+        with self._lock:
+            self._done += 1
+            self._run.report(self._done, self._total)
+
+
+def _run_chain(
+    options: Options,
+    blocks: list[Block],
+    target: NDArray[np.float64],
+    level: NDArray[np.int32] | None,
+    draws: Draws,
+    rng: np.random.Generator,
+    progress: _Progress,
+) -> None:
+    """Run one chain and fill its draws. The target, which is changed, is what the ratings or their levels stand for."""
+    cuts = None if level is None else Cuts.of(level)
+    if cuts is not None:
+        target[:] = 0
+    parts = [Part.of(block, options.factors, options.stddev, rng) for block in blocks]
+    chain = Chain(parts, target.copy(), free_offset=cuts is None, free_noise=cuts is None)
+    kept = _spaced(options.iterations, len(draws.offset))
+    for sweep in range(-options.burn_in, options.iterations):
+        if cuts is not None:
+            _draw_latent(chain, cuts, target, rng)
+        chain.sweep(rng)
+        place = kept.get(sweep)
+        if place is not None:
+            for table, part in zip(draws.tables, parts, strict=True):
+                table[place] = part.table()
+            draws.offset[place] = chain.offset
+            draws.cuts[place] = [] if cuts is None else cuts.values
+        progress.step()
+
+
+def _spaced(iterations: int, kept: int) -> dict[int, int]:
     """The sweeps whose draws are kept, evenly spaced up to the last, and the place of each."""
-    kept = min(iterations, samples)
     return {(place + 1) * iterations // kept - 1: place for place in range(kept)}
 
 

@@ -18,9 +18,11 @@ from serendip.scorers.common import Counts, history_matrix
 from serendip.scorers.factors import Factors
 from serendip.scorers.filters import SparsePlusLowRank
 from serendip.scorers.items import DenseItemToItem, ItemToItem
+from serendip.scorers.neighbours import RatingNeighbours
 from serendip.scorers.posterior import PosteriorFactors
 from serendip.scorers.profiles import Profiles
 from serendip.scorers.ratings import Biases, RatingFactors
+from serendip.scorers.slopes import Slopes
 from serendip.scorers.static import StaticScores
 from serendip.scorers.tensors import Header, Tensors, pack, unpack
 from serendip.scorers.users import UserNeighbours
@@ -39,6 +41,8 @@ KINDS: dict[str, type[Any]] = {
         Biases,
         RatingFactors,
         PosteriorFactors,
+        RatingNeighbours,
+        Slopes,
     )
 }
 """Every kind of scorer that a bundle can hold by itself, by the name it has there; beside them a `Blend` of several."""
@@ -123,6 +127,8 @@ __all__ = [
     "PosteriorFactors",
     "Profiles",
     "RatingFactors",
+    "RatingNeighbours",
+    "Slopes",
     "SparsePlusLowRank",
     "StaticScores",
     "UserNeighbours",

@@ -61,7 +61,7 @@ def test_a_pair_rated_again_counts_with_its_last_rating() -> None:
     np.testing.assert_array_equal(ratings.values, [4, 3, 4, 2])
 
 
-@pytest.mark.parametrize("model", ["baseline", "svdpp"])
+@pytest.mark.parametrize("model", ["baseline", "bayesian_fm", "biased_mf", "nmf", "rating_knn", "slope_one", "svdpp"])
 def test_a_log_without_ratings_is_refused(model: str) -> None:
     expected = rf"{model} learns from ratings: the events must have a column with the role rating\. Got a log without"
     with pytest.raises(SerendipError, match=expected):
