@@ -15,42 +15,58 @@ HERE = Path(__file__)
 EVENTS, USERS, ITEMS = 10_000_000, 1_000_000, 100_000
 
 
+def parts(*names: str) -> list[Path]:
+    """Parts of the package that a row depends on."""
+    return [PACKAGE / name for name in names]
+
+
+ANSWERING = parts("types.py", "data", "evaluate", "index", "kernels", "scorers", "model.py")
+
+
 def measure(topic: Topic) -> None:
     """All rows of the topic."""
-    topic.row([("import/serendip", "seconds"), ("help/serendip", "seconds")], start_up, depends=[PACKAGE, HERE])
+    topic.row(
+        [("import/serendip", "seconds"), ("help/serendip", "seconds")],
+        start_up,
+        depends=[*parts("__init__.py", "cli", "recipe", "types.py"), HERE],
+    )
     topic.row(
         [("ingest/10M", "ratio"), ("ingest/10M", "peak_mb")],
         ingest,
-        depends=[PACKAGE / "data", HERE, EVENTS, USERS, ITEMS],
+        depends=[*parts("types.py", "data"), HERE, EVENTS, USERS, ITEMS],
     )
     topic.row(
         [("ml_1m/four_models", "seconds"), ("ml_1m/four_models", "peak_mb")]
         + [(f"ml_1m/{name}", f"{metric}@10") for name in FOUR for metric in ("recall", "ndcg")],
         four_models,
-        depends=[PACKAGE, HERE],
+        depends=[*ANSWERING, *parts(*(f"models/{name}.py" for name in FOUR)), HERE],
         data=["ml_1m"],
         seeds=[0],
     )
     topic.row(
         [("gowalla/full_evaluation", "seconds"), ("gowalla/bare_product", "gflops")],
         full_evaluation,
-        depends=[PACKAGE, HERE],
+        depends=[*ANSWERING, HERE],
         data=["gowalla_lightgcn"],
         seeds=[0],
     )
     for neighbours in (50, 200):
         topic.row(
-            [(f"item_knn/implicit_k{neighbours}" if neighbours != 200 else "item_knn/implicit", "seconds")],
+            [(_knn_row(neighbours), "seconds")],
             lambda neighbours=neighbours: item_knn(neighbours),
             depends=[
-                PACKAGE / "kernels",
-                PACKAGE / "models" / "item_knn.py",
+                *parts("types.py", "data", "kernels", "models/item_knn.py"),
                 HERE,
                 ROOT / "benchmarks/peers/implicit.txt",
+                ROOT / "benchmarks/peers/implicit_knn.py",
                 neighbours,
             ],
             data=["gowalla_lightgcn"],
         )
+
+
+def _knn_row(neighbours: int) -> str:
+    return "item_knn/implicit" if neighbours == 200 else f"item_knn/implicit_k{neighbours}"
 
 
 def wall(command: list[str]) -> float:
@@ -302,7 +318,7 @@ def item_knn_ours(folder: str, neighbours: int, repeats: int) -> dict[str, Any]:
     times = []
     for _ in range(repeats + 1):
         begin = time.perf_counter()
-        model(neighbours=neighbours).fit(train, Run(threads=THREADS))
+        model(neighbours=neighbours, user_power=0).fit(train, Run(threads=THREADS))
         times.append(time.perf_counter() - begin)
     return {"seconds": times[1:]}
 
@@ -330,7 +346,7 @@ def item_knn(neighbours: int) -> Row:
     )
     ours, theirs = ([value for job in done[name] for value in job["seconds"]] for name in ("ours", "implicit"))
     return Row(
-        "item_knn/implicit" if neighbours == 200 else f"item_knn/implicit_k{neighbours}",
+        _knn_row(neighbours),
         "seconds",
         median(ours),
         "s",
