@@ -5,6 +5,7 @@ from serendip.evaluate.core import core
 from serendip.evaluate.evaluation import Bucket, Evaluation
 from serendip.evaluate.held import HeldOut, Split
 from serendip.evaluate.metrics import describe, mae, parse, rmse
+from serendip.evaluate.ratings import RatingEvaluation, evaluate_ratings
 from serendip.evaluate.run import METRICS, evaluate
 from serendip.evaluate.significance import Interval, Paired, mean_interval, paired
 from serendip.evaluate.split import (
@@ -29,6 +30,7 @@ __all__ = [
     "HeldOut",
     "Interval",
     "Paired",
+    "RatingEvaluation",
     "Split",
     "at_random",
     "cold_items",
@@ -37,6 +39,7 @@ __all__ = [
     "core",
     "describe",
     "evaluate",
+    "evaluate_ratings",
     "given",
     "global_time",
     "k_fold",
