@@ -108,7 +108,7 @@ class Bundle:
         root = Path(path)
         text = store.read_manifest(root)
         for _ in range(ATTEMPTS):
-            made = manifest.read(text)
+            made = manifest.read(text, str(root / store.MANIFEST))
             try:
                 content = store.read(root, made.version, made.files, verify=verify)
                 return cls._of(made, files_of.decode(content, made.data))

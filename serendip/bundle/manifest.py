@@ -24,9 +24,7 @@ FORMAT = 1
 
 _BLANK = "0" * 64
 _SEAL = re.compile(rb'"sha256": "([0-9a-f]{64})"')
-_PATH = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})?\Z"
-
-Path = Annotated[str, msgspec.Meta(pattern=_PATH)]
+_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})?")
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +63,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     data: Summary
     recipe: dict[str, Any]
     evaluation: dict[str, Any]
-    files: dict[Path, FileEntry]
+    files: dict[str, FileEntry]
 
 
 class _Head(msgspec.Struct):
@@ -86,8 +84,8 @@ def write(manifest: Manifest) -> bytes:
     return text.replace(_BLANK.encode(), hashlib.sha256(text).hexdigest().encode(), 1)
 
 
-def read(text: bytes) -> Manifest:
-    """The manifest of a file that need not be trusted.
+def read(text: bytes, name: str = MANIFEST) -> Manifest:
+    """The manifest of a file that need not be trusted; errors call it by ``name``.
 
     Raises:
         BundleError: no manifest, of a newer format, damaged, or not what a manifest must be.
@@ -96,24 +94,25 @@ def read(text: bytes) -> Manifest:
     try:
         head = msgspec.json.decode(text, type=_Head)
         if head.kind != KIND:
-            raise BundleError(f"{MANIFEST} must say that it is of the kind {KIND!r}. Got {head.kind!r} instead.")
+            raise BundleError(f"{name} must say that it is of the kind {KIND!r}. Got {head.kind!r} instead.")
         if head.format > FORMAT:
             raise BundleError(
-                f"This version of Serendip reads bundles up to format {FORMAT}. Got format {head.format}. "
+                f"This version of Serendip reads bundles up to format {FORMAT}. Got format {head.format} in {name}. "
                 "Try: upgrade Serendip (pip install --upgrade serendip)."
             )
         seal = _SEAL.search(text)
         blank = text[: seal.start(1)] + _BLANK.encode() + text[seal.end(1) :] if seal else b""
         if seal is None or hashlib.sha256(blank).hexdigest().encode() != seal[1]:
-            raise BundleError(
-                f"{MANIFEST} does not have the checksum that it states: it was damaged or changed. {hint}"
-            )
+            raise BundleError(f"{name} does not have the checksum that it states: it was damaged or changed. {hint}")
         manifest = msgspec.json.decode(text, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BundleError(f"{MANIFEST} is not what a manifest must be: {error}. {hint}") from error
+        raise BundleError(f"{name} is not what a manifest must be: {error}. {hint}") from error
+    for path in manifest.files:
+        if not _PATH.fullmatch(path):
+            raise BundleError(f"{name} must name files within the bundle only. Got {path!r} instead. {hint}")
     version = version_of(manifest.files)
     if version != manifest.version:
-        raise BundleError(f"{MANIFEST} states the version {manifest.version}; its files make it {version}. {hint}")
+        raise BundleError(f"{name} states the version {manifest.version}; its files make it {version}. {hint}")
     return manifest
 
 

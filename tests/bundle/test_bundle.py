@@ -256,6 +256,13 @@ def test_loading_and_answering_compile_nothing(saved: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_an_error_in_the_manifest_names_the_bundle(saved: Path) -> None:
+    path = saved / "manifest.json"
+    path.write_bytes(path.read_bytes().replace(b'"created"', b'"Created"'))
+    with pytest.raises(BundleError, match=re.escape(f"{path} does not have the checksum that it states")):
+        Bundle.load(saved)
+
+
 def test_the_check_notices_another_answer(saved: Path) -> None:
     forge(saved, edit_json("golden.json", lambda golden: golden["replies"][3]["scores"].__setitem__(1, 7.5)))
     changed = Bundle.load(saved)
