@@ -171,17 +171,14 @@ def _opened(path: Path) -> Iterator[tuple[int, int]]:
         os.close(fd)
 
 
-def _claim(root: Path) -> bool:
-    """Whether the directory had to be made.
+def require_room(root: Path) -> None:
+    """That a bundle may be written to a directory: nothing is there, or nothing but a bundle.
 
     Raises:
-        BundleError: it is there and is no bundle.
+        BundleError: something else is.
     """
     if not os.path.lexists(root):
-        root.mkdir(parents=True)
-        with suppress(OSError):
-            _flush(root.parent)
-        return True
+        return
     if not root.is_dir():
         raise BundleError(f"A bundle must be saved to a directory. Got the file {root} instead. Try: another path.")
     names = {child.name for child in root.iterdir()}
@@ -195,7 +192,21 @@ def _claim(root: Path) -> bool:
             f"A bundle must be saved to an empty directory or over a bundle. {root} holds {came} and is left as it is. "
             "Try: another path."
         )
-    return False
+
+
+def _claim(root: Path) -> bool:
+    """Whether the directory had to be made.
+
+    Raises:
+        BundleError: as `require_room`.
+    """
+    require_room(root)
+    if os.path.lexists(root):
+        return False
+    root.mkdir(parents=True)
+    with suppress(OSError):
+        _flush(root.parent)
+    return True
 
 
 def _replace(root: Path, version: str, files: Mapping[str, File], manifest: bytes) -> None:

@@ -39,10 +39,12 @@ def fit(
     ] = False,
 ) -> None:
     """Fit a model to a log and write the bundle that answers."""
+    from serendip.bundle.store import require_room
     from serendip.recipe import evaluate_recipe, run_recipe
 
     path = out or (BUNDLE if recipe.run.out is None else Path(recipe.run.out))
     require_writable(path, directory=True)
+    require_room(path)
     data = loaded(recipe, show)
     figures = evaluate_recipe(recipe, data=data, watch=show.step).to_dict() if evaluate else None
     bundle = run_recipe(recipe, data=data, evaluation=figures, watch=show.step)

@@ -244,7 +244,15 @@ def test_a_directory_that_is_no_bundle_is_left_as_it_is(tmp_path: Path, content:
         BundleError, match=r"must be saved to an empty directory or over a bundle\. .* is left as it is"
     ):
         write(tmp_path, NEW)
+    with pytest.raises(BundleError, match="must be saved to an empty directory"):
+        store.require_room(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_room_is_asked_for_without_making_it(tmp_path: Path) -> None:
+    store.require_room(tmp_path / "new" / "bundle")
+    store.require_room(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_is_not_written_over(tmp_path: Path) -> None:

@@ -59,6 +59,16 @@ def test_a_place_that_cannot_be_written_is_known_before_the_work(
     assert [path.name for path in here.iterdir()] == ["file"]
 
 
+def test_a_place_that_holds_something_else_is_known_before_the_work(
+    run: Any, data_flags: list[object], here: Path
+) -> None:
+    (here / "mine").mkdir()
+    (here / "mine" / "notes.txt").touch()
+    result = run("fit", *data_flags, "--out", "mine", code=5)
+    assert "mine holds notes.txt and is left as it is" in result.stderr
+    assert "Reading" not in result.stderr
+
+
 def test_another_directory_is_left_alone(run: Any, data_flags: list[object], here: Path) -> None:
     (here / "mine").mkdir()
     (here / "mine" / "letter.txt").write_text("dear")
