@@ -15,8 +15,10 @@ import polars as pl
 from serendip.data.read import read
 from serendip.data.schema import Schema
 from serendip.model import describe, find
+from serendip.recipe.loading import DataError
 from serendip.recipe.reading import RecipeError
 from serendip.recipe.sections import Choice, Recipe
+from serendip.types import SerendipError
 
 WIDTH = 110
 ROLES = (
@@ -48,13 +50,18 @@ def draft(recipe: Recipe) -> Draft:
     """Look at the files of a recipe and fill in what it does not say about them.
 
     Raises:
-        SerendipError: a file that cannot be read, or columns that could mean several things.
+        DataError: a file that cannot be read.
+        SchemaError: columns that are missing or could mean several things.
+        RecipeError: no log is named.
     """
     section = recipe.data
     if section.events is None:
         raise RecipeError("init looks at files: name the log by --events FILE.")
     paths = {role: getattr(section, role) for role in ("events", "users", "items")}
-    tables = {role: read(path, role, encoding=section.encoding).frame for role, path in paths.items() if path}
+    try:
+        tables = {role: read(path, role, encoding=section.encoding).frame for role, path in paths.items() if path}
+    except SerendipError as error:
+        raise DataError(str(error)) from error
     schema = Schema.infer(
         tables["events"],
         tables.get("users"),

@@ -91,6 +91,7 @@ def read(
     for text_override in overrides:
         dotted, value = override(text_override)
         _put(raw, dotted, value)
+        origins.pop(dotted, None)
         origins = {dotted: f"--set {text_override}", **origins}
     return convert(raw, Source(name, text, origins))
 
@@ -142,7 +143,7 @@ def convert(raw: Mapping[str, Any], source: Source) -> Recipe:
 def _section(kind: type[msgspec.Struct], table: Mapping[str, Any], name: str, source: Source) -> Any:
     fields, hints = _fields(kind), get_type_hints(kind, include_extras=True)
     _known(table, fields, (name,), source)
-    values = {}
+    values: dict[str, Any] = {}
     for key, value in table.items():
         here = (name, key)
         listed = bare(fields[key].type)
@@ -155,7 +156,21 @@ def _section(kind: type[msgspec.Struct], table: Mapping[str, Any], name: str, so
             values[key] = msgspec.convert(value, hints[key])
         except msgspec.ValidationError as error:
             raise _culprit(here, hints[key], listed, value, source) from error
+        if here == ("evaluate", "metrics"):
+            _check_metrics(values[key], source)
     return kind(**values)
+
+
+def _check_metrics(names: Sequence[str], source: Source) -> None:
+    """That all figures can be computed: better now than after the models are fitted."""
+    from serendip.evaluate.metrics import define
+
+    for place, name in enumerate(names):
+        try:
+            define(name)
+        except SerendipError as error:
+            key = ("evaluate", f"metrics[{place}]")
+            raise RecipeError(f"{source.place(key)}{'.'.join(key)}: {error}") from error
 
 
 def _culprit(key: Key, hint: Any, kind: inspect.Type, value: Any, source: Source) -> RecipeError:

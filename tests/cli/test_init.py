@@ -19,6 +19,13 @@ def test_it_says_what_it_found_and_writes_a_recipe(run: Any, data_flags: list[ob
     run("validate")
 
 
+def test_a_file_that_cannot_be_read_is_an_error_of_the_data(run: Any, here: Path) -> None:
+    (here / "empty.csv").touch()
+    for name in ("empty.csv", "none.csv"):
+        assert f"{name}: " in run("init", "--events", name, code=3).stderr
+    assert not (here / "recipe.toml").exists()
+
+
 def test_it_does_not_write_over_a_recipe(run: Any, data_flags: list[object], here: Path) -> None:
     (here / "recipe.toml").write_text("mine")
     result = run("init", *data_flags, code=4)

@@ -132,6 +132,8 @@ def test_what_is_no_override_is_refused(text: str) -> None:
         ('[evaluate]\nsplit = "lastout"', ['evaluate.split must be one of "at_random"', 'Did you mean "last_out"?']),
         ('[evaluate]\nmetrics = ["ndcg@10", 3]', ["evaluate.metrics[1] must be text", "Got 3 instead"]),
         ("[evaluate]\nmetrics = []", ["evaluate.metrics must be a list with at least one entry", "Got [] instead"]),
+        ('[evaluate]\nmetrics = ["mrr@5", "ndgc@10"]', ["line 2: evaluate.metrics[1]:", "Did you mean 'ndcg'?"]),
+        ('[evaluate]\nmetrics = ["ndcg@0"]', ["evaluate.metrics[0]: ndcg must say how many places count"]),
         ('[data]\nevent_weights = { view = "x" }', ["data.event_weights.view must be a number ≥ 0", 'Got "x" instead']),
         ('[data.labels]\nwatch = "time"', ['data.labels.watch must be one of "binary"', 'Got "time" instead']),
         ("data = 3", ["data must be a table, [data]", "Got 3 instead"]),
@@ -156,6 +158,7 @@ def test_an_error_in_an_override_names_the_override(recipe: Any) -> None:
     assert message(path, ["evaluate.n=x"]).startswith("--set evaluate.n=x: evaluate.n must be")
     assert message(path, ["evlauate.n=1"]).startswith("--set evlauate.n=1: unknown key 'evlauate'")
     assert message(path, ["evaluate.metrics=[1]"]).startswith("--set evaluate.metrics=[1]: evaluate.metrics[0]")
+    assert message(path, ["model=3"], model="ials").startswith("--set model=3: model must be")
     assert message(path, ["data=3"]).startswith("--set data=3: data must be a table")
 
 
