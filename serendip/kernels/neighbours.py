@@ -23,10 +23,10 @@ from serendip.kernels.jit import compiled
 from serendip.types import ABSENT, Floats, Ids
 
 _CHUNK = 64
-_SAMPLE = 128
+_SAMPLE = 64
 _DENSE = 2  # multiply-adds per column of the matrix from which nearly all places are taken to be touched
 _LEAST = np.finfo(np.float32).smallest_subnormal
-_Places = NDArray[np.uint32]  # unsigned: compiled loops need not test for negative ones
+_Places = NDArray[np.uint16] | NDArray[np.uint32]  # unsigned: compiled loops need not test for negative ones
 _Lists = tuple[NDArray[np.int64], Ids, Floats]
 
 
@@ -119,7 +119,7 @@ class _Work:
             rank,
             codes,
             by_row.indptr.astype(np.int64),
-            by_row.indices.astype(np.uint32),
+            by_row.indices.astype(np.uint16 if len(codes) <= 1 << 16 else np.uint32),
             by_row.data[weighted].astype(np.float32),
             by_column.indptr.astype(np.int64),
             by_column.indices.astype(np.uint32),
