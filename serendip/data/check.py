@@ -16,10 +16,12 @@ from serendip.data.schema import LabelKind, Schema
 from serendip.data.table import Table
 from serendip.data.times import SMALLEST_UNIX, Times, iso, parse
 from serendip.data.vocab import Coded, factorise
-from serendip.types import ABSENT, Floats, SerendipError
+from serendip.types import ABSENT, Floats, Ids, SerendipError
 
 DAY = 86_400
 MOST_EVENT_TYPES = 1000
+LIKE_MISSING = ("nan", "none", "null", "na", "n/a", "nil", "undefined")
+"""Texts that other tools write where a value is missing."""
 ASIDE = "Try repairing these rows, or rejects=FILE (--rejects FILE), which sets them aside."
 RANGES: dict[LabelKind, str] = {
     "binary": "0 or 1",
@@ -125,8 +127,17 @@ def check_ids(table: Table, column: str, found: Findings) -> Coded:
             merged = factorise(trimmed)
             codes = np.append(np.where(blank, ABSENT, merged.codes), ABSENT)[codes].astype(np.int32)
             values = merged.values
+        _warn_of_missing(table, column, codes, values, found)
     found.refuse(table, column, codes == ABSENT, "an id", ASIDE)
     return Coded(codes, values)
+
+
+def _warn_of_missing(table: Table, column: str, codes: Ids, values: pl.Series, found: Findings) -> None:
+    odd = values.str.to_lowercase().is_in(LIKE_MISSING)
+    if odd.any():
+        rows = np.flatnonzero(np.append(odd.to_numpy(), False)[codes])
+        what = f"ids that look like missing values: {listed(values.filter(odd))}. They are kept."
+        found.warn(table.where(rows, column), what, "Where they stand for no id, make them empty.", len(rows))
 
 
 def _check_times(table: Table, column: str, schema: Schema, now: float, found: Findings) -> Times | None:

@@ -236,6 +236,8 @@ def test_what_is_unusual_is_kept_and_said() -> None:
     few = "times before 1973-03-03T09:46:40Z, far from the others: 1. They are kept."
     assert few in warnings(log(timestamp=[*TIMES, 0]))
     assert few in warnings(log(timestamp=[*(1000 * time for time in TIMES), TIMES[0]])), "seconds among milliseconds"
+    missing = 'ids that look like missing values: "NaN", "null". They are kept.'
+    assert missing in warnings(log(user_id=["a", "NaN", "b", "null", "nanny"]))
     nothing = "no event shows interest, so there is nothing to learn."
     assert nothing in warnings(log(), positive_from=6)
     assert nothing not in warnings(log(), positive_from=5)
