@@ -18,7 +18,13 @@ def validate(recipe: Recipe, show: Output) -> None:
     """List all that is wrong, repaired or odd in the data.
 
     Errors end with exit code 3. Repairs and warnings are counted; --strict makes errors of the repairs."""
-    data = loaded(recipe, show)
+    from serendip.data.findings import SchemaError
+
+    try:
+        data = loaded(recipe, show)
+    except SchemaError as error:
+        show.result({"notes": error.report.notes, "findings": error.report.findings})
+        raise
     report = data.report
     counts = {"events": len(data.events), "users": data.n_users, "items": data.n_items}
     show.result(

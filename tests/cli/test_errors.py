@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -120,3 +121,15 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert "Error" not in stderr
     assert "Traceback" not in stderr
     assert "Exception" not in stderr
+
+
+def test_what_a_terminal_cannot_show_is_written_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user_id,item_id\nann,caf\u00e9\nbob,t\u00e9\nann,t\u00e9\n", encoding="utf-8")
+    calls = (["fit", "--events", "log.csv", "--model", "popular", "--out", "b"], ["recommend", "-b", "b", "-u", "bob"])
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    for call in calls:
+        done = subprocess.run(
+            [sys.executable, "-m", "serendip", *call], cwd=tmp_path, env=environment, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert rb"caf\xe9" in done.stdout

@@ -29,6 +29,15 @@ def test_everything_wrong_comes_at_once(run: Any, here: Path) -> None:
     assert result.stdout == ""
 
 
+def test_json_holds_what_is_wrong_too(run: Any, here: Path) -> None:
+    (here / "log.csv").write_text("user_id,item_id,weight\n1,2,3\n2,3,4\n1,,1\n")
+    result = run("validate", "--events", "log.csv", "--json", code=3)
+    (finding,) = json.loads(result.stdout)["findings"]
+    assert (finding["severity"], finding["count"]) == ("error", 1)
+    assert finding["where"] == 'log.csv: column "item_id", row 3'
+    assert 'column "item_id", row 3' in result.stderr
+
+
 def test_repairs_are_counted_and_strict_refuses_them(run: Any, here: Path) -> None:
     (here / "log.csv").write_text("user_id,item_id,timestamp\n" + "1,2,1000000000\n" * 2 + "2,3,1000000001\n")
     found = json.loads(run("validate", "--events", "log.csv", "--json").stdout)
