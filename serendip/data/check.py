@@ -83,6 +83,10 @@ def check_events(table: Table, schema: Schema, now: float, found: Findings) -> L
         kind, schema = _check_kinds(table, schema.event_type, schema, found)
         factors = [*(schema.event_weights.get(name, 1.0) for name in schema.event_types), 1.0]
         weight = _times_kind(table, weight, np.array(factors)[kind], str(schema.event_type), found)
+    total, most = float(weight.sum(dtype=np.float64)), float(np.finfo(np.float32).max)
+    if total > most:
+        what = f"expected weights whose sum is at most {most:.1e}, as 32 bits hold. Got {total:.1e} instead."
+        found.error(table.name, what, "Try smaller ones, such as their logarithms.")
     timed = schema.timestamp is not None and schema.time_kind != "none"
     return Log(
         check_ids(table, schema.user, found),

@@ -91,6 +91,11 @@ def test_a_text_in_place_of_a_weight_is_one_error() -> None:
     assert one_error(log(weight=["1", "2", "many", "4", "5"])).what == "expected a number. Got 'many' instead."
 
 
+def test_weights_must_not_add_up_beyond_what_can_be_held() -> None:
+    what = one_error(log(weight=[1e38] * 4 + [2e38])).what
+    assert what == "expected weights whose sum is at most 3.4e+38, as 32 bits hold. Got 6.0e+38 instead."
+
+
 @pytest.mark.parametrize("threshold", [NAN, INF])
 def test_a_threshold_must_be_finite(threshold: float) -> None:
     finding = one_error(log(), positive_from=threshold)
