@@ -100,6 +100,8 @@ def read(text: bytes, name: str = MANIFEST) -> Manifest:
                 f"This version of Serendip reads bundles up to format {FORMAT}. Got format {head.format} in {name}. "
                 "Try: upgrade Serendip (pip install --upgrade serendip)."
             )
+        if head.format < 1:
+            raise BundleError(f"{name} must state a format from 1 to {FORMAT}. Got {head.format} instead. {hint}")
         seal = _SEAL.search(text)
         blank = text[: seal.start(1)] + _BLANK.encode() + text[seal.end(1) :] if seal else b""
         if seal is None or hashlib.sha256(blank).hexdigest().encode() != seal[1]:

@@ -263,7 +263,9 @@ def _toml(text: str, name: str) -> dict[str, Any]:
         what, _, where = str(error).partition(" (at ")
         place = re.findall(r"\d+", where)
         at = ":".join(place) if len(place) == 2 else f"{text.count(chr(10)) + 1}:end"
-        raise RecipeError(f"{name}:{at}: this is not valid TOML: {what}.") from error
+        log = Path(name).suffix.lower() in (".csv", ".tsv", ".dat", ".inter", ".parquet", ".jsonl", ".txt")
+        hint = f" Try --events {name} to read a log without a recipe." if log else ""
+        raise RecipeError(f"{name}:{at}: this is not valid TOML: {what}.{hint}") from error
 
 
 def _absolute(raw: dict[str, Any], base: Path) -> None:

@@ -84,6 +84,12 @@ def test_a_newer_format_is_told_from_damage() -> None:
         manifest.read(b'{"kind": "serendip-bundle", "format": 2, "shape": "quite another"}')
 
 
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_format_that_never_was_is_refused(number: int) -> None:
+    with pytest.raises(BundleError, match=f"must state a format from 1 to 1. Got {number} instead"):
+        manifest.read(sealed(fields() | {"format": number}))
+
+
 def test_a_field_that_is_not_known_is_passed_over() -> None:
     assert manifest.read(sealed(fields() | {"later": 1})).version == example().version
 

@@ -176,6 +176,12 @@ def test_broken_toml_is_located(recipe: Any, text: str, place: str) -> None:
     assert found.startswith(f"{path}:{place}: this is not valid TOML:")
 
 
+def test_a_log_in_the_place_of_a_recipe_is_recognised(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("user_id,item_id\n1,2\n")
+    assert f"Try --events {path} to read a log without a recipe." in message(path)
+
+
 def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
     assert "there is no such recipe. `serendip init --events FILE` writes one." in message(tmp_path / "no.toml")
     assert "This is a directory." in message(tmp_path)
