@@ -29,14 +29,26 @@ from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import Factors
 from serendip.types import Floats, SerendipError
 
+PER_DENSITY = 8.0
+"""α₀ by default, in units of the share of pairs that were observed.
+
+The unobserved part of a row's equations and of its regularisation grow as α₀ times the catalogue, the observed part as
+the row's events: only in proportion to the density does one value suit small dense logs and large sparse ones alike.
+"""
+
 
 class Options(Config, frozen=True):
     """Options of `IALS`."""
 
     factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="d: dimensions of the vectors.")] = 64
     iterations: Annotated[int, msgspec.Meta(ge=1, description="How often users and items are solved for in turn.")] = 16
-    alpha0: Annotated[float, msgspec.Meta(ge=0, description="α₀: weight of a pair that was not observed.")] = 0.1
-    reg: Annotated[float, msgspec.Meta(gt=0, description="λ: how strongly vectors are held towards 0.")] = 0.003
+    alpha0: Annotated[
+        Annotated[float, msgspec.Meta(ge=0)] | None,
+        msgspec.Meta(
+            description="α₀: weight of an unobserved pair. None: 8 times the share of observed pairs, at most 1."
+        ),
+    ] = None
+    reg: Annotated[float, msgspec.Meta(gt=0, description="λ: how strongly vectors are held towards 0.")] = 0.02
     nu: Annotated[
         float, msgspec.Meta(ge=0, le=1, description="ν: how far the regularisation grows with the number of events.")
     ] = 1.0
@@ -70,7 +82,10 @@ class IALS(Model):
         deviation = options.stddev / options.factors**0.5
         drawn = np.random.default_rng(run.seed).normal(0, deviation, (by_item.shape[0], options.factors))
         items: Floats = drawn.astype(np.float32)
-        settings = {"alpha0": options.alpha0, "reg": options.reg, "nu": options.nu}
+        alpha0 = options.alpha0
+        if alpha0 is None:
+            alpha0 = min(1.0, PER_DENSITY * by_user.nnz / max(1, by_user.shape[0] * by_user.shape[1]))
+        settings = {"alpha0": alpha0, "reg": options.reg, "nu": options.nu}
         users = np.empty((by_user.shape[0], options.factors), np.float32)
         for done in range(options.iterations):
             half_step(by_user, items, **settings, out=users, threads=run.threads)
@@ -79,8 +94,8 @@ class IALS(Model):
         if not np.isfinite(items).all():
             raise SerendipError(
                 f"ials: reg must be large enough for the equations to be solved in float32. Got {options.reg:g} "
-                "instead. Try 0.003."
+                "instead. Try 0.02."
             )
         vectors = np.full((data.n_items, options.factors), np.nan, np.float32)
         vectors[known] = items
-        return Factors(vectors, options.alpha0, options.reg, options.nu, counts)
+        return Factors(vectors, alpha0, options.reg, options.nu, counts)
