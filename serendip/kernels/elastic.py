@@ -74,6 +74,10 @@ def _descend(
             if values[entry] > l1 and columns[entry] != own:
                 able[count] = columns[entry]
                 count += 1
+        gain = np.empty(count, np.float32)
+        for place in range(count):
+            gain[place] = (l1 - left[able[place]]) / np.sqrt(diagonal[able[place]] + l2)
+        able[:count] = able[:count][np.argsort(gain)]
         done = 0
         while done < sweeps:
             moved = _sweep(able, count, starts, columns, values, diagonal, l1, l2, left, w)

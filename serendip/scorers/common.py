@@ -48,7 +48,9 @@ def history_matrix(
         keep &= (weight > 0) & (weight < np.inf)
         values = weight[keep].astype(np.float32)
     indptr = np.concatenate([[0], np.cumsum(np.count_nonzero(keep, axis=1))])
-    matrix = csr_array((values, history[keep], indptr), shape=(len(history), n))
+    # Of the type that weights have, too: SciPy would convert all of theirs for every product.
+    index = np.int32 if len(values) <= np.iinfo(np.int32).max else np.int64
+    matrix = csr_array((values, history[keep].astype(index), indptr.astype(index)), shape=(len(history), n))
     matrix.sum_duplicates()
     if counts == "binary":
         matrix.data[:] = 1
