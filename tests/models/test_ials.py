@@ -83,6 +83,18 @@ def lone_pair() -> Dataset:
     return both.where(np.array([True, False]))
 
 
+def test_the_unobserved_weight_follows_the_density() -> None:
+    # 3 events of 2 users on 3 items: half of the pairs are observed, and 8 × 0.5 is above 1.
+    few = Dataset.from_frames(pl.DataFrame({"user_id": [0, 0, 1], "item_id": [0, 1, 2]}))
+    assert IALS(factors=2).fit(few).lower().alpha0 == 1
+    # Of 40 × 40 pairs, each user has one of his own and one shared by all: 79 pairs, or 79 / 1600 of them.
+    users = np.repeat(np.arange(40), 2)
+    sparse = pl.DataFrame({"user_id": users, "item_id": np.where(np.arange(80) % 2, users, 0)})
+    data = Dataset.from_frames(sparse)
+    assert IALS(factors=2).fit(data).lower().alpha0 == pytest.approx(8 * 79 / 1600)
+    assert IALS(factors=2, alpha0=0.3).fit(data).lower().alpha0 == 0.3
+
+
 def test_the_planted_order_is_recovered() -> None:
     planted = planted_factors(users=400, items=120, dims=4, events=40, sharpness=3)
     scores = IALS(factors=8, alpha0=0.3, reg=0.01).fit(planted.data).score(planted.data.queries())
@@ -119,5 +131,5 @@ def test_seeds_and_progress() -> None:
 
 
 def test_too_little_regularisation_is_refused() -> None:
-    with pytest.raises(SerendipError, match=r"ials: reg must be large enough .* float32. Got 1e-40 instead. Try 0.003"):
+    with pytest.raises(SerendipError, match=r"ials: reg must be large enough .* float32. Got 1e-40 instead. Try 0.02"):
         IALS(reg=1e-40, alpha0=0, factors=64).fit(checkerboard())
