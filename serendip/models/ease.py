@@ -3,14 +3,21 @@
 ``B = argmin ‖X − X B‖² + λ ‖B‖²`` subject to ``diag(B) = 0``, whose solution is ``B_ij = −P_ij / P_jj`` for i ≠ j with
 ``P = (XᵀX + λ I)⁻¹``.
 
-Source: H. Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
+The dense solver inverts in place by block elimination, so that memory is one dense matrix of items × items. The sparse
+one solves the same problem for each column j with weights for a few items only: the K that would explain most of j
+alone, by ``(XᵀX)_ij² / ((XᵀX)_ii + λ)``. Its memory grows with the pairs of items that occur together. With
+``popularity_power`` p, column j is divided by the number of j's events, over the mean, to the power p.
 
-Deviations: none in the equations. The inverse is computed in place by block elimination, so that memory is one dense
-matrix of items × items; items without an event stand apart from all others and score ``-inf``.
+Source: H. Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019; and for columns of few weights the
+same, "Markov random fields for collaborative filtering", NeurIPS 2019.
+
+Deviations: p. Items without an event stand apart from all others and score ``-inf``, and so do, of the sparse solver,
+those for which nothing in the history has a weight.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -18,14 +25,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
+from scipy.sparse import csr_array
 
 from serendip.data.dataset import Dataset
 from serendip.kernels import memory
 from serendip.kernels.pool import blas_threads
 from serendip.model import Config, Model, Run
+from serendip.models._spectrum import degrees, gram, power
 from serendip.models._weighting import Weight, counts_of, matrix_of
-from serendip.scorers import DenseItemToItem
+from serendip.scorers import Counts, DenseItemToItem, ItemToItem
 from serendip.types import Floats, SerendipError
+
+log = logging.getLogger("serendip.models.ease")
 
 BLOCK = 512
 DOUBLE_UP_TO = 2048  # items; beyond it twice the time and three times the memory are not worth the digits
@@ -40,6 +51,16 @@ class Options(Config, frozen=True):
         Literal["auto", "float32", "float64"],
         msgspec.Meta(description=f"Of the inverse; auto: float64 up to {DOUBLE_UP_TO:,} items, else float32."),
     ] = "auto"
+    solver: Annotated[
+        Literal["auto", "dense", "sparse"],
+        msgspec.Meta(description="dense is exact, sparse an approximation; auto: dense where it fits into memory."),
+    ] = "auto"
+    neighbours: Annotated[
+        int, msgspec.Meta(ge=1, le=4096, description="K: how many weights an item gets from the sparse solver.")
+    ] = 200
+    popularity_power: Annotated[
+        float, msgspec.Meta(ge=0, le=2, description="p: larger holds popular items back; 0: as published.")
+    ] = 0.0
 
 
 class Ease(Model):
@@ -47,45 +68,90 @@ class Ease(Model):
 
     Config = Options
     config: Options
-    summary = "Item-to-item weights in closed form; strong up to some 30,000 items, memory grows with their square."
-    source = "Steck, WWW 2019"
+    summary = "Item-to-item weights in closed form: exact up to some 30,000 items, beyond by the strongest neighbours."
+    source = "Steck, WWW 2019; Steck, NeurIPS 2019"
 
-    def learn(self, data: Dataset, run: Run) -> DenseItemToItem:
-        """Invert once.
+    def learn(self, data: Dataset, run: Run) -> DenseItemToItem | ItemToItem:
+        """Invert once, or solve for each item by itself.
 
         Raises:
-            SerendipError: the matrix does not fit into the memory that is left, or λ is too small to invert it.
+            SerendipError: the dense solver was asked for and does not fit into the memory that is left, or λ is too
+                small to invert the matrix.
         """
-        from serendip.kernels.gram import gram
+        from serendip.kernels.gram import gram as dense_gram
 
         counts = counts_of(data, self.config.weight)
         double = self.config.precision == "float64" or (
             self.config.precision == "auto" and data.n_items <= DOUBLE_UP_TO
         )
         dtype = np.dtype(np.float64 if double else np.float32)
-        _check_memory(data.n_items, dtype)
         matrix = matrix_of(data, counts)
+        if self.config.solver == "sparse" or (self.config.solver == "auto" and not _fits(data.n_items, dtype)):
+            return self._sparse(matrix, counts, run)
+        _check_memory(data.n_items, dtype)
         known = np.bincount(matrix.indices, minlength=data.n_items) > 0
         with blas_threads(run.threads):
             work = np.empty((data.n_items, data.n_items), dtype)
-            gram(matrix, work, threads=run.threads)
+            dense_gram(matrix, work, threads=run.threads)
             np.einsum("ii->i", work)[:] += self.config.reg
             if not negative_inverse(work, run.report):
                 raise SerendipError(
                     f"ease: reg must be large enough for the matrix to be inverted in {dtype}. "
                     f"Got {self.config.reg:g} instead. Try 100{'' if double else ', or precision=float64'}."
                 )
-            return DenseItemToItem(_weights(work, known), known, counts)
+            weights = _weights(work, known)
+            if self.config.popularity_power > 0:
+                weights *= self._held_back(matrix)
+            return DenseItemToItem(weights, known, counts)
+
+    def _sparse(self, matrix: csr_array, counts: Counts, run: Run) -> ItemToItem:
+        """Each item from the K others that would explain most of it alone."""
+        from serendip.kernels.neighbours import Denominator, nearest
+        from serendip.kernels.restricted import regress
+
+        options, n = self.config, matrix.shape[1]
+        if options.solver == "auto":
+            log.warning(
+                "ease: the dense matrix of %s items needs %s bytes, more than are available: each item is solved for "
+                "with its %s strongest neighbours instead (solver=sparse). Give solver=dense to insist.",
+                f"{n:,}", f"{_needed(n, np.dtype(np.float32)):,}", options.neighbours,
+            )  # fmt: skip
+        ones = np.ones(n)
+        together = gram(matrix, ones, ones, None, run.threads)
+        run.report(1, 3)
+        strong = Denominator(ones, np.sqrt(together.diagonal().astype(np.float64) + options.reg))
+        chosen = nearest(matrix, options.neighbours, strong, threads=run.threads)
+        chosen.sort_indices()
+        run.report(2, 3)
+        values = regress(together, chosen, options.reg, threads=run.threads)
+        targets = np.repeat(np.arange(n), np.diff(chosen.indptr))
+        values *= self._held_back(matrix)[targets]
+        run.report(3, 3)
+        weights = csr_array((values, chosen.indices, chosen.indptr), shape=chosen.shape)
+        return ItemToItem(csr_array(weights.T.tocsr()), counts)
+
+    def _held_back(self, matrix: csr_array) -> Floats:
+        """``[n]`` what each column is multiplied by."""
+        return power(degrees(matrix)[1], -self.config.popularity_power).astype(np.float32)
+
+
+def _needed(n: int, dtype: np.dtype[Any]) -> int:
+    """Bytes that the dense solver needs."""
+    return n * n * (dtype.itemsize + (4 if dtype.itemsize > 4 else 0)) + 3 * n * BLOCK * dtype.itemsize
+
+
+def _fits(n: int, dtype: np.dtype[Any]) -> bool:
+    room = memory.available()
+    return room is None or _needed(n, dtype) <= room
 
 
 def _check_memory(n: int, dtype: np.dtype[Any]) -> None:
-    needed = n * n * (dtype.itemsize + (4 if dtype.itemsize > 4 else 0)) + 3 * n * BLOCK * dtype.itemsize
-    room = memory.available()
+    needed, room = _needed(n, dtype), memory.available()
     if room is not None and needed > room:
         other = " or precision='float32'" if dtype.itemsize > 4 else ""
         raise SerendipError(
             f"ease: a dense matrix of {n:,} × {n:,} items needs {needed:,} bytes, but only {room:,} are available. "
-            f"Try item_knn or ials{other}."
+            f"Try solver='sparse'{other}."
         )
 
 

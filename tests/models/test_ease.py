@@ -92,11 +92,11 @@ def test_too_little_regularisation_is_refused(precision: str) -> None:
 
 def test_a_matrix_that_does_not_fit_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available", lambda: 1000)
-    message = r"40 × 40 items needs [\d,]+ bytes, but only 1,000 are available. Try item_knn or ials"
+    message = r"40 × 40 items needs [\d,]+ bytes, but only 1,000 are available. Try solver='sparse'"
     with pytest.raises(SerendipError, match=message + " or precision='float32'"):
-        Ease().fit(checkerboard(items=40))
+        Ease(solver="dense").fit(checkerboard(items=40))
     with pytest.raises(SerendipError, match=message + r"\."):
-        Ease(precision="float32").fit(checkerboard(items=40))
+        Ease(precision="float32", solver="dense").fit(checkerboard(items=40))
     monkeypatch.setattr(memory, "available", lambda: None)
     Ease().fit(checkerboard(items=40))
 
@@ -108,3 +108,53 @@ def test_precision_follows_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ease, "DOUBLE_UP_TO", 39)
     Ease().fit(checkerboard(items=40), Run(threads=1))
     assert asked == [np.float64, np.float32]
+
+
+def test_with_all_neighbours_the_sparse_solver_is_the_dense_one() -> None:
+    data = planted_factors(users=150, items=60, events=12).data
+    sparse = Ease(reg=20, solver="sparse", neighbours=60).fit(data, Run(threads=2)).lower().weights.toarray()
+    together = (data.matrix().T @ data.matrix()).toarray() > 0
+    assert together[~np.eye(60, dtype=bool)].mean() > 0.9
+    # Only items that occur together may have weights, so the others are left out of the expected regressions.
+    gram = (data.matrix().T @ data.matrix()).toarray().astype(np.float64)
+    expected = np.zeros((60, 60))
+    for item in range(60):
+        others = np.flatnonzero(together[item] & (np.arange(60) != item))
+        left = gram[np.ix_(others, others)] + 20 * np.eye(len(others))
+        expected[others, item] = np.linalg.solve(left, gram[others, item])
+    np.testing.assert_allclose(sparse, expected, atol=1e-5)
+
+
+def test_the_sparse_solver_keeps_what_explains_most() -> None:
+    data = planted_factors(users=200, items=50, events=12).data
+    weights = Ease(reg=5, solver="sparse", neighbours=6).fit(data).lower().weights.T.tocsr()
+    gram = (data.matrix().T @ data.matrix()).toarray().astype(np.float64)
+    alone = gram**2 / (np.diag(gram) + 5)
+    np.fill_diagonal(alone, 0)
+    for item in range(50):
+        kept = weights[[item]].indices
+        assert len(kept) == 6
+        assert alone[item][kept].min() >= np.sort(alone[item])[-6] * (1 - 1e-5)
+
+
+def test_what_does_not_fit_is_approximated_and_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = checkerboard(items=40)
+    asked = Ease(solver="sparse", neighbours=9).fit(data).lower()
+    assert not caplog.records
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    found = Ease(neighbours=9).fit(data).lower()
+    np.testing.assert_array_equal(found.weights.toarray(), asked.weights.toarray())
+    assert "each item is solved for with its 9 strongest neighbours instead" in caplog.text
+
+
+@pytest.mark.parametrize("solver", ["dense", "sparse"])
+def test_popular_items_are_held_back(solver: str) -> None:
+    data = planted_factors(users=100, items=30, events=10).data
+    plain, held = (
+        Ease(solver=solver, popularity_power=p).fit(data).score(data.queries()).astype(np.float64) for p in (0, 0.5)
+    )
+    popularity = np.bincount(data.matrix().indices, minlength=30)
+    expected = plain / np.sqrt(popularity / popularity.mean())
+    np.testing.assert_allclose(held, expected, rtol=1e-4, atol=1e-6)
