@@ -48,7 +48,7 @@ class Options(Config, frozen=True):
             description="α₀: weight of an unobserved pair. None: 8 times the share of observed pairs, at most 1."
         ),
     ] = None
-    reg: Annotated[float, msgspec.Meta(gt=0, description="λ: how strongly vectors are held towards 0.")] = 0.02
+    reg: Annotated[float, msgspec.Meta(gt=0, description="λ: how strongly vectors are held towards 0.")] = 0.01
     nu: Annotated[
         float, msgspec.Meta(ge=0, le=1, description="ν: how far the regularisation grows with the number of events.")
     ] = 1.0
@@ -94,7 +94,7 @@ class IALS(Model):
         if not np.isfinite(items).all():
             raise SerendipError(
                 f"ials: reg must be large enough for the equations to be solved in float32. Got {options.reg:g} "
-                "instead. Try 0.02."
+                "instead. Try 0.01."
             )
         vectors = np.full((data.n_items, options.factors), np.nan, np.float32)
         vectors[known] = items

@@ -131,5 +131,5 @@ def test_seeds_and_progress() -> None:
 
 
 def test_too_little_regularisation_is_refused() -> None:
-    with pytest.raises(SerendipError, match=r"ials: reg must be large enough .* float32. Got 1e-40 instead. Try 0.02"):
+    with pytest.raises(SerendipError, match=r"ials: reg must be large enough .* float32. Got 1e-40 instead. Try 0.01"):
         IALS(reg=1e-40, alpha0=0, factors=64).fit(checkerboard())
