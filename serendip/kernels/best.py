@@ -91,12 +91,55 @@ def decode(keys: NDArray[np.uint64], items: Ids, scores: Floats) -> None:
 
     The first k keys of each row of ``keys`` ``[q, room]`` are the best in any order, or 0 for none.
     """
-    ordered = np.sort(keys[:, : items.shape[1]], axis=1)[:, ::-1]
-    high = (ordered >> _HALF).astype(np.uint32)
-    bits = np.where(high & _SIGN, high ^ _SIGN, ~high)
-    empty = ordered == _NONE
-    items[:] = np.where(empty, np.int32(ABSENT), (_ALL - ordered.astype(np.uint32)).view(np.int32))
-    scores[:] = np.where(empty, np.float32(-np.inf), bits.view(np.float32))
+    _unpack(np.sort(keys[:, : items.shape[1]], axis=1), items, scores)
+
+
+def decode_filled(keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], Ids, Floats]:
+    """The lists of ``keys`` ``[q, k]``, best first, one after the other: the length of each, all items, all scores."""
+    ordered = np.sort(keys, axis=1)
+    counts = _filled(ordered)
+    items, scores = np.empty(counts.sum(), np.int32), np.empty(counts.sum(), np.float32)
+    _unpack_filled(ordered, counts, items, scores)
+    return counts, items, scores
+
+
+@compiled
+def _unpack(ordered: Any, items: Any, scores: Any) -> None:
+    for row in range(len(ordered)):
+        _unpack_row(ordered[row], items[row], scores[row])
+
+
+@compiled
+def _filled(ordered: Any) -> Any:
+    """How many keys of each row are not empty; the empty ones come first."""
+    counts = np.empty(len(ordered), np.int64)
+    for row in range(len(ordered)):
+        line = ordered[row]
+        empty = 0
+        while empty < len(line) and line[empty] == _NONE:
+            empty += 1
+        counts[row] = len(line) - empty
+    return counts
+
+
+@compiled
+def _unpack_filled(ordered: Any, counts: Any, items: Any, scores: Any) -> None:
+    k = ordered.shape[1]
+    start = 0
+    for row in range(len(ordered)):
+        stop = start + counts[row]
+        _unpack_row(ordered[row, k - counts[row] :], items[start:stop], scores[start:stop])
+        start = stop
+
+
+@compiled
+def _unpack_row(ordered: Any, items: Any, scores: Any) -> None:
+    """Write the list of ascending keys, best first."""
+    last = len(ordered) - 1
+    for place in range(len(ordered)):
+        key = ordered[last - place]
+        items[place] = np.int32(_ALL - np.uint32(key)) if key != _NONE else ABSENT
+        scores[place] = score_of(key)
 
 
 @compiled

@@ -98,9 +98,9 @@ def _reached(builder: Any, sums: list[Any], mark: Any) -> Any:
 
 @instructions
 def lowest_bit(context: Any, bits: Any) -> Any:
-    """The place of the lowest bit set in a number that is not 0."""
+    """The place of the lowest bit set; 64 where none is."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.uint64(types.uint64), generate

@@ -80,6 +80,44 @@ def test_long_rows_chunks_and_threads(binary, k):
     assert_lists(one, matrix, k, lambda c: c / (norm[:, None] * norm))
 
 
+@pytest.mark.parametrize("binary", [True, False])
+def test_wide_and_sparse(binary):
+    """So many columns that only those touched are looked at, and that their numbers need more than 16 bits."""
+    rng = np.random.default_rng(9)
+    n = 70_000
+    rows, columns = rng.integers(0, 3000, 12_000), rng.integers(0, n, 12_000)
+    columns[:600] = 69_999
+    values = np.ones(12_000) if binary else rng.integers(1, 5, 12_000)
+    matrix = csr_array((values.astype(np.float32), (rows, columns)), shape=(3000, n))
+    matrix.sum_duplicates()
+    if binary:
+        matrix.data[:] = 1
+    side = rng.integers(1, 4, n).astype(np.float32)
+    found = nearest(matrix, 3, Denominator(side, side, shrink=1.0), threads=2)
+    some = np.unique(np.concatenate([columns[::400], [0, 69_999]]))
+    products = (matrix[:, some].T @ matrix).toarray()
+    products[np.arange(len(some)), some] = 0
+    values = products / (side[some][:, None] * side + np.float32(1))
+    for at, column in enumerate(some):
+        kept = np.flatnonzero(values[at] > 0)
+        places = kept[np.lexsort((kept, -values[at, kept]))][:3]
+        part = slice(found.indptr[column], found.indptr[column + 1])
+        assert found.indices[part].tolist() == places.tolist()
+        np.testing.assert_array_equal(found.data[part], values[at, places])
+
+
+def test_counts_beyond_a_byte():
+    """Columns with more entries than a byte counts, of which some differ by few."""
+    rng = np.random.default_rng(4)
+    matrix = matrix_of(rng, 700, 90, np.linspace(0.05, 1, 90), binary=True)
+    count = np.asarray(matrix.sum(axis=0), np.float32)
+    assert (count > 255).any()
+    assert (count < 255).any()
+    norm = np.sqrt(count)
+    found = nearest(matrix, 10, Denominator(norm, norm))
+    assert_lists(found, matrix, 10, lambda c: c / (norm[:, None] * norm))
+
+
 def test_many_alike():
     """All similarities are equal: the lowest columns win, however the sample falls."""
     matrix = csr_array(np.ones((2, 700), np.float32))
@@ -116,3 +154,12 @@ def test_errors_say_what_does_not_fit():
         nearest(matrix, 0, Denominator(np.ones(3), np.ones(3)))
     with pytest.raises(ValueError, match=r"right must have one number per column \(3\)\. Got shape \(2,\) instead\."):
         nearest(matrix, 1, Denominator(np.ones(3), np.ones(2)))
+    for wrong in (-1.0, np.inf, np.nan):
+        with pytest.raises(ValueError, match=rf"left must be finite and 0 or more .*\. Got {wrong} instead\."):
+            nearest(matrix, 1, Denominator(np.array([1, wrong, 1]), np.ones(3)))
+
+
+def test_columns_without_entries_may_have_any_denominator():
+    matrix = csr_array(np.array([[1, 0, 1]], np.float32))
+    sides = np.array([1, np.inf, 1])
+    assert nearest(matrix, 2, Denominator(sides, sides)).toarray().tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
