@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from serendip.kernels import pool
@@ -18,13 +19,13 @@ from serendip.types import Floats
 _NUMBERS = 1 << 22  # of the matrices solved at a time
 
 
-def regress(gram: csr_array, chosen: csr_array, reg: float, *, threads: int | None = None) -> Floats:
-    """For each row i of ``chosen`` the ``w`` over its columns N that minimises ``wᵀ G_NN w − 2 wᵀ G_Ni + reg ‖w‖²``.
+def regress(gram: csr_array, chosen: csr_array, reg: NDArray[np.float64], *, threads: int | None = None) -> Floats:
+    """For each row i of ``chosen`` the ``w`` over its columns N that minimises ``wᵀ G_NN w − 2 wᵀ G_Ni + Σ reg w²``.
 
     Args:
         gram: G, ``[n, n]`` float32 and symmetric.
         chosen: ``[n, n]``; the columns stored in row i are N; its values are not used.
-        reg: above 0.
+        reg: ``[n]`` above 0, by column.
         threads: see `pool.count`; the result does not depend on it.
 
     Returns:
@@ -49,7 +50,9 @@ def regress(gram: csr_array, chosen: csr_array, reg: float, *, threads: int | No
         places = np.arange(width)
         used = places < counts[start:stop, None]
         # A place that is not used gets the equation w = 0.
-        left[:, places, places] += np.where(used, reg, 1)
+        penalty = np.ones(used.shape)
+        penalty[used] = reg[chosen.indices[first:last]]
+        left[:, places, places] += penalty
         out[first:last] = np.linalg.solve(left, right[:, :, None])[:, :, 0][used]
 
     pool.rows(task, len(counts), chunk=max(1, _NUMBERS // most**2), threads=threads)

@@ -6,12 +6,14 @@
 The dense solver inverts in place by block elimination, so that memory is one dense matrix of items × items. The sparse
 one solves the same problem for each column j with weights for a few items only: the K that would explain most of j
 alone, by ``(XᵀX)_ij² / ((XᵀX)_ii + λ)``. Its memory grows with the pairs of items that occur together. With
-``popularity_power`` p, column j is divided by the number of j's events, over the mean, to the power p.
+``popularity_power`` p, column j is divided by the number of j's events, over the mean, to the power p. ``user_power``
+g divides the rows of X by the number of the user's events, over the mean, to the power g; ``reg_power`` ν makes λ that
+of an average item and lets it grow with the number of an item's events to the power ν.
 
 Source: H. Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019; and for columns of few weights the
 same, "Markov random fields for collaborative filtering", NeurIPS 2019.
 
-Deviations: p. Items without an event stand apart from all others and score ``-inf``, and so do, of the sparse solver,
+Deviations: p, g and ν, all 0 as published. Items without an event stand apart from all others and score ``-inf``, and so do, of the sparse solver,
 those for which nothing in the history has a weight.
 """
 
@@ -31,7 +33,7 @@ from serendip.data.dataset import Dataset
 from serendip.kernels import memory
 from serendip.kernels.pool import blas_threads
 from serendip.model import Config, Model, Run
-from serendip.models._spectrum import degrees, gram, power
+from serendip.models._spectrum import Doubles, degrees, gram, power
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import Counts, DenseItemToItem, ItemToItem
 from serendip.types import Floats, SerendipError
@@ -58,8 +60,14 @@ class Options(Config, frozen=True):
     neighbours: Annotated[
         int, msgspec.Meta(ge=1, le=4096, description="K: how many weights an item gets from the sparse solver.")
     ] = 200
+    user_power: Annotated[
+        float, msgspec.Meta(ge=0, le=2, description="g: larger lets a user with many events say less; 0: as published.")
+    ] = 0.0
+    reg_power: Annotated[
+        float, msgspec.Meta(ge=0, le=2, description="ν: larger holds the weights of popular items closer to 0.")
+    ] = 0.0
     popularity_power: Annotated[
-        float, msgspec.Meta(ge=0, le=2, description="p: larger holds popular items back; 0: as published.")
+        float, msgspec.Meta(ge=-1, le=2, description="p: larger holds popular items back; 0: as published.")
     ] = 0.0
 
 
@@ -85,26 +93,37 @@ class Ease(Model):
             self.config.precision == "auto" and data.n_items <= DOUBLE_UP_TO
         )
         dtype = np.dtype(np.float64 if double else np.float32)
-        matrix = matrix_of(data, counts)
+        matrix, reg, held_back = self._prepare(matrix_of(data, counts))
         if self.config.solver == "sparse" or (self.config.solver == "auto" and not _fits(data.n_items, dtype)):
-            return self._sparse(matrix, counts, run)
+            return self._sparse(matrix, reg, held_back, counts, run)
         _check_memory(data.n_items, dtype)
         known = np.bincount(matrix.indices, minlength=data.n_items) > 0
         with blas_threads(run.threads):
             work = np.empty((data.n_items, data.n_items), dtype)
             dense_gram(matrix, work, threads=run.threads)
-            np.einsum("ii->i", work)[:] += self.config.reg
+            np.einsum("ii->i", work)[:] += reg
             if not negative_inverse(work, run.report):
                 raise SerendipError(
                     f"ease: reg must be large enough for the matrix to be inverted in {dtype}. "
                     f"Got {self.config.reg:g} instead. Try 100{'' if double else ', or precision=float64'}."
                 )
             weights = _weights(work, known)
-            if self.config.popularity_power > 0:
-                weights *= self._held_back(matrix)
+            if self.config.popularity_power != 0:
+                weights *= held_back
             return DenseItemToItem(weights, known, counts)
 
-    def _sparse(self, matrix: csr_array, counts: Counts, run: Run) -> ItemToItem:
+    def _prepare(self, matrix: csr_array) -> tuple[csr_array, Doubles, Floats]:
+        """The matrix with its rows divided, the λ of each item, and what its column is multiplied by."""
+        options = self.config
+        by_user, by_item = degrees(matrix)
+        if options.user_power > 0:
+            rows = np.repeat(power(by_user, -options.user_power), np.diff(matrix.indptr))
+            values = (matrix.data * rows).astype(np.float32)
+            matrix = csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+        reg = options.reg * np.where(by_item > 0, power(by_item, options.reg_power), 1)
+        return matrix, reg, power(by_item, -options.popularity_power).astype(np.float32)
+
+    def _sparse(self, matrix: csr_array, reg: Doubles, held_back: Floats, counts: Counts, run: Run) -> ItemToItem:
         """Each item from the K others that would explain most of it alone."""
         from serendip.kernels.neighbours import Denominator, nearest
         from serendip.kernels.restricted import regress
@@ -119,20 +138,16 @@ class Ease(Model):
         ones = np.ones(n)
         together = gram(matrix, ones, ones, None, run.threads)
         run.report(1, 3)
-        strong = Denominator(ones, np.sqrt(together.diagonal().astype(np.float64) + options.reg))
+        strong = Denominator(ones, np.sqrt(together.diagonal().astype(np.float64) + reg))
         chosen = nearest(matrix, options.neighbours, strong, threads=run.threads)
         chosen.sort_indices()
         run.report(2, 3)
-        values = regress(together, chosen, options.reg, threads=run.threads)
+        values = regress(together, chosen, reg, threads=run.threads)
         targets = np.repeat(np.arange(n), np.diff(chosen.indptr))
-        values *= self._held_back(matrix)[targets]
+        values *= held_back[targets]
         run.report(3, 3)
         weights = csr_array((values, chosen.indices, chosen.indptr), shape=chosen.shape)
         return ItemToItem(csr_array(weights.T.tocsr()), counts)
-
-    def _held_back(self, matrix: csr_array) -> Floats:
-        """``[n]`` what each column is multiplied by."""
-        return power(degrees(matrix)[1], -self.config.popularity_power).astype(np.float32)
 
 
 def _needed(n: int, dtype: np.dtype[Any]) -> int:

@@ -158,3 +158,25 @@ def test_popular_items_are_held_back(solver: str) -> None:
     popularity = np.bincount(data.matrix().indices, minlength=30)
     expected = plain / np.sqrt(popularity / popularity.mean())
     np.testing.assert_allclose(held, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["dense", "sparse"])
+@pytest.mark.parametrize("counts", ["binary", "weight"])
+def test_active_users_say_less_and_popular_items_are_held_more(solver: str, counts: str) -> None:
+    data = odd_log()
+    options = {"user_power": 0.7, "reg_power": 0.4, "reg": 3.0, "weight": counts}
+    weights = Ease(solver=solver, neighbours=1000, **options).fit(data).lower().weights
+    matrix = data.matrix(None if counts == "binary" else counts).toarray().astype(np.float64)
+    known = matrix.sum(axis=0) > 0
+    matrix = matrix[matrix.sum(axis=1) > 0][:, known]
+    rows, columns = matrix.sum(axis=1), matrix.sum(axis=0)
+    x = matrix * (rows[:, None] / rows.mean()) ** -0.7
+    gram, reg = x.T @ x, 3 * (columns / columns.mean()) ** 0.4
+    expected = np.zeros(gram.shape)
+    for item in range(len(gram)):
+        allowed = (gram[item] > 0) | (solver == "dense")  # the sparse solver gives weights to what occurs together
+        others = np.flatnonzero(allowed & (np.arange(len(gram)) != item))
+        left = gram[np.ix_(others, others)] + np.diag(reg[others])
+        expected[others, item] = np.linalg.solve(left, gram[others, item])
+    found = (weights if solver == "dense" else weights.toarray())[np.ix_(known, known)]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
