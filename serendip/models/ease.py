@@ -13,8 +13,8 @@ of an average item and lets it grow with the number of an item's events to the p
 Source: H. Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019; and for columns of few weights the
 same, "Markov random fields for collaborative filtering", NeurIPS 2019.
 
-Deviations: p, g and ν, all 0 as published. Items without an event stand apart from all others and score ``-inf``, and so do, of the sparse solver,
-those for which nothing in the history has a weight.
+Deviations: p, g and ν, all 0 as published. Items without an event stand apart from all others and score ``-inf``, and
+so do, of the sparse solver, those for which nothing in the history has a weight.
 """
 
 from __future__ import annotations
