@@ -16,7 +16,8 @@ Source: Y. Shen et al., "How powerful is graph convolution for recommendation?",
 ``g = δ = d = ½`` with h a step; J. Choi, S. Hong, N. Park and S.-B. Cho, "Blurring-sharpening process models for
 collaborative filtering", SIGIR 2023, for diffusion.
 
-Deviations: the free exponents, the ridge and the straight line are ours.
+Deviations: the free exponents, the ridge and the straight line are ours. The defaults are round numbers that did well
+on hold-outs of the training parts of three public data sets (check-ins, music, films).
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ Power = Annotated[float, msgspec.Meta(ge=0, le=2)]
 class Options(Config, frozen=True):
     """Options of `Spectral`."""
 
-    factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="k: how many eigenvectors are kept.")] = 128
+    factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="k: how many eigenvectors are kept.")] = 64
     filter: Annotated[Literal["ridge", "heat"], msgspec.Meta(description="h: how eigenvalues are damped.")] = "ridge"
     strength: Annotated[
         float,
@@ -48,11 +49,11 @@ class Options(Config, frozen=True):
     tail: Annotated[
         float, msgspec.Meta(ge=0, le=100, description="x as a multiple of λ_k: larger lets co-occurrence say less.")
     ] = 0.5
-    user_power: Annotated[Power, msgspec.Meta(description="g: larger lets a user with many events say less.")] = 0.5
+    user_power: Annotated[Power, msgspec.Meta(description="g: larger lets a user with many events say less.")] = 0.2
     item_power: Annotated[Power, msgspec.Meta(description="δ: larger lets popular items of the history say less.")] = (
-        0.5
+        0.3
     )
-    output_power: Annotated[Power, msgspec.Meta(description="d: larger lifts popular items.")] = 0.5
+    output_power: Annotated[Power, msgspec.Meta(description="d: larger lifts popular items.")] = 0.3
     neighbours: Annotated[
         Annotated[int, msgspec.Meta(ge=1)] | None,
         msgspec.Meta(description="How many co-occurring items each item keeps; none: all of them."),
