@@ -282,4 +282,26 @@ def spread(values: Sequence[float]) -> float | None:
     return stdev(values) if len(values) > 1 else None
 
 
-__all__ = ["Missing", "Row", "Topic", "data_dir", "in_turn", "mean", "median", "peer_python", "run_job", "spread"]
+def same(what: str, ours: float, theirs: float, tolerance: float) -> None:
+    """That two results which are compared by the time they took are equally good.
+
+    Raises:
+        RuntimeError: they differ by more than ``tolerance`` of the second, so that their times cannot be compared.
+    """
+    if not abs(ours - theirs) <= tolerance * abs(theirs):
+        raise RuntimeError(f"{what}: {ours:.6g} of ours and {theirs:.6g} of the peer differ by more than {tolerance:g}")
+
+
+__all__ = [
+    "Missing",
+    "Row",
+    "Topic",
+    "data_dir",
+    "in_turn",
+    "mean",
+    "median",
+    "peer_python",
+    "run_job",
+    "same",
+    "spread",
+]

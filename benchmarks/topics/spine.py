@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import ROOT, THREADS, Row, Topic, data_dir, in_turn, median, peer_python, run_job, spread
+from benchmarks import knn
+from benchmarks.harness import ROOT, THREADS, Row, Topic, data_dir, in_turn, median, run_job, spread
 
 PACKAGE = ROOT / "serendip"
 HERE = Path(__file__)
@@ -50,23 +51,8 @@ def measure(topic: Topic) -> None:
         data=["gowalla_lightgcn"],
         seeds=[0],
     )
-    for neighbours in (50, 200):
-        topic.row(
-            [(_knn_row(neighbours), "seconds")],
-            lambda neighbours=neighbours: item_knn(neighbours),
-            depends=[
-                *parts("types.py", "data", "kernels", "models/item_knn.py"),
-                HERE,
-                ROOT / "benchmarks/peers/implicit.txt",
-                ROOT / "benchmarks/peers/implicit_knn.py",
-                neighbours,
-            ],
-            data=["gowalla_lightgcn"],
-        )
-
-
-def _knn_row(neighbours: int) -> str:
-    return "item_knn/implicit" if neighbours == 200 else f"item_knn/implicit_k{neighbours}"
+    for name, neighbours in (("item_knn/implicit_k50", 50), ("item_knn/implicit", 200)):
+        knn.measure(topic, name, "gowalla_lightgcn", neighbours, 2.5)
 
 
 def wall(command: list[str]) -> float:
@@ -303,58 +289,3 @@ def full_evaluation() -> list[Row]:
             note="the physical limit: float32 product, two threads",
         ),
     ]
-
-
-# --- item-kNN against implicit
-
-
-def item_knn_ours(folder: str, neighbours: int, repeats: int) -> dict[str, Any]:
-    """Fit times of our item-kNN, the data read before."""
-    from serendip.data.dataset import Dataset
-    from serendip.model import Run, find
-
-    train = Dataset.from_frames(f"{folder}/train.parquet")
-    model = find("item_knn")
-    times = []
-    for _ in range(repeats + 1):
-        begin = time.perf_counter()
-        model(neighbours=neighbours, user_power=0).fit(train, Run(threads=THREADS))
-        times.append(time.perf_counter() - begin)
-    return {"seconds": times[1:]}
-
-
-def item_knn(neighbours: int) -> Row:
-    folder = str(data_dir("gowalla_lightgcn"))
-    python = peer_python("implicit")
-    env = {"OPENBLAS_NUM_THREADS": "1"}
-    done = in_turn(
-        {
-            "ours": lambda: run_job(
-                "benchmarks.topics.spine:item_knn_ours", folder=folder, neighbours=neighbours, repeats=3
-            ),
-            "implicit": lambda: run_job(
-                "benchmarks.peers.implicit_knn:fit",
-                python=python,
-                env=env,
-                folder=folder,
-                neighbours=neighbours,
-                cores=THREADS,
-                repeats=3,
-            ),
-        },
-        3,
-    )
-    ours, theirs = ([value for job in done[name] for value in job["seconds"]] for name in ("ours", "implicit"))
-    return Row(
-        _knn_row(neighbours),
-        "seconds",
-        median(ours),
-        "s",
-        spread(ours),
-        len(ours),
-        "implicit 0.7.3 CosineRecommender",
-        median(theirs) / median(ours),
-        "ratio >= 2.5",
-        note=f"gowalla_lightgcn, cosine, K = {neighbours}: fit",
-        details={"ours": ours, "implicit": theirs},
-    )
