@@ -318,6 +318,33 @@ class Similar(Protocol):
 
 
 @runtime_checkable
+class SimilarUsers(Protocol):
+    """Can name users like the one who asks."""
+
+    def similar_users(self, queries: Queries, k: int) -> Recs:
+        """The k users most like each asker, by code, the asker excluded: ``[q, k]``, user codes for items."""
+        ...
+
+
+@runtime_checkable
+class Explainer(Protocol):
+    """Can say which items of a history speak for an item, and how much."""
+
+    def explain(self, queries: Queries, items: Ids, k: int = 3) -> Recs:
+        """The k items of each history that add most to the score of the item, strongest first: ``[q, k]``.
+
+        What all items of a history add sums to the score. One that adds nothing is not named; one may count against.
+        An item that has no score is explained by nothing.
+
+        Args:
+            queries: who asks.
+            items: ``[q]`` the item asked about, one per query.
+            k: how many at most.
+        """
+        ...
+
+
+@runtime_checkable
 class Index(Protocol):
     """Finds the vectors with the highest inner product."""
 
@@ -354,6 +381,7 @@ def as_rows(items: Ids | None, q: int, n: int) -> Ids | None:
 __all__: list[str] = [
     "ABSENT",
     "Embedder",
+    "Explainer",
     "Index",
     "Metric",
     "Predictor",
@@ -362,6 +390,7 @@ __all__: list[str] = [
     "Scorer",
     "SerendipError",
     "Similar",
+    "SimilarUsers",
     "Stage",
     "Truth",
     "as_rows",

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from serendip.scorers.common import BLOCK, Counts, Mask, blocks, history_matrix, nearest, products, require
-from serendip.types import Floats, Ids, Queries, Recs, as_rows
+from serendip.scorers.reasons import Rows, explained
+from serendip.types import ABSENT, Floats, Ids, Queries, Recs, as_rows
 
 BATCH = 1024  # queries from which it pays to compile; requests to a server are smaller
 STRETCH = 1024  # events of one history handled at a time
@@ -88,6 +89,25 @@ class Factors:
         vectors[inside] = self._unit[codes[inside]]
         return nearest(lambda rows: products(vectors[rows], self._unit, None), codes, self.n_items, k)
 
+    def explain(self, queries: Queries, items: Ids, k: int = 3) -> Recs:
+        """As `Explainer.explain`: item i of the history adds ``c_i h_jᵀ A⁻¹ h_i``, A being the matrix of the asker.
+
+        Source: Hu, Koren and Volinsky, ICDM 2008, section 5.
+        """
+        seen = history_matrix(queries, self.n_items, self.counts, self._known)
+        codes = np.asarray(items, np.int32)
+        inside = (codes >= 0) & (codes < self.n_items)
+        asked = np.where(inside & self._known[np.where(inside, codes, 0)], codes, ABSENT).astype(np.int32)
+        turned = np.zeros((len(codes), self.items.shape[1]))  # A⁻¹ h_j
+        for rows in _of_like_length(np.where(asked != ABSENT, np.diff(seen.indptr), 0), self.items.shape[1]):
+            matrix, _ = self._equations(seen, rows)
+            turned[rows] = np.linalg.solve(matrix, self.items[asked[rows]].astype(np.float64)[:, :, None])[:, :, 0]
+
+        def said(rows: Rows, history: Ids, asked: Ids) -> NDArray[np.float64]:
+            return np.asarray(np.einsum("ed,ed->e", turned[rows], self.items[history]))
+
+        return explained(seen, asked, k, said, width=self.items.shape[1])
+
     @cached_property
     def _known(self) -> Mask:
         return np.asarray(~np.isnan(self.items[:, 0])) if self.items.shape[1] else np.zeros(len(self.items), bool)
@@ -115,6 +135,13 @@ class Factors:
 
     def _solve(self, history: csr_array, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """The vectors of these rows ``[b, d]``; each has at least one event."""
+        matrix, right = self._equations(history, rows)
+        return np.asarray(np.linalg.solve(matrix, right[:, :, None])[:, :, 0])
+
+    def _equations(
+        self, history: csr_array, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The matrix ``[b, d, d]`` and the right side ``[b, d]`` of the equations of these rows."""
         start, length = history.indptr[rows], np.diff(history.indptr)[rows]
         b, d = len(rows), self.items.shape[1]
         gram = np.repeat(self._unobserved[None], b, axis=0)
@@ -134,7 +161,7 @@ class Factors:
         least = 1e-12 * diagonal.sum(axis=1)
         scale = self.reg * (total + self.alpha0 * np.count_nonzero(self._known)) ** self.nu
         diagonal += np.maximum(scale, least)[:, None]
-        return np.asarray(np.linalg.solve(gram, right[:, :, None])[:, :, 0])
+        return gram, right
 
 
 def _of_like_length(lengths: NDArray[np.int64], d: int) -> Iterator[NDArray[np.int64]]:

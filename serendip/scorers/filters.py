@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from serendip.scorers.common import Counts, Mask, history_matrix, in_blocks, require, voted
+from serendip.scorers.reasons import Rows, explained, pair_weights
 from serendip.types import Floats, Ids, Queries, Recs
 
 BATCH = 64  # queries from which compiled code pays; requests to a server are smaller
@@ -53,6 +55,16 @@ class SparsePlusLowRank:
     def similar_items(self, items: Ids, k: int = 10) -> Recs:
         """The items that each one says most for (a weight above 0)."""
         return voted(self, items, k)
+
+    def explain(self, queries: Queries, items: Ids, k: int = 3) -> Recs:
+        """As `Explainer.explain`: item i of the history adds ``h_i · (W_ij + l_i · r_j)``."""
+
+        def said(rows: Rows, history: Ids, asked: Ids) -> NDArray[np.float64]:
+            product = np.einsum("ed,ed->e", self.left[history], self.right[asked])
+            return np.where(self.known[asked], pair_weights(self.weights, history, asked) + product, 0)
+
+        seen = history_matrix(queries, self.n_items, self.counts, self.known)
+        return explained(seen, items, k, said, width=self.left.shape[1])
 
     def _full(self, queries: Queries, out: Floats) -> None:
         history = history_matrix(queries, self.n_items, self.counts, self.known)

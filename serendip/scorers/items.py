@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from serendip.scorers.common import Counts, Mask, history_matrix, in_blocks, require, spread, voted
+from serendip.scorers.reasons import Rows, explained, pair_weights
 from serendip.types import Floats, Ids, Queries, Recs
 
 
@@ -46,8 +48,19 @@ class ItemToItem:
         """The items that each one says most for (a weight above 0)."""
         return voted(self, items, k)
 
+    def explain(self, queries: Queries, items: Ids, k: int = 3) -> Recs:
+        """As `Explainer.explain`: item i of the history adds ``h_i · W_ij``."""
+
+        def said(rows: Rows, history: Ids, asked: Ids) -> NDArray[np.float64]:
+            return pair_weights(self.weights, history, asked)
+
+        return explained(self._history(queries), items, k, said)
+
     def _full(self, queries: Queries, out: Floats) -> None:
-        spread(history_matrix(queries, self.n_items, self.counts, length=self.length) @ self.weights, out)
+        spread(self._history(queries) @ self.weights, out)
+
+    def _history(self, queries: Queries) -> csr_array:
+        return history_matrix(queries, self.n_items, self.counts, length=self.length)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +97,14 @@ class DenseItemToItem:
     def similar_items(self, items: Ids, k: int = 10) -> Recs:
         """The items that each one says most for (a weight above 0)."""
         return voted(self, items, k)
+
+    def explain(self, queries: Queries, items: Ids, k: int = 3) -> Recs:
+        """As `Explainer.explain`: item i of the history adds ``h_i · W_ij``."""
+
+        def said(rows: Rows, history: Ids, asked: Ids) -> NDArray[np.float64]:
+            return np.where(self.known[asked], self.weights[history, asked].astype(np.float64), 0)
+
+        return explained(history_matrix(queries, self.n_items, self.counts, self.known), items, k, said)
 
     def _full(self, queries: Queries, out: Floats) -> None:
         history = history_matrix(queries, self.n_items, self.counts, self.known)

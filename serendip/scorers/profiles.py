@@ -7,9 +7,11 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from serendip.scorers.common import Counts, history_matrix, in_blocks, require, spread, voted
+from serendip.scorers.reasons import Rows, explained
 from serendip.types import Floats, Ids, Queries, Recs
 
 
@@ -48,6 +50,17 @@ class Profiles:
         """The items at the smallest angle (a cosine above 0)."""
         return voted(self, items, k)
 
+    def explain(self, queries: Queries, items: Ids, k: int = 3) -> Recs:
+        """As `Explainer.explain`: item i of the history adds ``h_i x_i · x_j / ‖Σ_i h_i x_i‖``."""
+        seen = history_matrix(queries, self.n_items, self.counts)
+        length = _lengths(seen @ self.features)
+
+        def said(rows: Rows, history: Ids, asked: Ids) -> NDArray[np.float64]:
+            common = (self.features[history] * self.features[asked]).sum(axis=1, dtype=np.float64)
+            return np.asarray(common / np.where(length > 0, length, 1)[rows])
+
+        return explained(seen, items, k, said, width=1 + self.features.nnz // max(self.n_items, 1))
+
     @cached_property
     def _by_feature(self) -> csr_array:
         return self.features.T.tocsr()
@@ -55,6 +68,11 @@ class Profiles:
     def _full(self, queries: Queries, out: Floats) -> None:
         profile = history_matrix(queries, self.n_items, self.counts) @ self.features
         rows = np.repeat(np.arange(len(queries)), np.diff(profile.indptr))
-        length = np.sqrt(np.bincount(rows, profile.data.astype(np.float64) ** 2, len(queries)))
+        length = _lengths(profile)
         profile.data /= np.where(length > 0, length, 1)[rows].astype(np.float32)
         spread(profile @ self._by_feature, out)
+
+
+def _lengths(rows: csr_array) -> NDArray[np.float64]:
+    row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    return np.sqrt(np.bincount(row, rows.data.astype(np.float64) ** 2, rows.shape[0]))

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 
 from serendip.kernels.topk import top_k
 from serendip.scorers.common import Counts, blocks, history_matrix, in_blocks, require, spread, voted
+from serendip.scorers.reasons import Rows, explained, pair_weights
 from serendip.types import ABSENT, Floats, Ids, Queries, Recs
 
 Similarity = Literal["cosine", "jaccard", "dice"]
@@ -75,6 +76,30 @@ class UserNeighbours:
             history = history_matrix(asked, self.n_items, self.counts)
             parts.append(top_k(self._alike(history), k, exclude=asked.users[:, None]))
         return Recs(np.concatenate([part.items for part in parts]), np.concatenate([part.scores for part in parts]))
+
+    def explain(self, queries: Queries, items: Ids, k: int = 3) -> Recs:
+        """As `Explainer.explain`: what each item of the history adds to the likeness of the neighbours who vote.
+
+        A likeness is what is in common over a denominator; item i adds to what is in common, ``h_i x_vi`` times its
+        emphasis squared, while neighbours and denominators stay as they are.
+        """
+        n, users = self.n_items, self.rows.shape[0]
+        history = history_matrix(queries, n, self.counts)
+        asked = _times(history, self.emphasis)
+        found = self.similar_users(queries, min(self.neighbours, users))
+        row, place = np.nonzero(found.items != ABSENT)
+        voters, alike = found.items[row, place], found.scores[row, place].astype(np.float64)
+        common = np.zeros(len(row))
+        for some in blocks(len(row), 1 + asked.nnz // max(len(queries), 1)):
+            common[some] = (asked[row[some]] * self._emphasised[voters[some]]).sum(axis=1, dtype=np.float64)
+        codes = np.asarray(items, np.int32)[row]
+        votes = alike / common * pair_weights(self.rows, voters, codes)
+        matrix = csr_array((votes, (row, voters)), shape=(len(queries), users)) @ self._emphasised
+
+        def said(rows: Rows, history: Ids, asked: Ids) -> NDArray[np.float64]:
+            return self.emphasis[history] * pair_weights(matrix, rows.astype(np.int32), history)
+
+        return explained(history, items, k, said)
 
     @cached_property
     def _emphasised(self) -> csr_array:
