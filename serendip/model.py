@@ -14,11 +14,12 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
 
 import msgspec
 
+from serendip.space import Space
 from serendip.types import Floats, Ids, Predictor, Queries, Scorer, SerendipError
 
 if TYPE_CHECKING:
@@ -45,20 +46,28 @@ class Run:
         seed: of every random choice.
         threads: how many threads the kernels and BLAS may use; None: all cores this process may run on.
         progress: called as ``progress(done, total)`` while the fit goes on, or None.
+        look: called as ``look(done, total, make)`` by models that could answer before they are done: ``make()`` is
+            what would answer now. It may raise, which ends the fit.
     """
 
     seed: int = 0
     threads: int | None = None
     progress: Callable[[int, int], None] | None = None
+    look: Callable[[int, int, Callable[[], Scorer]], None] | None = None
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise SerendipError(f"threads must be at least 1. Got {self.threads} instead. Leave it out for every core.")
 
-    def report(self, done: int, total: int) -> None:
-        """Tell whoever listens that ``done`` of ``total`` steps are done."""
+    def report(self, done: int, total: int, make: Callable[[], Scorer] | None = None) -> None:
+        """Tell whoever listens that ``done`` of ``total`` steps are done.
+
+        ``make``, where it is given, returns what would answer as it stands, at the price of a copy.
+        """
         if self.progress is not None:
             self.progress(done, total)
+        if self.look is not None and make is not None:
+            self.look(done, total, make)
 
 
 class Model(ABC):
@@ -72,8 +81,11 @@ class Model(ABC):
         source: the paper or standard.
         personalised: whether the answer depends on who asks.
         uses_item_features: whether it needs an items table with categories or text.
+        predicts_ratings: whether what it learns is a `serendip.types.Predictor`, to be judged by its errors.
         synthetic: the function of ``serendip.data.synthetic`` whose data it must rank better than popularity does;
             `serendip.checks` holds it to that.
+        space: what `serendip.tune` searches: wide ranges and choices for the options that are worth it. Options that
+            are not named keep their defaults.
     """
 
     Config: ClassVar[type[Config]]
@@ -81,7 +93,9 @@ class Model(ABC):
     source: ClassVar[str]
     personalised: ClassVar[bool] = True
     uses_item_features: ClassVar[bool] = False
+    predicts_ratings: ClassVar[bool] = False
     synthetic: ClassVar[str] = "checkerboard"
+    space: ClassVar[Space] = MappingProxyType({})
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuse a model that does not say what it is (an abstract one need not).

@@ -18,6 +18,7 @@ from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run, find, names
 from serendip.models.ials import IALS
 from serendip.scorers import Factors, ItemToItem, StaticScores
+from serendip.space import OneOf, Range, declare
 from serendip.types import Floats, Ids, Queries, Recs, Scorer
 
 CASES = [(name, one) for name in names() for one in checks_for(name)]
@@ -166,6 +167,26 @@ class Vague(Honest):
             super().__init__(config, **options)
         except Exception as error:
             raise type(error)("something is wrong") from None
+
+
+class Dreamer(Honest):
+    space = declare(strength=Range(0, 1))
+
+
+class Explorer(Honest):
+    space = declare(power=Range(0.5, 3))
+
+
+class Counter(Honest):
+    space = declare(power=Range(1, 2, whole=True))
+
+
+class Stranger(Honest):
+    space = declare(power=OneOf((0.5, 2.0)))
+
+
+class Pretender(Honest):
+    predicts_ratings = True
 
 
 class OnePerBatch(Honest):
@@ -320,6 +341,7 @@ class Rater(Honest):
     """The mean with deviations, wrapped so that each of those below can spoil one thing."""
 
     personalised = False
+    predicts_ratings = True
 
     @dataclass(frozen=True)
     class Answers(Wrapped):
@@ -380,6 +402,11 @@ BROKEN: list[tuple[type[Model], str, str]] = [
     (Forgetful, "config_survives_json", "Expected `float`, got `null`"),
     (Careless, "bad_options_are_named", "no_such_option=1 must be refused with a SerendipError. It was accepted."),
     (Vague, "bad_options_are_named", "must name the option. Got: something is wrong"),
+    (Dreamer, "search_space_is_accepted", r"the search space must name options \(power\). Got 'strength'"),
+    (Explorer, "search_space_is_accepted", r"options of the search space must be accepted. Got {'power': 3.0}"),
+    (Counter, "search_space_is_accepted", "the range of power must have whole=False: the option is float"),
+    (Stranger, "search_space_is_accepted", "the search space of power must hold its default 1.0"),
+    (Pretender, "says_whether_it_predicts_ratings", "predicts_ratings must be False. Got True"),
     (OnePerBatch, "batch_equals_single", "scores of a batch and of its queries one by one must agree to 1e-05"),
     (Hoarder, "refit_equals_fresh_fit", "scores after fitting again and after fitting afresh must be equal"),
     (Restless, "same_seed_same_result", "same seed on one thread must be equal to the last bit"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from serendip.checks import contract, rating
+from serendip.checks import contract, rating, searching
 from serendip.checks.cases import odd_log
 from serendip.model import Model, find, name_of
 from serendip.types import Embedder, Predictor, Similar
@@ -19,6 +19,8 @@ _ALL = (
     contract.is_found_by_its_name,
     contract.config_survives_json,
     contract.bad_options_are_named,
+    searching.search_space_is_accepted,
+    contract.says_whether_it_predicts_ratings,
     contract.batch_equals_single,
     contract.refit_equals_fresh_fit,
     contract.same_seed_same_result,

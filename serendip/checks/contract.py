@@ -19,7 +19,7 @@ from serendip.evaluate.split import last_out
 from serendip.kernels.topk import top_k
 from serendip.model import Model, Option, Run, describe, find, name_of
 from serendip.scorers import dump, restore
-from serendip.types import ABSENT, Embedder, Floats, Queries, SerendipError, Similar
+from serendip.types import ABSENT, Embedder, Floats, Predictor, Queries, SerendipError, Similar
 
 TOLERANCE = 1e-5
 THREADS_TOLERANCE = 1e-3
@@ -66,6 +66,12 @@ def bad_options_are_named(model: Kind) -> None:
             expect(name in str(error), f"the error about {name}={value!r} must name the option. Got: {error}")
         else:
             raise AssertionError(f"{name}={value!r} must be refused with a SerendipError. It was accepted.")
+
+
+def says_whether_it_predicts_ratings(model: Kind) -> None:
+    """Its ``predicts_ratings`` is true where what it learns predicts ratings, and only there."""
+    predicts = isinstance(model().fit(odd_log(), ONE).lower(), Predictor)
+    expect(model.predicts_ratings == predicts, f"predicts_ratings must be {predicts}. Got {model.predicts_ratings}.")
 
 
 def batch_equals_single(model: Kind) -> None:

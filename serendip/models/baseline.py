@@ -25,6 +25,7 @@ from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._rated import Ratings, finite, ratings_of
 from serendip.scorers import Biases
+from serendip.space import Range, declare
 
 Values = NDArray[np.float64]
 
@@ -48,6 +49,12 @@ class Baseline(Model):
     summary = "Predicts ratings by the mean and what users and items deviate from it; the yardstick for the others."
     source = "Koren, ACM TKDD 2010"
     personalised = False
+    predicts_ratings = True
+    space = declare(
+        reg_u=Range(0.1, 100, log=True),
+        reg_i=Range(0.1, 100, log=True),
+        epochs=Range(1, 50, log=True, whole=True),
+    )
 
     def learn(self, data: Dataset, run: Run) -> Biases:
         """Find the deviations.

@@ -44,6 +44,7 @@ from serendip.models._cuts import Cuts
 from serendip.models._rated import Ratings, ratings_of
 from serendip.models.baseline import by_turns
 from serendip.scorers import PosteriorFactors
+from serendip.space import OneOf, Range, declare
 from serendip.types import Floats, SerendipError
 
 MOST_LEVELS = 50
@@ -93,6 +94,12 @@ class BayesianFM(Model):
     config: Options
     summary = "Predicts ratings by a sampled factorisation machine with side information; the most accurate, no tuning."
     source = "Rendle, ACM TIST 2012; Freudenthaler et al., 2011; Rendle, VLDB 2013; Albert and Chib, JASA 1993"
+    predicts_ratings = True
+    space = declare(
+        factors=Range(2, 64, log=True, whole=True),
+        implicit=OneOf(("both", "users", "items", "none")),
+        dates=OneOf((True, False)),
+    )
 
     def learn(self, data: Dataset, run: Run) -> PosteriorFactors:
         """Draw.

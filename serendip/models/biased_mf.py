@@ -22,6 +22,7 @@ from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._rated import Ratings, finite, ratings_of
 from serendip.scorers import RatingFactors
+from serendip.space import Range, declare
 from serendip.types import Floats
 
 
@@ -46,6 +47,15 @@ class BiasedMF(Model):
     config: Options
     summary = "Predicts ratings by the mean, deviations and factors; the classic of matrix factorisation."
     source = "Koren, Bell and Volinsky, IEEE Computer 2009; Zhou et al., AAIM 2008"
+    predicts_ratings = True
+    space = declare(
+        factors=Range(4, 256, log=True, whole=True),
+        epochs=Range(5, 100, log=True, whole=True),
+        lr=Range(0.001, 0.05, log=True),
+        lr_bias=Range(0.001, 0.05, log=True),
+        reg=Range(0.001, 0.5, log=True),
+        reg_bias=Range(0.001, 0.5, log=True),
+    )
 
     def learn(self, data: Dataset, run: Run) -> RatingFactors:
         """Minimise.

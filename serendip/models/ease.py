@@ -36,6 +36,7 @@ from serendip.model import Config, Model, Run
 from serendip.models._spectrum import Doubles, degrees, gram, power
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import Counts, DenseItemToItem, ItemToItem
+from serendip.space import Range, declare
 from serendip.types import Floats, SerendipError
 
 log = logging.getLogger("serendip.models.ease")
@@ -78,6 +79,12 @@ class Ease(Model):
     config: Options
     summary = "Item-to-item weights in closed form: exact up to some 30,000 items, beyond by the strongest neighbours."
     source = "Steck, WWW 2019; Steck, NeurIPS 2019"
+    space = declare(
+        reg=Range(1, 10000, log=True),
+        user_power=Range(0, 1),
+        reg_power=Range(0, 1),
+        popularity_power=Range(0, 1),
+    )
 
     def learn(self, data: Dataset, run: Run) -> DenseItemToItem | ItemToItem:
         """Invert once, or solve for each item by itself.

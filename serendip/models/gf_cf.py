@@ -19,6 +19,7 @@ from serendip.model import Config, Model, Run
 from serendip.models._spectrum import degrees, eigenpairs, gram, power, scaled
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import SparsePlusLowRank
+from serendip.space import Range, declare
 
 
 class Options(Config, frozen=True):
@@ -42,6 +43,10 @@ class GFCF(Model):
     config: Options
     summary = "Co-occurrence and an ideal low-pass filter of the graph, in closed form."
     source = "Shen et al., CIKM 2021"
+    space = declare(
+        factors=Range(16, 1024, log=True, whole=True),
+        alpha=Range(0.01, 10, log=True),
+    )
 
     def learn(self, data: Dataset, run: Run) -> SparsePlusLowRank:
         """Find the singular vectors and count what occurs together."""

@@ -27,6 +27,7 @@ from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import Factors
+from serendip.space import Range, declare
 from serendip.types import Floats, SerendipError
 
 PER_DENSITY = 8.0
@@ -63,6 +64,12 @@ class IALS(Model):
     config: Options
     summary = "Matrix factorisation by alternating least squares; scales well, and follows new events without a refit."
     source = "Hu, Koren and Volinsky, ICDM 2008; Rendle et al., RecSys 2022"
+    space = declare(
+        factors=Range(16, 256, log=True, whole=True),
+        alpha0=Range(0.0001, 1, log=True),
+        reg=Range(0.0001, 1, log=True),
+        nu=Range(0, 1),
+    )
 
     def learn(self, data: Dataset, run: Run) -> Factors:
         """Alternate.

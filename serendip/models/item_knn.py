@@ -31,6 +31,7 @@ from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._weighting import Weight, Weighting, counts_of, matrix_of, weighted
 from serendip.scorers import ItemToItem
+from serendip.space import OneOf, Range, declare
 
 
 class Options(Config, frozen=True):
@@ -65,6 +66,14 @@ class ItemKNN(Model):
     config: Options
     summary = "Items whose users the history shares, by cosine; quick to fit and easy to explain."
     source = "Sarwar et al., WWW 2001; Deshpande and Karypis, TOIS 2004"
+    space = declare(
+        neighbours=Range(5, 1000, log=True, whole=True),
+        user_power=Range(0, 2),
+        alpha=Range(0, 1),
+        beta=Range(0, 1),
+        shrink=Range(0, 200),
+        weighting=OneOf(("none", "tfidf", "bm25")),
+    )
 
     def learn(self, data: Dataset, run: Run) -> ItemToItem:
         """Find the neighbours."""

@@ -28,6 +28,7 @@ from serendip.model import Config, Model, Run
 from serendip.models._rated import ratings_of
 from serendip.models.baseline import by_turns
 from serendip.scorers import RatingFactors
+from serendip.space import Range, declare
 
 Values = NDArray[np.float64]
 
@@ -48,6 +49,13 @@ class NMF(Model):
     config: Options
     summary = "Predicts ratings by factors without negative entries, which can be read as tastes."
     source = "Luo et al., IEEE Trans. Industrial Informatics 2014"
+    predicts_ratings = True
+    space = declare(
+        factors=Range(2, 64, log=True, whole=True),
+        epochs=Range(5, 200, log=True, whole=True),
+        reg_u=Range(0.001, 1, log=True),
+        reg_i=Range(0.001, 1, log=True),
+    )
 
     def learn(self, data: Dataset, run: Run) -> RatingFactors:
         """Multiply.

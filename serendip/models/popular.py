@@ -21,6 +21,7 @@ from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._weighting import Weight, counts_of
 from serendip.scorers import StaticScores
+from serendip.space import OneOf, declare
 from serendip.types import SerendipError
 
 DAY = 86_400
@@ -44,6 +45,9 @@ class Popular(Model):
     summary = "What most people took up, with optional decay over time; the same for everybody."
     source = "Standard baseline; decay: Cohen and Strauss, PODS 2003"
     personalised = False
+    space = declare(
+        half_life=OneOf((None, 1, 3, 7, 14, 30, 60, 90, 180, 365, 730)),
+    )
 
     def learn(self, data: Dataset, run: Run) -> StaticScores:
         """Count.

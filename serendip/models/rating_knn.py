@@ -34,6 +34,7 @@ from serendip.model import Config, Model, Run
 from serendip.models._rated import Ratings, ratings_of
 from serendip.models.baseline import by_turns
 from serendip.scorers import RatingNeighbours
+from serendip.space import OneOf, Range, declare
 
 Values = NDArray[np.float64]
 
@@ -69,6 +70,15 @@ class RatingKNN(Model):
     config: Options
     summary = "Predicts ratings by what the nearest items, or users, were rated; easy to explain."
     source = "Herlocker et al., SIGIR 1999; Sarwar et al., WWW 2001; Koren, ACM TKDD 2010"
+    predicts_ratings = True
+    space = declare(
+        by=OneOf(("item", "user")),
+        k=Range(5, 200, log=True, whole=True),
+        centring=OneOf(("none", "mean", "zscore", "baseline")),
+        similarity=OneOf(("cosine", "pearson", "adjusted_cosine", "pearson_baseline")),
+        shrinkage=Range(1, 1000, log=True),
+        min_support=Range(1, 10, log=True, whole=True),
+    )
 
     def learn(self, data: Dataset, run: Run) -> RatingNeighbours:
         """Compare all targets.

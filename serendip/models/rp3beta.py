@@ -22,6 +22,7 @@ from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import ItemToItem
+from serendip.space import Range, declare
 
 
 class Options(Config, frozen=True):
@@ -43,6 +44,11 @@ class RP3Beta(Model):
     config: Options
     summary = "A random walk from the history by way of its users, popular items held back."
     source = "Paudel, Christoffel, Newell and Bernstein, TiiS 2017"
+    space = declare(
+        neighbours=Range(5, 1000, log=True, whole=True),
+        alpha=Range(0.2, 2),
+        beta=Range(0, 1),
+    )
 
     def learn(self, data: Dataset, run: Run) -> ItemToItem:
         """Find the items most likely reached from each."""

@@ -20,6 +20,7 @@ from serendip.model import Config, Model, Run
 from serendip.models._spectrum import gram
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import ItemToItem
+from serendip.space import Range, declare
 
 
 class Options(Config, frozen=True):
@@ -41,6 +42,10 @@ class Slim(Model):
     config: Options
     summary = "Sparse linear item-to-item weights by an elastic net; accurate, explainable and small."
     source = "Ning and Karypis, ICDM 2011"
+    space = declare(
+        l1=Range(0.01, 100, log=True),
+        l2=Range(0.1, 1000, log=True),
+    )
 
     def learn(self, data: Dataset, run: Run) -> ItemToItem:
         """Descend, one item after the other."""

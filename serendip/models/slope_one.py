@@ -25,6 +25,7 @@ from serendip.model import Config, Model, Run
 from serendip.models._rated import Ratings, ratings_of
 from serendip.models.baseline import by_turns
 from serendip.scorers import Slopes
+from serendip.space import OneOf, declare
 from serendip.types import SerendipError
 
 PER_PAIR = 60  # bytes: the counts, two products on the way and what is kept
@@ -45,6 +46,10 @@ class SlopeOne(Model):
     config: Options
     summary = "Predicts ratings by the mean difference between each two items; nothing to tune."
     source = "Lemire and Maclachlan, SDM 2005"
+    predicts_ratings = True
+    space = declare(
+        weighted=OneOf((True, False)),
+    )
 
     def learn(self, data: Dataset, run: Run) -> Slopes:
         """Count.

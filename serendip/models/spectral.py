@@ -32,6 +32,7 @@ from serendip.model import Config, Model, Run
 from serendip.models._spectrum import Doubles, degrees, eigenpairs, gram, power, scaled
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import SparsePlusLowRank
+from serendip.space import OneOf, Range, declare
 from serendip.types import Floats
 
 Power = Annotated[float, msgspec.Meta(ge=0, le=2)]
@@ -68,6 +69,15 @@ class Spectral(Model):
     config: Options
     summary = "A graph filter in closed form: fitted in seconds, and hard to beat on sparse logs."
     source = "Shen et al., CIKM 2021; Choi et al., SIGIR 2023"
+    space = declare(
+        factors=Range(16, 512, log=True, whole=True),
+        filter=OneOf(("ridge", "heat")),
+        strength=Range(0.01, 100, log=True),
+        tail=Range(0, 2),
+        user_power=Range(0, 1),
+        item_power=Range(0, 1),
+        output_power=Range(0, 1),
+    )
 
     def learn(self, data: Dataset, run: Run) -> SparsePlusLowRank:
         """Find the eigenpairs and count what occurs together."""

@@ -26,6 +26,7 @@ from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._rated import finite, ratings_of
 from serendip.scorers import RatingFactors
+from serendip.space import Range, declare
 from serendip.types import Floats
 
 
@@ -49,6 +50,15 @@ class SVDpp(Model):
     config: Options
     summary = "Predicts ratings by factors that also see which items a user rated; accurate among plain factorisations."
     source = "Koren, KDD 2008"
+    predicts_ratings = True
+    space = declare(
+        factors=Range(4, 128, log=True, whole=True),
+        epochs=Range(5, 100, log=True, whole=True),
+        lr=Range(0.001, 0.05, log=True),
+        lr_bias=Range(0.001, 0.05, log=True),
+        reg=Range(0.001, 0.5, log=True),
+        reg_bias=Range(0.001, 0.5, log=True),
+    )
 
     def learn(self, data: Dataset, run: Run) -> RatingFactors:
         """Descend.

@@ -30,6 +30,7 @@ from serendip.model import Config, Model, Run
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import UserNeighbours
 from serendip.scorers.users import Similarity
+from serendip.space import OneOf, Range, declare
 
 
 class Options(Config, frozen=True):
@@ -56,6 +57,12 @@ class UserKNN(Model):
     config: Options
     summary = "What the users with the most in common took up; nothing to fit, and it follows every event."
     source = "Resnick et al., CSCW 1994; Breese, Heckerman and Kadie, UAI 1998"
+    space = declare(
+        neighbours=Range(5, 1000, log=True, whole=True),
+        similarity=OneOf(("cosine", "jaccard", "dice")),
+        shrink=Range(0, 200),
+        idf_power=Range(0, 3),
+    )
 
     def learn(self, data: Dataset, run: Run) -> UserNeighbours:
         """Keep the rows; the neighbours are found when asked."""
