@@ -15,12 +15,13 @@ import numpy as np
 import polars as pl
 
 from serendip.bundle import content as files_of
-from serendip.bundle import golden, manifest, store
+from serendip.bundle import golden, manifest, reasons, store
 from serendip.bundle.ask import Answer, Desk, Request, checked_k, table
 from serendip.bundle.content import Content
+from serendip.bundle.crowd import Crowd
 from serendip.bundle.errors import BundleError
 from serendip.bundle.golden import Golden
-from serendip.bundle.ids import encode, is_id, listed, some
+from serendip.bundle.ids import is_id, known_codes, listed
 from serendip.bundle.manifest import Manifest
 from serendip.bundle.store import File
 from serendip.data.dataset import Histories
@@ -237,13 +238,7 @@ class Bundle:
         Raises:
             SerendipError: an item that is not known, or no scorer in the pipeline that compares items.
         """
-        wanted = listed("items", [items] if is_id(items) else items)
-        codes = encode(self.item_ids, "items", wanted)
-        if (codes == ABSENT).any():
-            unknown = [item for item, code in zip(wanted, codes, strict=True) if code == ABSENT]
-            raise SerendipError(
-                f"items must be among the {len(self.item_ids)} items of the bundle. Got {some(unknown)}."
-            )
+        codes = known_codes(self.item_ids, "items", listed("items", [items] if is_id(items) else items))
         for part in retrievers(self.pipeline):
             if isinstance(part.scorer, Similar):
                 recs = part.scorer.similar_items(codes, min(checked_k(k), len(self.item_ids)))
@@ -254,6 +249,46 @@ class Bundle:
         raise SerendipError(
             f"The pipeline must have a model that compares items. Got {names}. Try: fit item_knn, ials or content."
         )
+
+    def similar_users(self, users: Any, k: int = 10) -> pl.DataFrame:
+        """``user_id, similar_user_id, score, rank, source``: the users most like the given ones.
+
+        Where the model has no measure of its own, by the cosine of the users' vectors, which are solved for from all
+        histories at the first call and kept.
+
+        Args:
+            users: one id or a list of ids.
+            k: how many of each.
+
+        Raises:
+            SerendipError: a user who is not known, or no scorer in the pipeline that compares users.
+        """
+        codes = known_codes(self.user_ids, "users", listed("users", [users] if is_id(users) else users))
+        recs, source = self._crowd.similar(codes, min(checked_k(k), len(self.user_ids)))
+        frame = recs.frame(self.user_ids.decode(codes), self.user_ids.ids)
+        frame.columns = [{"item_id": "similar_user_id"}.get(name, name) for name in frame.columns]
+        return frame.with_columns(source=pl.lit(source))
+
+    def explain(self, users: Any, items: Any, k: int = 3, *, history: Sequence[Any] | None = None) -> pl.DataFrame:
+        """Why items are named to users, by the first model of the pipeline that has a score for them.
+
+        The items of the history that add most to the score come first; one may count against. What all items of a
+        history add sums to the score.
+
+        Args:
+            users: one id, or one per item.
+            items: one id, or one per user; a single user goes with all items and the other way round.
+            k: how many items of the history are named at most.
+            history: as of `queries`, or one list of ids for all.
+
+        Returns:
+            ``user_id, item_id, score, history_item_id, [title], contribution, rank, source``; pairs in the order given,
+            those that come from a model that cannot say why left out.
+
+        Raises:
+            SerendipError: ids that are not known, lists of unequal length, or no pair that a model can explain.
+        """
+        return reasons.explain(self._desk, self.pipeline, self.items, users, items, k, history)
 
     def summary(self) -> dict[str, Any]:
         """What a person wants to know first, as plain values."""
@@ -289,6 +324,10 @@ class Bundle:
 
     def _files(self) -> dict[str, File]:
         return files_of.encode(Content(self.user_ids, self.items, self.histories, self.pipeline, self.golden))
+
+    @cached_property
+    def _crowd(self) -> Crowd:
+        return Crowd(self.pipeline, self.histories)
 
     @cached_property
     def _desk(self) -> Desk:

@@ -49,6 +49,19 @@ def encode(vocab: Vocab, what: str, values: list[Any]) -> Ids:
     return vocab.encode(values)
 
 
+def known_codes(vocab: Vocab, what: str, values: list[Any]) -> Ids:
+    """Codes of external ids, all of which must be known.
+
+    Raises:
+        SerendipError: values that are no ids, or that are not known.
+    """
+    codes = encode(vocab, what, values)
+    if (codes == ABSENT).any():
+        unknown = [value for value, code in zip(values, codes, strict=True) if code == ABSENT]
+        raise SerendipError(f"{what} must be among the {len(vocab)} {what} of the bundle. Got {some(unknown)}.")
+    return codes
+
+
 @dataclass(frozen=True, eq=False)
 class Lists:
     """Codes by query; None where a query has no list.

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from serendip.cli import data, demo, evaluate, fit, init, list_, recommend, report, serve, validate
+from serendip.cli import data, demo, evaluate, explain, fit, init, list_, recommend, report, serve, validate
 from serendip.cli.errors import Verbs
 
 VERBS = {
@@ -18,12 +18,13 @@ VERBS = {
     "fit": (fit.fit, fit.EXAMPLES),
     "evaluate": (evaluate.evaluate, evaluate.EXAMPLES),
     "recommend": (recommend.recommend, recommend.EXAMPLES),
+    "explain": (explain.explain, explain.EXAMPLES),
     "serve": (serve.serve, serve.EXAMPLES),
     "report": (report.report, report.EXAMPLES),
     "list": (list_.list_, list_.EXAMPLES),
     "demo": (demo.demo, demo.EXAMPLES),
 }
-WITHOUT_MODELS = ("recommend", "serve", "data")
+WITHOUT_MODELS = ("recommend", "explain", "serve", "data")
 
 app = typer.Typer(
     name="serendip",

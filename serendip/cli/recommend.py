@@ -96,12 +96,10 @@ def recommend(
         _done(show, out, _write([answer.frame], out))
         return
     rows = answer.frame.to_dicts()
-    show.result(
-        rows, lambda: show.table(answer.frame.columns, ([_cell(*pair) for pair in row.items()] for row in rows))
-    )
+    show.result(rows, lambda: show.table(answer.frame.columns, ([cell(*pair) for pair in row.items()] for row in rows)))
 
 
-def _cell(name: str, value: Any) -> Any:
+def cell(name: str, value: Any) -> Any:
     """Ids as they are: a thousands separator is no part of one."""
     return str(value) if name.endswith("_id") and value is not None else value
 

@@ -108,14 +108,7 @@ class Answers:
         Raises:
             ApiError: 404 for an item that is not in the bundle, 501 if no model of the bundle compares items.
         """
-        code = self._bundle.item_ids.find(asked.item_id)
-        if code == ABSENT:
-            raise ApiError(
-                404,
-                "unknown_item",
-                f"No item has the id {_shown(asked.item_id)}.",
-                "Items are found by title at /v1/items?search=…",
-            )
+        code = self._item(asked.item_id)
         try:
             found = self._bundle.similar_items(self._ids[code], asked.k)
         except SerendipError as error:
@@ -126,6 +119,36 @@ class Answers:
         ]
         notes = [] if items else ["Nothing is known that this item could be compared by."]
         return wire.SimilarReply(_new_id(), self.version, items, notes)
+
+    def explain(self, asked: wire.ExplainRequest) -> wire.ExplainReply:
+        """Which items of a history speak for an item.
+
+        Raises:
+            ApiError: 404 for an item that is not in the bundle, or a user who is not and has no history given; 422 for
+                neither user nor history; 501 if what names the item cannot say why.
+        """
+        code = self._item(asked.item_id)
+        history, lost = self._known("history", asked.history)
+        user = self._bundle.user_ids.find(asked.user_id)
+        if history is None and asked.user_id is None:
+            raise ApiError(422, "missing_field", "One of the fields `user_id` and `history` is required.")
+        if history is None and user == ABSENT:
+            raise ApiError(404, "unknown_user", f"No user has the id {_shown(asked.user_id or '')}.")
+        who = None if user == ABSENT else self._users[user]
+        try:
+            found = self._bundle.explain(
+                [who], [self._ids[code]], asked.k, history=None if history is None else [history]
+            )
+        except SerendipError as error:
+            raise ApiError(501, "not_supported", "No model of this bundle can say why it names the item.") from error
+        rows = found.to_dicts()
+        reasons = [
+            wire.Reason(row["history_item_id"], _short(row["contribution"]), row["rank"], _title(row.get("title")))
+            for row in rows
+        ]
+        score, source = (_short(rows[0]["score"]), rows[0]["source"]) if rows else (None, None)
+        notes = lost if rows else [*lost, "Nothing in the history speaks for this item."]
+        return wire.ExplainReply(self.version, self._ids[code], score, source, reasons, notes)
 
     def search(self, text: str, limit: int) -> wire.ItemsReply:
         """Items whose title or id matches, the most used first.
@@ -201,6 +224,22 @@ class Answers:
             ]
             for count, codes, scores, sources in zip(*(part.tolist() for part in parts), strict=True)
         ]
+
+    def _item(self, item_id: ExternalId) -> int:
+        """The code of an item.
+
+        Raises:
+            ApiError: 404 for one that is not in the bundle.
+        """
+        code = self._bundle.item_ids.find(item_id)
+        if code == ABSENT:
+            raise ApiError(
+                404,
+                "unknown_item",
+                f"No item has the id {_shown(item_id)}.",
+                "Items are found by title at /v1/items?search=…",
+            )
+        return code
 
     def _found(self, code: int) -> FoundItem:
         return FoundItem(self._ids[code], _title(self._titles[code]))

@@ -60,6 +60,11 @@ BODY_ERRORS = (400, 413, 415, 422, 503)
 _ID = "2f1c7f0a-4a57-4c1e-9f0b-0d5a3c8e7b21"
 _ITEM = {"item_id": 50, "score": 0.93, "rank": 1, "source": "ials", "title": "Star Wars (1977)"}
 _LIST = {"recommendation_id": _ID, "bundle": "3f9a1c2b77d0", "user_known": True, "items": [_ITEM], "notes": []}
+_WHY = {
+    "bundle": "3f9a1c2b77d0", "item_id": 50, "score": 0.93, "source": "ials",
+    "reasons": [{"item_id": 172, "contribution": 0.41, "rank": 1, "title": "Empire Strikes Back, The (1980)"}],
+    "notes": [],
+}  # fmt: skip
 _FOUND = {"item_id": 50, "title": "Star Wars (1977)"}
 
 
@@ -86,6 +91,10 @@ ENDPOINTS = (
         "post", "/v1/similar", "Items like a given one", "recommend", wire.SimilarReply, wire.SimilarRequest,
         errors=(*BODY_ERRORS, 404, 501),
         example={key: value for key, value in _LIST.items() if key != "user_known"},
+    ),
+    Endpoint(
+        "post", "/v1/explain", "Why an item is named to a user", "recommend", wire.ExplainReply, wire.ExplainRequest,
+        errors=(*BODY_ERRORS, 404, 501), example=_WHY,
     ),
     Endpoint(
         "get", "/v1/items", "Items whose title or id matches", "look", wire.ItemsReply,

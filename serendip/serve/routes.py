@@ -18,6 +18,7 @@ R = TypeVar("R", bound=wire.Request)
 RECOMMEND = "/v1/recommend"
 BATCH = "/v1/recommend/batch"
 SIMILAR = "/v1/similar"
+EXPLAIN = "/v1/explain"
 
 
 def serving(request: Asked) -> Serving:
@@ -71,6 +72,14 @@ async def similar(request: Asked) -> Response[bytes]:
     answer = await now.run(answers.similar, asked)
     now.metrics.answered(SIMILAR, [item.source for item in answer.items])
     return reply(answer)
+
+
+@post(EXPLAIN, status_code=200)
+async def explain(request: Asked) -> Response[bytes]:
+    """Why an item is named."""
+    now = serving(request)
+    answers = now.answers
+    return reply(await now.run(answers.explain, await body(request, wire.ExplainRequest)))
 
 
 @get("/v1/items")
@@ -128,7 +137,7 @@ async def openapi() -> Response[bytes]:
 
 
 HANDLERS = [
-    recommend, recommend_batch, similar, search_items, history, bundle, live, ready, metrics, openapi
+    recommend, recommend_batch, similar, explain, search_items, history, bundle, live, ready, metrics, openapi
 ]  # fmt: skip
 
 

@@ -96,6 +96,17 @@ class SimilarRequest(Request, frozen=True, kw_only=True):
     k: K = 10
 
 
+class ExplainRequest(Request, frozen=True, kw_only=True):
+    """Asks why an item is named to a user."""
+
+    example: ClassVar[dict[str, Any]] = {"user_id": 1, "item_id": 50, "k": 3}
+
+    item_id: Annotated[ExternalId, Meta(description="The item to be explained.")]
+    user_id: UserId = None
+    history: History = None
+    k: Annotated[int, Meta(ge=1, le=MAX_K, description="How many items of the history are wanted at most.")] = 3
+
+
 class Item(Struct, frozen=True, omit_defaults=True):
     """One place of a list."""
 
@@ -130,6 +141,26 @@ class SimilarReply(Struct, frozen=True):
     bundle: Annotated[str, Meta(description="Version of the bundle that answered.")]
     items: list[Item]
     notes: list[str]
+
+
+class Reason(Struct, frozen=True, omit_defaults=True):
+    """What one item of a history adds to a score."""
+
+    item_id: ExternalId
+    contribution: Annotated[float, Meta(description="Added to the score; below 0: counts against.")]
+    rank: Annotated[int, Meta(ge=1)]
+    title: str | UnsetType = UNSET
+
+
+class ExplainReply(Struct, frozen=True):
+    """Which items of the history speak for the item; what all of the history adds sums to the score."""
+
+    bundle: Annotated[str, Meta(description="Version of the bundle that answered.")]
+    item_id: ExternalId
+    score: Annotated[float | None, Meta(description="Null where nothing in the history speaks for the item.")]
+    source: Annotated[str | None, Meta(description="The model of the bundle's pipeline that names the item.")]
+    reasons: Annotated[list[Reason], Meta(description="The items that add most, strongest first.")]
+    notes: Annotated[list[str], Meta(description="What a reader should know: ids not known, why there are no reasons.")]
 
 
 class FoundItem(Struct, frozen=True, omit_defaults=True):
@@ -196,7 +227,7 @@ class ApiError(Exception):
 encode = msgspec.json.Encoder().encode
 R = TypeVar("R", bound=Request)
 _DECODERS: dict[type[Request], msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (RecommendRequest, BatchRequest, SimilarRequest)
+    kind: msgspec.json.Decoder(kind) for kind in (RecommendRequest, BatchRequest, SimilarRequest, ExplainRequest)
 }
 
 

@@ -172,3 +172,36 @@ def test_the_bundle_is_described_without_its_files(answers: Answers, bundle: Bun
     assert described.version == bundle.manifest.version
     assert described.data["users"] == 25 and described.data["items"] == 21 and described.data["events"] == 185
     assert described.example_user_id == 1
+
+
+def test_an_item_is_explained_by_what_was_liked_with_it(answers: Answers, named: Answers) -> None:
+    """User 1 liked 102 … 110; with 101, each of them was liked by the 8 users from 2 to 10 but one."""
+    reply = answers.explain(wire.ExplainRequest(user_id="1", item_id="101", k=20))
+    assert (reply.item_id, reply.source, reply.notes) == (101, "together", [])
+    assert {reason.item_id for reason in reply.reasons} == set(range(102, 111))
+    assert {reason.contribution for reason in reply.reasons} == {8.0}
+    assert reply.score == 72 == sum(reason.contribution for reason in reply.reasons)
+    assert [reason.rank for reason in reply.reasons] == list(range(1, 10))
+    assert reply.reasons[0].title == "Item number 102"
+    given = answers.explain(wire.ExplainRequest(user_id="new", item_id=101, history=[103, 999]))
+    assert [reason.item_id for reason in given.reasons] == [103] and given.score == 8
+    assert given.notes == ["history: 1 not known: 999"]
+    assert named.explain(wire.ExplainRequest(user_id="001", item_id="a/101 é", k=1)).reasons[0].item_id == "a/102 é"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "words"),
+    [
+        (wire.ExplainRequest(user_id=1, item_id=999), 404, "No item has the id 999"),
+        (wire.ExplainRequest(user_id=99, item_id=101), 404, "No user has the id 99"),
+        (wire.ExplainRequest(item_id=101), 422, "One of the fields `user_id` and `history` is required"),
+        (wire.ExplainRequest(user_id=1, item_id=111), 501, "No model of this bundle can say why"),
+        (wire.ExplainRequest(history=[], item_id=111), 501, "No model of this bundle can say why"),
+    ],
+)
+def test_what_cannot_be_explained_says_so(
+    answers: Answers, asked: wire.ExplainRequest, status: int, words: str
+) -> None:
+    with pytest.raises(ApiError, match=words) as refused:
+        answers.explain(asked)
+    assert refused.value.status == status

@@ -1,0 +1,52 @@
+"""``serendip explain``: why a bundle names an item to somebody."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from serendip.cli.bundles import BundleOption, load
+from serendip.cli.output import Output
+from serendip.cli.verb import verb
+
+EXAMPLES = (
+    "serendip explain --user 42 --item 1193",
+    "serendip explain --history 661,914 --item 1193 --item 2355 -k 5",
+)
+
+
+@verb
+def explain(
+    show: Output,
+    item: Annotated[
+        list[str],
+        typer.Option("--item", "-i", metavar="ID", help="What to explain; may be repeated.", show_default=False),
+    ],
+    bundle: BundleOption = None,
+    user: Annotated[
+        str | None,
+        typer.Option("--user", "-u", metavar="ID", help="To whom the items are named.", show_default=False),
+    ] = None,
+    history: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID,ID,…",
+            help="Items that the user liked, oldest first, in place of what the bundle remembers.",
+            show_default=False,
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", "--k", min=1, metavar="N", help="How many items of the history.")] = 3,
+) -> None:
+    """Say which items of a user's history speak for an item, and how much."""
+    from serendip.cli.recommend import cell
+    from serendip.recipe import RecipeError
+
+    if user is None and history is None:
+        raise RecipeError("explain must be told for whom: --user ID or --history ID,…. Got none.")
+    liked = None if history is None else [part.strip() for part in history.split(",") if part.strip()]
+    rows = load(bundle, show).explain(user, item, k, history=liked)
+    show.result(
+        rows.to_dicts(),
+        lambda: show.table(rows.columns, ([cell(*pair) for pair in row.items()] for row in rows.to_dicts())),
+    )

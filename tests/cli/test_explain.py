@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from serendip.bundle import Bundle
+
+
+def test_a_table_of_reasons(run: Any, bundle: Path) -> None:
+    loaded = Bundle.load(bundle)
+    user = loaded.user_ids.ids[0]
+    item = loaded.recommend(user, 1)["item_id"][0]
+    expected = loaded.explain(user, item, 2)
+    lines = run("explain", "--bundle", bundle, "--user", user, "--item", item, "-k", 2).stdout.splitlines()
+    assert lines[0].split() == [
+        *("user_id", "item_id", "score", "history_item_id", "title", "contribution", "rank", "source")
+    ]
+    assert len(lines) == 4 and all(title in line for title, line in zip(expected["title"], lines[2:], strict=True))
+    rows = json.loads(run("explain", "--bundle", bundle, "--user", user, "--item", item, "--k", 2, "--json").stdout)
+    assert pl.DataFrame(rows)["history_item_id"].to_list() == expected["history_item_id"].to_list()
+
+
+def test_a_history_in_place_of_a_user(run: Any, bundle: Path) -> None:
+    ids = Bundle.load(bundle).item_ids.ids
+    flags = ["explain", "--bundle", bundle, "--history", f"{ids[1]}, {ids[2]}", "--item", ids[5], "--json"]
+    rows = json.loads(run(*flags).stdout)
+    assert {row["history_item_id"] for row in rows} == {ids[1], ids[2]}
+    assert {row["user_id"] for row in rows} == {None}
+
+
+def test_mistakes_say_what_to_do(run: Any, bundle: Path) -> None:
+    item = Bundle.load(bundle).item_ids.ids[0]
+    assert "--user ID or --history" in run("explain", "--bundle", bundle, "--item", item, code=4).stderr
+    assert "among the 150 users" in run("explain", "--bundle", bundle, "--item", item, "--user", "zz", code=4).stderr
+    assert "among the 80 items" in run("explain", "--bundle", bundle, "--item", "zz", "--user", "u0001", code=4).stderr
