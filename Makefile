@@ -33,7 +33,11 @@ $(VENV)/.serve: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet -c constraints.txt --editable ".[serve]"
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.serve
+$(VENV)/.tune: $(VENV)/.serve
+	$(BIN)/python -m pip install --quiet -c constraints.txt --editable ".[tune]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.tune
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev
 	@touch $@
 

@@ -82,6 +82,17 @@ class Split:
         asked = self.asking.queries(self.users[rows], k=k, exclude_seen=exclude)
         return replace(asked, users=self.known[rows], time=None if self.time is None else self.time[rows])
 
+    def take(self, rows: slice | NDArray[Any]) -> Split:
+        """The same protocol with the chosen queries only, in the order given; the held-out events stay as they are."""
+        return replace(
+            self,
+            users=self.users[rows],
+            known=self.known[rows],
+            truth=self.truth.take(rows),
+            time=None if self.time is None else self.time[rows],
+            segments={name: mask[rows] for name, mask in self.segments.items()},
+        )
+
 
 def hold_out(
     data: Dataset,
