@@ -9,13 +9,14 @@ from typing import Annotated
 
 import typer
 
-from serendip.cli import data, demo, evaluate, explain, fit, init, list_, recommend, report, serve, validate
+from serendip.cli import data, demo, evaluate, explain, fit, init, list_, recommend, report, serve, tune, validate
 from serendip.cli.errors import Verbs
 
 VERBS = {
     "init": (init.init, init.EXAMPLES),
     "validate": (validate.validate, validate.EXAMPLES),
     "fit": (fit.fit, fit.EXAMPLES),
+    "tune": (tune.tune, tune.EXAMPLES),
     "evaluate": (evaluate.evaluate, evaluate.EXAMPLES),
     "recommend": (recommend.recommend, recommend.EXAMPLES),
     "explain": (explain.explain, explain.EXAMPLES),

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 PIPED_WIDTH = 10_000
 """Columns taken as given where output is no terminal: nothing is cut there."""
 
-Progress = Callable[[int, int], None]
+
+class Progress(Protocol):
+    """Tells how far something is, and perhaps in new words what it is."""
+
+    def __call__(self, done: int, total: int, text: str | None = None) -> None:
+        """``done`` of ``total``; total 0: unknown."""
 
 
 def clean(text: str) -> str:
@@ -128,7 +133,12 @@ def _bar(name: str) -> Iterator[Progress]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Bars(*columns, console=_console(stderr=True), transient=True, refresh_per_second=4) as bars:
         task = bars.add_task(clean(name), total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total or None)
+
+        def move(done: int, total: int, text: str | None = None) -> None:
+            words = None if text is None else clean(text)
+            bars.update(task, completed=done, total=total or None, description=words)
+
+        yield move
 
 
 class _Number(str):

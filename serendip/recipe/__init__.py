@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from serendip.recipe.loading import DataError, load_data
     from serendip.recipe.published import json_schema
     from serendip.recipe.reading import RecipeError, override, read
-    from serendip.recipe.sections import Choice, DataSection, EvaluateSection, PipelineSection, Recipe, RunSection
+    from serendip.recipe.sections import (
+        Choice,
+        DataSection,
+        EvaluateSection,
+        PipelineSection,
+        Recipe,
+        RunSection,
+        TuneSection,
+    )
+    from serendip.recipe.tuning import tune_recipe, tuned_recipe
 
 _HOME = {
     "Choice": "sections",
@@ -28,6 +37,7 @@ _HOME = {
     "Recipe": "sections",
     "RecipeError": "reading",
     "RunSection": "sections",
+    "TuneSection": "sections",
     "draft": "drafting",
     "evaluate_recipe": "evaluating",
     "fit": "fitting",
@@ -36,6 +46,8 @@ _HOME = {
     "override": "reading",
     "read": "reading",
     "run_recipe": "fitting",
+    "tune_recipe": "tuning",
+    "tuned_recipe": "tuning",
 }
 
 __all__ = [
@@ -49,6 +61,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "RunSection",
+    "TuneSection",
     "draft",
     "evaluate_recipe",
     "fit",
@@ -57,6 +70,8 @@ __all__ = [
     "override",
     "read",
     "run_recipe",
+    "tune_recipe",
+    "tuned_recipe",
 ]
 
 

@@ -16,6 +16,7 @@ from msgspec import inspect
 from serendip.model import configure, find, nearest
 from serendip.recipe.sections import Choice, Recipe
 from serendip.recipe.words import bare, wording
+from serendip.space import parse
 from serendip.types import SerendipError
 
 PATHS = (("data", "events"), ("data", "items"), ("data", "users"), ("data", "rejects"), ("run", "out"))
@@ -158,6 +159,8 @@ def _section(kind: type[msgspec.Struct], table: Mapping[str, Any], name: str, so
             raise _culprit(here, hints[key], listed, value, source) from error
         if here == ("evaluate", "metrics"):
             _check_metrics(values[key], source)
+        if here == ("tune", "space"):
+            _check_space(values[key], source)
     return kind(**values)
 
 
@@ -171,6 +174,15 @@ def _check_metrics(names: Sequence[str], source: Source) -> None:
         except SerendipError as error:
             key = ("evaluate", f"metrics[{place}]")
             raise RecipeError(f"{source.place(key)}{'.'.join(key)}: {error}") from error
+
+
+def _check_space(space: Mapping[str, Any], source: Source) -> None:
+    """That every part is a range or a choice; whether the model has the options is seen when it is tuned."""
+    for name, part in space.items():
+        try:
+            parse({name: part})
+        except SerendipError as error:
+            raise RecipeError(f"{source.place(('tune', 'space', name))}tune.space: {error}") from error
 
 
 def _culprit(key: Key, hint: Any, kind: inspect.Type, value: Any, source: Source) -> RecipeError:

@@ -21,6 +21,19 @@ Positive = Annotated[int, Meta(ge=1)]
 Folds = Annotated[int, Meta(ge=2, le=7)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 
+_RANGE = {
+    "type": "object",
+    "description": "A range of numbers; log: orders of magnitude are equally likely.",
+    "properties": {
+        "low": {"type": "number", "description": "The lowest value."},
+        "high": {"type": "number", "description": "The highest value."},
+        "log": {"type": "boolean", "description": "Whether orders of magnitude are equally likely.", "default": False},
+    },
+    "required": ["low", "high"],
+    "additionalProperties": False,
+}
+_VALUES = {"type": "array", "description": "A choice of values.", "minItems": 2}
+
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of the tables of a recipe."""
@@ -162,6 +175,32 @@ class EvaluateSection(Section, frozen=True):
     ] = (Choice("popular"), Choice("item_knn"))
 
 
+class TuneSection(Section, frozen=True):
+    """How options are chosen: on a part of the training data that is held out as the test is."""
+
+    metric: Annotated[
+        str | None,
+        Meta(
+            examples=["ndcg@10"],
+            description="Figure to choose by. Left out: rmse for models that predict ratings, else ndcg@10.",
+        ),
+    ] = None
+    trials: Annotated[Positive, Meta(description="How many sets of options to try.")] = 50
+    time: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(examples=[600], description="Seconds for all trials together. Left out: as long as it takes."),
+    ] = None
+    space: Annotated[
+        dict[str, Any],
+        Meta(
+            examples=[{"reg": {"low": 1, "high": 1000, "log": True}, "weight": ["binary", "count"]}],
+            description="What to try: for each option a range (low, high, log) or a list of values. An option set in "
+            "[model] is where the search begins. Left out: what the model declares, without the options set there.",
+            extra_json_schema={"additionalProperties": {"anyOf": [_RANGE, _VALUES]}},
+        ),
+    ] = {}
+
+
 class RunSection(Section, frozen=True):
     """How the work is carried out; never what comes out of it, the seed apart."""
 
@@ -184,11 +223,14 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     model: Annotated[Choice, Meta(description="The model, by name, and its options beside the name.")] = Choice("ials")
     pipeline: Annotated[PipelineSection, Meta(description="How the answer is put together.")] = PipelineSection()
     evaluate: Annotated[EvaluateSection, Meta(description="How the model is tested.")] = EvaluateSection()
+    tune: Annotated[TuneSection, Meta(description="How the model's options are chosen by `serendip tune`.")] = (
+        TuneSection()
+    )
     run: Annotated[RunSection, Meta(description="How the work is carried out.")] = RunSection()
 
     def plain(self) -> dict[str, Any]:
         """As nested plain values, in the shape of the file; keys that hold their default are left out."""
-        tables = {name: _changed(getattr(self, name)) for name in ("data", "pipeline", "evaluate", "run")}
+        tables = {name: _changed(getattr(self, name)) for name in ("data", "pipeline", "evaluate", "tune", "run")}
         tables["model"] = self.model.plain()
         return {name: tables[name] for name in self.__struct_fields__ if tables[name]}
 

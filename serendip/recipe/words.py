@@ -31,6 +31,8 @@ def wording(kind: inspect.Type) -> str:
             return _number(kind)
         case inspect.LiteralType():
             return "one of " + ", ".join(f'"{value}"' for value in sorted(kind.values, key=str))
+        case inspect.AnyType():
+            return "anything"
         case inspect.DictType():
             return "a table, each value " + wording(kind.value_type)
         case inspect.VarTupleType():

@@ -228,7 +228,7 @@ class _Search:
                 for step in due:
                     self._note(step, figure, looks)
 
-        run = Run(self.run.seed, self.run.threads, progress=lambda done, total: self._tick(), look=look)
+        run = replace(self.run, progress=lambda done, total: self._tick(), look=look)
         scorer = self.kind(**options).fit(self.split.train, run).lower()
         figure = float("nan")
         last = len(SHARES) + len(self.judge.sizes) - 1
@@ -304,11 +304,12 @@ def _default(kind: type[Model]) -> HoldOut:
 def _rule(split: Split, judge: Judge, seed: int) -> str:
     """How the options are chosen, in sentences."""
     first, last = judge.sizes[0], judge.sizes[-1]
-    some = f"on {first:,} of {last:,} questions" if len(judge.sizes) > 1 else "before it is done"
+    some = f"on {first:,} of {last:,} questions or " if len(judge.sizes) > 1 else ""
     return (
         f"Judged by {judge.metric} on a part held out of the training data. {split.description} The first trial takes "
         f"the options as they were; the others are proposed by Optuna's TPE sampler (seed {seed}). One that is behind "
-        f"the median of the others {some} is given up. The best on the whole part is chosen."
+        f"the median of the others {some}on the way, if the model can answer before it is done, is given up. The best "
+        "on the whole part is chosen."
     )
 
 
