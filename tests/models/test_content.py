@@ -9,7 +9,7 @@ import pytest
 from serendip.checks.cases import FEATURES_ONLY, NOTHING, odd_log
 from serendip.data.dataset import Dataset
 from serendip.data.schema import Schema
-from serendip.models.content import Content, _words
+from serendip.models.content import Content
 from serendip.types import Queries, SerendipError
 
 
@@ -79,24 +79,6 @@ def test_an_item_without_events_is_recommended_and_one_without_features_is_not()
     scores = Content().fit(data).score(Queries.of([[0, 2, 4]]))[0]
     assert scores[FEATURES_ONLY] > 0
     assert scores[NOTHING] == -np.inf
-
-
-def test_words_of_any_script() -> None:
-    texts = ["Ünïcode wörld's ① É", "日本語 テ", "किताब ok१२", "ภาษา", None, "", "don’t—STOP…"]
-    found = _words(pl.Series(texts))
-    by_item = {item: sorted(tokens["token"].to_list()) for (item,), tokens in found.group_by("item")}
-    assert by_item == {
-        0: sorted(["ünïcode", "wörld", "s", "1", "é"]),
-        1: sorted(["日本", "本語", "テ"]),
-        2: sorted(["किताब", "ok१२"]),
-        3: sorted(["ภา", "าษ", "ษา"]),
-        6: sorted(["don", "t", "stop"]),
-    }
-
-
-def test_lists_of_texts_are_read() -> None:
-    found = _words(pl.Series([["Red hat", None, "red"], None, []], dtype=pl.List(pl.String)))
-    assert sorted(found["token"].to_list()) == ["hat", "red", "red"]
 
 
 def test_only_the_most_frequent_words_are_kept() -> None:
