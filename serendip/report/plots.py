@@ -146,7 +146,7 @@ def legend(names: Sequence[str]) -> Markup:
     """What the colours and marks mean."""
     entries = Markup().join(
         Markup('<li><svg class="key" width="16" height="16" aria-hidden="true">{}</svg>{}</li>').format(
-            _shape(Markup("50%"), 8, series), name
+            shape(Markup("50%"), 8, series), name
         )
         for series, name in enumerate(names)
     )
@@ -220,7 +220,7 @@ def _whisker(dot: Dot, top: float, y: float) -> Markup:
 def _mark(x: float, y: float, dot: Dot) -> Markup:
     bounds = "" if dot.low is None or dot.high is None else f" [{dot.low:.4f}, {dot.high:.4f}]"
     said = Markup("<title>{}: {:.4f}{}</title>").format(dot.name, dot.value, bounds)
-    return Markup("<g>{}{}</g>").format(said, _shape(_percent(x), y, dot.series))
+    return Markup("<g>{}{}</g>").format(said, shape(_percent(x), y, dot.series))
 
 
 def _segment(before: tuple[float, float], after: tuple[float, float], series: int) -> Markup:
@@ -228,7 +228,7 @@ def _segment(before: tuple[float, float], after: tuple[float, float], series: in
     return Markup(line).format(series % SERIES, _percent(before[0]), before[1], _percent(after[0]), after[1])
 
 
-def _shape(x: object, y: float, series: int) -> Markup:
+def shape(x: object, y: float, series: int) -> Markup:
     """The mark of a series around a point; where colours come again, the marks are others."""
     paths = (
         '<circle r="5"/>',
@@ -243,4 +243,4 @@ def _shape(x: object, y: float, series: int) -> Markup:
     return place.format(series % SERIES, escape(x), y, inner)
 
 
-__all__ = ["Dot", "Row", "bars", "curve", "figure", "legend", "lines", "steps", "whiskers"]
+__all__ = ["Dot", "Row", "bars", "curve", "figure", "legend", "lines", "shape", "steps", "whiskers"]
