@@ -37,7 +37,13 @@ $(VENV)/.tune: $(VENV)/.serve
 	$(BIN)/python -m pip install --quiet -c constraints.txt --editable ".[tune]"
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.tune
+# The index of PyTorch's own builds need not hold what it depends on in the versions pinned here: that comes first.
+$(VENV)/.train: $(VENV)/.tune
+	$(BIN)/python -m pip install --quiet -c constraints.txt filelock fsspec jinja2 networkx setuptools sympy typing_extensions
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.train
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev
 	@touch $@
 

@@ -12,9 +12,10 @@ import os
 import pkgutil
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, ModuleType
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
 
 import msgspec
@@ -52,16 +53,45 @@ class Run:
 
     seed: int = 0
     threads: int | None = None
+
+    The others are for models that the training loop trains (`serendip.neural`):
+
+        device: where PyTorch computes.
+        validation: how good a scorer is, higher being better (say its NDCG on a part held out). The answer is then that
+            of the epoch that was best by it, otherwise that of the last.
+        validate_every: how many epochs lie between validations.
+        patience: how many validations in a row may bring nothing better before training stops; None: any number.
+        checkpoint: the file in which every epoch leaves where training has come to, or None.
+        resume: whether to go on from the checkpoint if there is one.
+        time_budget: seconds after which training stops, at the latest when the step under way is done, or None.
+        log: called after every epoch with ``epoch``, the ``seconds`` of training so far, the ``loss``, its parts and
+            the figure of the ``validation`` if there was one; or None.
     progress: Callable[[int, int], None] | None = None
     look: Callable[[int, int, Callable[[], Scorer]], None] | None = None
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise SerendipError(f"threads must be at least 1. Got {self.threads} instead. Leave it out for every core.")
+    device: str = "cpu"
+    validation: Callable[[Scorer], float] | None = None
+    validate_every: int = 1
+    patience: int | None = None
+    checkpoint: Path | None = None
+    resume: bool = False
+    time_budget: float | None = None
+    log: Callable[[Mapping[str, float]], None] | None = None
 
     def report(self, done: int, total: int, make: Callable[[], Scorer] | None = None) -> None:
         """Tell whoever listens that ``done`` of ``total`` steps are done.
 
+        for name in ("validate_every", "patience", "time_budget"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 if name == "time_budget" else value >= 1):
+                raise SerendipError(
+                    f"{name} must be {'above 0' if name == 'time_budget' else 'at least 1'}. Got {value} instead."
+                )
+        if self.patience is not None and self.validation is None:
+            raise SerendipError("patience needs a validation to be patient with. Give one, or leave patience out.")
         ``make``, where it is given, returns what would answer as it stands, at the price of a copy.
         """
         if self.progress is not None:
@@ -104,7 +134,7 @@ class Model(ABC):
             TypeError: ``Config``, ``summary`` or ``source`` is missing.
         """
         super().__init_subclass__(**options)
-        if getattr(cls.learn, "__isabstractmethod__", False):
+        if any(getattr(getattr(cls, name, None), "__isabstractmethod__", False) for name in dir(cls)):
             return
         missing = [name for name in ("Config", "summary", "source") if not hasattr(cls, name)]
         if missing:

@@ -18,6 +18,7 @@ from serendip.scorers.common import Counts, history_matrix
 from serendip.scorers.factors import Factors
 from serendip.scorers.filters import SparsePlusLowRank
 from serendip.scorers.items import DenseItemToItem, ItemToItem
+from serendip.scorers.neighbourhood import NeighbourSums
 from serendip.scorers.neighbours import RatingNeighbours
 from serendip.scorers.posterior import PosteriorFactors
 from serendip.scorers.profiles import Profiles
@@ -45,6 +46,7 @@ KINDS: dict[str, type[Any]] = {
         Slopes,
     )
 }
+        NeighbourSums,
 """Every kind of scorer that a bundle can hold by itself, by the name it has there; beside them a `Blend` of several."""
 
 
@@ -126,6 +128,7 @@ __all__ = [
     "ItemToItem",
     "PosteriorFactors",
     "Profiles",
+    "NeighbourSums",
     "RatingFactors",
     "RatingNeighbours",
     "Slopes",

@@ -1,0 +1,145 @@
+"""What the models on the graph of who took up what share: options, batches and losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from serendip.neural import NeuralConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Codes = NDArray[np.int64]
+
+
+class GraphConfig(NeuralConfig, frozen=True):
+    """Options that the models on a graph share."""
+
+    batch_size: Annotated[int, msgspec.Meta(ge=1, description="How many pairs a step learns from, about.")] = 65536
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of Adam's steps.")] = 0.02
+    factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="d: dimensions of the vectors.")] = 64
+    layers: Annotated[int, msgspec.Meta(ge=1, le=8, description="L: steps along the edges of the graph.")] = 3
+    loss: Annotated[
+        Literal["sampled_softmax", "bpr"],
+        msgspec.Meta(description="What is made small: sampled_softmax (on cosines), or bpr as published."),
+    ] = "sampled_softmax"
+    negatives: Annotated[
+        int,
+        msgspec.Meta(ge=1, description="Items that stand for all others in each step of sampled_softmax; bpr takes 1."),
+    ] = 4096
+    temperature: Annotated[
+        float, msgspec.Meta(ge=0.01, le=10, description="τ: by which cosines are divided in sampled_softmax.")
+    ] = 0.15
+    reg: Annotated[
+        float, msgspec.Meta(ge=0, le=1, description="λ: how strongly the first vectors are held towards 0 in bpr.")
+    ] = 1e-4
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Some users with all that they took up.
+
+    Attributes:
+        users: ``[b]`` codes, rising.
+        positives: ``[b, n]`` 1 for each pair.
+        candidates: ``[k]`` items drawn uniformly, or all that have an event.
+    """
+
+    users: Codes
+    positives: csr_array
+    candidates: Codes
+
+
+@dataclass(frozen=True)
+class Triples:
+    """Pairs and an item that the user did not take up, ``[m]`` each."""
+
+    users: Codes
+    items: Codes
+    others: Codes
+
+
+Batch = Groups | Triples
+
+
+def batches_of(matrix: csr_array, config: GraphConfig, rng: np.random.Generator) -> Iterator[Batch]:
+    """The batches of an epoch, of the kind that the loss needs."""
+    known = np.unique(matrix.indices).astype(np.int64)
+    if config.loss == "bpr":
+        return triples(matrix, known, config.batch_size, rng)
+    return groups(matrix, known, config.batch_size, config.negatives, rng)
+
+
+def groups(matrix: csr_array, known: Codes, size: int, negatives: int, rng: np.random.Generator) -> Iterator[Groups]:
+    """Every user with an event once, in random order, so many at a time that their pairs come to about ``size``."""
+    counts = np.diff(matrix.indptr)
+    order = rng.permutation(np.flatnonzero(counts))
+    cuts = np.searchsorted(np.cumsum(counts[order]), np.arange(size, matrix.nnz, size))
+    for part in np.split(order, np.unique(cuts[cuts > 0])):
+        if len(part):
+            users = np.sort(part)
+            chosen = known if negatives >= len(known) else known[rng.integers(0, len(known), negatives)]
+            yield Groups(users, csr_array(matrix[users]), chosen)
+
+
+def triples(matrix: csr_array, known: Codes, size: int, rng: np.random.Generator) -> Iterator[Triples]:
+    """Every pair once, in random order, ``size`` at a time, each with an item drawn until it is none of the user's."""
+    users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    taken = users * matrix.shape[1] + matrix.indices
+    order = rng.permutation(len(users))
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
+        who = users[rows]
+        others = known[rng.integers(0, len(known), len(rows))]
+        for _ in range(_TRIES):
+            at = np.minimum(np.searchsorted(taken, who * matrix.shape[1] + others), len(taken) - 1)
+            wrong = np.flatnonzero(taken[at] == who * matrix.shape[1] + others)
+            if len(wrong) == 0:
+                break
+            others[wrong] = known[rng.integers(0, len(known), len(wrong))]
+        yield Triples(who, matrix.indices[rows].astype(np.int64), others)
+
+
+_TRIES = 20
+"""After which a negative that the user did take up stays: somebody may have taken up everything."""
+
+
+def loss_of(
+    batch: Batch, users: Tensor, items: Tensor, first: tuple[Tensor, Tensor], config: GraphConfig
+) -> Mapping[str, Tensor]:
+    """The parts of the loss.
+
+    Args:
+        batch: of the kind of ``config.loss``.
+        users, items: the vectors that the graph made.
+        first: those that are learned, which bpr holds towards 0.
+        config: the options.
+    """
+    import torch
+    from torch.nn.functional import embedding, normalize
+
+    from serendip.nn.losses import bpr, shared_softmax
+
+    def rows(codes: Codes, vectors: Tensor) -> Tensor:
+        return embedding(torch.from_numpy(codes).to(vectors.device), vectors)
+
+    if isinstance(batch, Groups):
+        asked = normalize(rows(batch.users, users), dim=1)
+        return {
+            "softmax": shared_softmax(
+                asked, normalize(items, dim=1), batch.positives, batch.candidates, config.temperature
+            )
+        }
+    who, liked, other = rows(batch.users, users), rows(batch.items, items), rows(batch.others, items)
+    parts = {"bpr": bpr((who * liked).sum(dim=1), (who * other).sum(dim=1))}
+    if config.reg > 0:
+        sizes = (rows(batch.users, first[0]), rows(batch.items, first[1]), rows(batch.others, first[1]))
+        parts["reg"] = config.reg / 2 * torch.stack([part.square().sum() for part in sizes]).sum() / len(who)
+    return parts

@@ -1,0 +1,126 @@
+"""The graph of who took up what, and how vectors spread along its edges.
+
+With R the users × items matrix of a log, its edges, and D_u, D_i how many each user and each item has, one step is
+
+``u ← P i``,    ``i ← Pᵀ u``    with ``P = D_u^−½ R D_i^−½``
+
+Source: X. Wang, X. He, M. Wang, F. Feng and T.-S. Chua, "Neural graph collaborative filtering", SIGIR 2019; X. He,
+K. Deng, X. Wang, Y. Li, Y. Zhang and M. Wang, "LightGCN", SIGIR 2020.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import coo_array, csr_array
+from torch import Tensor, nn
+
+from serendip.types import Floats
+
+Pair = tuple[Tensor, Tensor]
+"""Vectors of users ``[users, d]`` and of items ``[items, d]``."""
+
+
+class BipartiteGraph(nn.Module):
+    """The normalised graph; it has no parameters.
+
+    On the processor a compiled kernel of ours multiplies, on ``torch.get_num_threads()`` threads; elsewhere PyTorch's.
+    """
+
+    def __init__(self, matrix: csr_array) -> None:
+        """The graph of a users × items matrix; its values do not count, only where they are."""
+        super().__init__()
+        self.to_users = normalised(matrix)
+        self.to_items = csr_array(self.to_users.T.tocsr())
+        self._elsewhere: Pair | None = None
+
+    def step(self, users: Tensor, items: Tensor) -> Pair:
+        """``(P items, Pᵀ users)``."""
+        new: Pair = self._run(users, items, 1, False)
+        return new
+
+    def mean(self, users: Tensor, items: Tensor, layers: int) -> Pair:
+        """The mean of the vectors after 0, 1 … ``layers`` steps."""
+        return self._run(users, items, layers, True)
+
+    def _run(self, users: Tensor, items: Tensor, layers: int, mean: bool) -> Pair:
+        if users.device.type == "cpu":
+            pair: Pair = _Spread.apply(users, items, self, layers, mean)  # type: ignore[no-untyped-call]
+            return pair
+        return self._spread_elsewhere(users, items, layers, mean)
+
+    def _spread_elsewhere(self, users: Tensor, items: Tensor, layers: int, mean: bool) -> Pair:
+        if self._elsewhere is None or self._elsewhere[0].device != users.device:
+            self._elsewhere = (_torch(self.to_users, users.device), _torch(self.to_items, users.device))
+        to_users, to_items = self._elsewhere
+        if not mean:
+            return torch.sparse.mm(to_users, items), torch.sparse.mm(to_items, users)
+        left, right = users, items
+        for _ in range(layers):
+            left, right = users + torch.sparse.mm(to_users, right), items + torch.sparse.mm(to_items, left)
+        return left / (layers + 1), right / (layers + 1)
+
+    def spread(self, users: Floats, items: Floats, layers: int, mean: bool) -> tuple[Floats, Floats]:
+        """`mean` or `step` of arrays. The mean is worked out as Horner does a polynomial: no layer is kept."""
+        from serendip.kernels.propagate import product
+
+        threads = torch.get_num_threads()
+        if not mean:
+            return product(self.to_users, items, threads=threads), product(self.to_items, users, threads=threads)
+        left, right = users, items
+        for layer in range(layers):
+            scale = 1 / (layers + 1) if layer == layers - 1 else 1.0
+            left, right = (
+                product(self.to_users, right, plus=users, scale=scale, threads=threads),
+                product(self.to_items, left, plus=items, scale=scale, threads=threads),
+            )
+        return left, right
+
+
+class GraphEmbedding(nn.Module):
+    """A vector for every user and every item of a graph: the first ones, from which the others are worked out."""
+
+    def __init__(self, matrix: csr_array, factors: int) -> None:
+        """Vectors of normal numbers of deviation 0.1, for a users × items matrix."""
+        super().__init__()
+        self.graph = BipartiteGraph(matrix)
+        self.users, self.items = (nn.Parameter(0.1 * torch.randn(size, factors)) for size in matrix.shape)
+
+
+class _Spread(torch.autograd.Function):
+    """Both are linear and symmetric, so that gradients spread as the vectors did."""
+
+    @staticmethod
+    def forward(ctx: Any, users: Tensor, items: Tensor, graph: BipartiteGraph, layers: int, mean: bool) -> Pair:
+        ctx.how = graph, layers, mean
+        return _spread(users, items, graph, layers, mean)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        users, items = gradients
+        graph, layers, mean = ctx.how
+        return (*_spread(users, items, graph, layers, mean), None, None, None)
+
+
+def _spread(users: Tensor, items: Tensor, graph: BipartiteGraph, layers: int, mean: bool) -> Pair:
+    left, right = (side.detach().contiguous().numpy() for side in (users, items))
+    left, right = graph.spread(left, right, layers, mean)
+    return torch.from_numpy(left), torch.from_numpy(right)
+
+
+def normalised(matrix: csr_array) -> csr_array:
+    """``D_u^−½ R D_i^−½`` of the places of a matrix, float32."""
+    by_row = np.diff(matrix.indptr)
+    by_column = np.bincount(matrix.indices, minlength=matrix.shape[1])
+    values = 1 / np.sqrt(np.repeat(by_row, by_row).astype(np.float64) * by_column[matrix.indices])
+    places = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int64)
+    return csr_array((values.astype(np.float32), *places), shape=matrix.shape)
+
+
+def _torch(matrix: csr_array, device: torch.device) -> Tensor:
+    entries = coo_array(matrix)
+    places = torch.from_numpy(np.stack([entries.row, entries.col]).astype(np.int64))
+    made = torch.sparse_coo_tensor(places, torch.from_numpy(entries.data), matrix.shape, check_invariants=False)
+    return made.coalesce().to(device)
