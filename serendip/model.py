@@ -14,8 +14,8 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType, ModuleType
 from pathlib import Path
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
 
 import msgspec
@@ -49,10 +49,6 @@ class Run:
         progress: called as ``progress(done, total)`` while the fit goes on, or None.
         look: called as ``look(done, total, make)`` by models that could answer before they are done: ``make()`` is
             what would answer now. It may raise, which ends the fit.
-    """
-
-    seed: int = 0
-    threads: int | None = None
 
     The others are for models that the training loop trains (`serendip.neural`):
 
@@ -66,12 +62,12 @@ class Run:
         time_budget: seconds after which training stops, at the latest when the step under way is done, or None.
         log: called after every epoch with ``epoch``, the ``seconds`` of training so far, the ``loss``, its parts and
             the figure of the ``validation`` if there was one; or None.
+    """
+
+    seed: int = 0
+    threads: int | None = None
     progress: Callable[[int, int], None] | None = None
     look: Callable[[int, int, Callable[[], Scorer]], None] | None = None
-
-    def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise SerendipError(f"threads must be at least 1. Got {self.threads} instead. Leave it out for every core.")
     device: str = "cpu"
     validation: Callable[[Scorer], float] | None = None
     validate_every: int = 1
@@ -81,9 +77,9 @@ class Run:
     time_budget: float | None = None
     log: Callable[[Mapping[str, float]], None] | None = None
 
-    def report(self, done: int, total: int, make: Callable[[], Scorer] | None = None) -> None:
-        """Tell whoever listens that ``done`` of ``total`` steps are done.
-
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise SerendipError(f"threads must be at least 1. Got {self.threads} instead. Leave it out for every core.")
         for name in ("validate_every", "patience", "time_budget"):
             value = getattr(self, name)
             if value is not None and not (value > 0 if name == "time_budget" else value >= 1):
@@ -92,6 +88,10 @@ class Run:
                 )
         if self.patience is not None and self.validation is None:
             raise SerendipError("patience needs a validation to be patient with. Give one, or leave patience out.")
+
+    def report(self, done: int, total: int, make: Callable[[], Scorer] | None = None) -> None:
+        """Tell whoever listens that ``done`` of ``total`` steps are done.
+
         ``make``, where it is given, returns what would answer as it stands, at the price of a copy.
         """
         if self.progress is not None:

@@ -44,9 +44,9 @@ KINDS: dict[str, type[Any]] = {
         PosteriorFactors,
         RatingNeighbours,
         Slopes,
+        NeighbourSums,
     )
 }
-        NeighbourSums,
 """Every kind of scorer that a bundle can hold by itself, by the name it has there; beside them a `Blend` of several."""
 
 
@@ -126,9 +126,9 @@ __all__ = [
     "DenseItemToItem",
     "Factors",
     "ItemToItem",
+    "NeighbourSums",
     "PosteriorFactors",
     "Profiles",
-    "NeighbourSums",
     "RatingFactors",
     "RatingNeighbours",
     "Slopes",
