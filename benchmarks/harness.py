@@ -8,6 +8,7 @@ measures only what is missing.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -86,14 +87,35 @@ def machine() -> dict[str, Any]:
     }
 
 
+def substance(file: Path) -> bytes:
+    """What of a file can change a figure: of Python, code without comments, docstrings and declared search spaces."""
+    content = file.read_bytes()
+    if file.suffix != ".py":
+        return content
+    tree = ast.parse(content)
+    for node in ast.walk(tree):
+        if isinstance(body := getattr(node, "body", None), list):
+            node.body = [line for line in body if not _only_told(line)]  # type: ignore[attr-defined]
+    return ast.dump(tree).encode()
+
+
+def _only_told(line: ast.AST) -> bool:
+    """Whether a statement is a bare text, or declares what `serendip tune` may try."""
+    if isinstance(line, ast.Expr):
+        return isinstance(line.value, ast.Constant)
+    if isinstance(line, ast.ImportFrom):
+        return line.module == "serendip.space"
+    return isinstance(line, ast.Assign) and any(isinstance(to, ast.Name) and to.id == "space" for to in line.targets)
+
+
 def digest(*parts: Any) -> str:
-    """A short stable name of values and files (a `Path` stands for its content)."""
+    """A short stable name of values and files (a `Path` stands for its `substance`)."""
     total = hashlib.sha256()
     for part in parts:
         if isinstance(part, Path):
             for file in sorted(part.rglob("*")) if part.is_dir() else [part]:
                 if file.is_file() and "__pycache__" not in file.parts:
-                    total.update(hashlib.sha256(file.read_bytes()).digest())
+                    total.update(hashlib.sha256(substance(file)).digest())
         else:
             total.update(json.dumps(part, sort_keys=True, default=str).encode())
     return total.hexdigest()[:16]

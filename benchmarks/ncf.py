@@ -107,15 +107,14 @@ def search_job(
         fixed: options of all trials.
         test: options of the final fit that differ from them (such as more factors).
     """
-    from benchmarks.holdout import draw
+    from benchmarks.holdout import propose
 
     duel = published(folder)
     inner = hold_out(duel.train)
     rng = np.random.default_rng(0)
     done: list[dict[str, Any]] = []
-    for trial in range(trials):
-        best = max(done, key=lambda one: one["ndcg@10"])["options"] if trial >= trials / 2 else None
-        options = draw(space, rng, best)
+    for _ in range(trials):
+        options = propose(space, rng, done, trials, "ndcg@10")
         done.append({"options": options, **fit_and_judge(inner, model, {**fixed, **options})})
     done.sort(key=lambda one: -one["ndcg@10"])
     chosen = {**fixed, **done[0]["options"], **test}
