@@ -18,13 +18,14 @@ from serendip.scorers.common import Counts, history_matrix
 from serendip.scorers.factors import Factors
 from serendip.scorers.filters import SparsePlusLowRank
 from serendip.scorers.items import DenseItemToItem, ItemToItem
-from serendip.scorers.neighbourhood import NeighbourSums
+from serendip.scorers.neighbourhood import GraphLayers, NeighbourSums
 from serendip.scorers.neighbours import RatingNeighbours
 from serendip.scorers.posterior import PosteriorFactors
 from serendip.scorers.profiles import Profiles
 from serendip.scorers.ratings import Biases, RatingFactors
 from serendip.scorers.slopes import Slopes
 from serendip.scorers.static import StaticScores
+from serendip.scorers.summed import Summed
 from serendip.scorers.tensors import Header, Tensors, pack, unpack
 from serendip.scorers.users import UserNeighbours
 from serendip.types import Scorer, SerendipError
@@ -37,6 +38,7 @@ KINDS: dict[str, type[Any]] = {
         DenseItemToItem,
         Factors,
         Profiles,
+        Summed,
         SparsePlusLowRank,
         UserNeighbours,
         Biases,
@@ -45,6 +47,7 @@ KINDS: dict[str, type[Any]] = {
         RatingNeighbours,
         Slopes,
         NeighbourSums,
+        GraphLayers,
     )
 }
 """Every kind of scorer that a bundle can hold by itself, by the name it has there; beside them a `Blend` of several."""
@@ -125,6 +128,7 @@ __all__ = [
     "Counts",
     "DenseItemToItem",
     "Factors",
+    "GraphLayers",
     "ItemToItem",
     "NeighbourSums",
     "PosteriorFactors",
@@ -134,6 +138,7 @@ __all__ = [
     "Slopes",
     "SparsePlusLowRank",
     "StaticScores",
+    "Summed",
     "UserNeighbours",
     "dump",
     "history_matrix",
