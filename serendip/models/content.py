@@ -1,6 +1,6 @@
 """Items like those in the history, by their categories and words: ``score = cos(Σ_i h_i x_i, x_j)``.
 
-``x_i`` is item i's vector of ``tf · idf`` values (`serendip.models._features`); ``h_i`` is what i weighs in the history.
+``x_i`` is item i's vector of ``tf · idf`` values (`serendip.models._features`), ``h_i`` what i weighs in the history.
 An item needs no event to be recommended, only features; one that shares none with the history scores ``-inf``.
 
 Source: G. Salton and C. Buckley, "Term-weighting approaches in automatic text retrieval", Information Processing &
