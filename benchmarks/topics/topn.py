@@ -63,7 +63,7 @@ FILES = {
 """What a model's figures rest on beside its own file and the evaluation."""
 
 EIGENVECTORS = {"factors": 128}
-"""Not searched: a hold-out has fewer events than the training part, and would ask for fewer than that can tell apart."""
+"""Not searched: a hold-out has fewer events than the training part, and would ask for fewer of them."""
 SMALL_FACTORS = {"factors": 128, "iterations": 10}
 SPARSE = {"solver": "sparse", "neighbours": 60}
 
