@@ -43,21 +43,20 @@ def _turn(
 
 
 @compiled
-def gather_columns(source: Any, chosen: Any, scales: Any, root: Any, n: int, out: Any) -> None:
-    """``out[j, i] = source[chosen[i], j] · scales[i] · root[j]`` with 0 in the columns beyond the chosen.
+def gather_columns(flat: Any, chosen: Any, scales: Any, root: Any, n: int, out: Any) -> None:
+    """``out[j, i] = flat[chosen[i] + j] · scales[i] · root[j]`` with 0 in the columns beyond the chosen.
 
     Shapes:
-        source ``[·, d]`` finite, with d a multiple of `LANES`; chosen, scales ``[m]``; root ``[d]``; out ``[d, n]``,
-        flat, with n ≥ m a multiple of `LANES`.
+        flat: finite; chosen ``[m]`` int64, the places rows begin at; scales ``[m]``; root ``[d]``, with d a multiple of
+        `LANES`; out ``[d, n]``, flat, with n ≥ m a multiple of `LANES`.
     """
-    d, m = source.shape[1], len(chosen)
-    flat = source.reshape(-1)
+    d, m = len(root), len(chosen)
     starts = np.empty(LANES, np.int64)
     scale = np.empty(LANES, np.float32)
     for first in range(0, n, LANES):
         for lane in range(LANES):
             inside = first + lane < m
-            starts[lane] = np.int64(chosen[first + lane]) * d if inside else 0
+            starts[lane] = chosen[first + lane] if inside else 0
             scale[lane] = scales[first + lane] if inside else np.float32(0)
         for place in range(0, d, LANES):
             _turn(flat, place, starts, 0, scale, 0, root, place, out, place * n + first, n)

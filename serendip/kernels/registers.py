@@ -24,7 +24,9 @@ instructions: Any = intrinsic
 LONG = ir.IntType(64)
 _INT = ir.IntType(32)
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
-_FUSED = ("contract",)
+FUSED = ("contract",)
+"""What lets a multiplication and an addition become one instruction."""
+
 Sums = list[list[Any]]
 
 
@@ -74,8 +76,8 @@ def multiply(
     added = []
     for at, line in enumerate(running):
         factor = spread(builder, builder.load(builder.gep(left, [builder.add(row, number(at))])))
-        terms = [builder.fmul(factor, value, flags=_FUSED) for value in values]
-        added.append([combine(total, term, flags=_FUSED) for total, term in zip(line, terms, strict=True)])
+        terms = [builder.fmul(factor, value, flags=FUSED) for value in values]
+        added.append([combine(total, term, flags=FUSED) for total, term in zip(line, terms, strict=True)])
     following = builder.add(step, number(1))
     step.add_incoming(number(0), before)
     step.add_incoming(following, loop)
@@ -102,7 +104,28 @@ def transpose(builder: Any, rows: list[Any]) -> list[Any]:
     return rows
 
 
+def sums_of(builder: Any, vectors: list[Any]) -> Any:
+    """The sum of the lanes of each vector, in one short vector; as many as a power of 2 up to `LANES`.
+
+    Neighbouring lanes are added, of two vectors at a time while there are two.
+    """
+    count = len(vectors)
+    even, odd = (ir.Constant(ir.VectorType(_INT, LANES), list(range(side, 2 * LANES, 2))) for side in range(2))
+    for _ in range(LANES.bit_length() - 1):
+        pairs = list(zip(vectors[::2], vectors[1::2], strict=True)) if len(vectors) > 1 else [(vectors[0], vectors[0])]
+        vectors = [
+            builder.fadd(builder.shuffle_vector(one, other, even), builder.shuffle_vector(one, other, odd))
+            for one, other in pairs
+        ]
+    first = ir.Constant(ir.VectorType(_INT, count), list(range(count)))
+    return builder.shuffle_vector(vectors[0], vectors[0], first)
+
+
+def origin(context: Any, builder: Any, signature: Any, arguments: Any, at: int) -> Any:
+    """Where an intrinsic's array argument begins."""
+    return context.make_array(signature.args[at])(context, builder, arguments[at]).data
+
+
 def pointer(context: Any, builder: Any, signature: Any, arguments: Any, at: int) -> Any:
     """Where an intrinsic's array argument begins, moved on by the argument after it."""
-    data = context.make_array(signature.args[at])(context, builder, arguments[at]).data
-    return builder.gep(data, [arguments[at + 1]])
+    return builder.gep(origin(context, builder, signature, arguments, at), [arguments[at + 1]])

@@ -29,10 +29,10 @@ def test_gather_columns(m):
     rng = np.random.default_rng(m)
     d, n = 2 * LANES, 2 * LANES
     source = rng.standard_normal((40, d)).astype(np.float32)
-    chosen = rng.integers(0, 40, m).astype(np.int32)
+    chosen = rng.integers(0, 40, m)
     scales, root = rng.random(m).astype(np.float32), rng.random(d).astype(np.float32)
     out = np.full(d * n, np.nan, np.float32)
-    gather_columns(source, chosen, scales, root, n, out)
+    gather_columns(source.ravel(), chosen * d, scales, root, n, out)
     expected = np.zeros((d, n), np.float32)
     expected[:, :m] = (source[chosen] * root * scales[:, None]).T
     np.testing.assert_allclose(out.reshape(d, n), expected, rtol=1e-6)

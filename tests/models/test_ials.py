@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_each_iteration_lowers_the_objective_to_a_minimum(weight: str) -> None:
     data = odd_log()
     settings = {name: OPTIONS[name] for name in ("alpha0", "reg", "nu")}
     values = [objective(*fitted(data, count, weight=weight), **settings) for count in (1, 2, 4, 8, 64, 400)]
-    assert values == sorted(values, reverse=True)
+    assert all(later <= value * (1 + 1e-7) for value, later in itertools.pairwise(values))
     assert values[-2] == pytest.approx(values[-1], rel=1e-2)
     dense, users, items = fitted(data, 400, weight=weight)
     best = objective(dense, users, items, **settings)
