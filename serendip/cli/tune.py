@@ -107,6 +107,8 @@ def _teller(recipe: Recipe, show: Output, progress: Progress | None) -> Any:
 def _write(out: Path, recipe: Recipe, data: Dataset, found: Tuned) -> None:
     from serendip.recipe import Draft, tuned_recipe
     from serendip.recipe.drafting import written
+    from serendip.recipe.fitting import portable
+    from serendip.report import render_tuned
 
     before = "" if found.start is None else f"; {found.start:.4f} with the options it began with"
     note = f"{found.metric} {found.value:.4f} on the held-out part of the training data{before}. {found.rule}"
@@ -114,6 +116,7 @@ def _write(out: Path, recipe: Recipe, data: Dataset, found: Tuned) -> None:
     better = tuned_recipe(recipe, found)
     write_text(path, written(Draft(better, data.schema, {"tune.metric": note}), path))
     write_text(out / "tuned.json", encoded(found.to_dict()))
+    write_text(out / "tuned.html", render_tuned(found.to_dict(), recipe=portable(better).plain()))
 
 
 def _tables(found: Tuned, show: Output) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from serendip.report import plots
@@ -51,15 +51,19 @@ def render(
         SerendipError: figures that are not as ``serendip evaluate`` writes them.
     """
     figures = None if not evaluation else Figures.read(evaluation)
-    return _template().render(
-        title=title,
-        created=created or f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        facts=facts,
-        figures=figures,
-        samples=samples,
-        recipe=tomli_w.dumps(_without_none(recipe)) if recipe else "",
-        versions=installed() if versions is None else versions,
-        plots=_Drawn(facts, figures),
+    return (
+        environment()
+        .get_template("template.html")
+        .render(
+            title=title,
+            created=created or f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            facts=facts,
+            figures=figures,
+            samples=samples,
+            recipe=tomli_w.dumps(without_none(recipe)) if recipe else "",
+            versions=installed() if versions is None else versions,
+            plots=_Drawn(facts, figures),
+        )
     )
 
 
@@ -131,24 +135,30 @@ class _Drawn:
 
 
 @cache
-def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["plain"] = plain
-    environment.filters["who"] = who
-    environment.filters["percent"] = lambda share: "–" if share is None else f"{share:.1%}"
-    environment.filters["count"] = lambda number: f"{number:,}"
-    environment.filters["signed"] = lambda number: "–" if number is None else f"{number:+.4f}".replace("-", "−")
-    text = resources.files("serendip.report").joinpath("template.html").read_text(encoding="utf-8")
-    return environment.from_string(text)
+def environment() -> Environment:
+    """What pages are made with: the templates of this room, and its ways to write numbers."""
+    made = Environment(
+        loader=FunctionLoader(lambda name: resources.files("serendip.report").joinpath(name).read_text("utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["plain"] = plain
+    made.filters["who"] = who
+    made.filters["percent"] = lambda share: "–" if share is None else f"{share:.1%}"
+    made.filters["count"] = lambda number: f"{number:,}"
+    made.filters["signed"] = lambda number: "–" if number is None else f"{number:+.4f}".replace("-", "−")
+    return made
 
 
-def _without_none(value: Any) -> Any:
+def without_none(value: Any) -> Any:
     """A recipe as TOML can say it: nothing is null."""
     if isinstance(value, Mapping):
-        return {str(key): _without_none(part) for key, part in value.items() if part is not None}
+        return {str(key): without_none(part) for key, part in value.items() if part is not None}
     if isinstance(value, list | tuple):
-        return [_without_none(part) for part in value if part is not None]
+        return [without_none(part) for part in value if part is not None]
     return value
 
 
-__all__ = ["installed", "render", "write"]
+__all__ = ["environment", "installed", "render", "without_none", "write"]

@@ -72,12 +72,12 @@ def whiskers(label: str, rows: Sequence[Row]) -> Markup:
     parts = [_grid(tick / top, height, figure(tick)) for tick in ticks]
     y = 0
     for row in rows:
-        parts.append(_text(0, y + ROW_TOP - 7, row.label, "start", "label"))
-        parts.append(_text(1, y + ROW_TOP - 7, row.note, "end", "note"))
+        parts.append(words(0, y + ROW_TOP - 7, row.label, "start", "label"))
+        parts.append(words(1, y + ROW_TOP - 7, row.note, "end", "note"))
         for place, dot in enumerate(row.dots):
             parts.append(_whisker(dot, top, y + ROW_TOP + ROW_STEP * (place + 0.5)))
         y += ROW_TOP + ROW_STEP * len(row.dots) + ROW_GAP
-    return _svg(label, height + AXIS, parts)
+    return drawing(label, height + AXIS, parts)
 
 
 def lines(label: str, columns: Sequence[str], series: Sequence[Sequence[Dot]]) -> Markup:
@@ -85,21 +85,21 @@ def lines(label: str, columns: Sequence[str], series: Sequence[Sequence[Dot]]) -
     values = [dot.value for one in series for dot in one if dot.value is not None]
     ticks = steps(max(values, default=0.0))
     top = ticks[-1] or 1.0
-    parts = [_level(tick / top, figure(tick)) for tick in ticks]
+    parts = [line_at(tick / top, figure(tick)) for tick in ticks]
     for column, name in enumerate(columns):
-        parts.append(_text((column + 0.5) / len(columns), HEIGHT + 16, name, "middle", "tick"))
+        parts.append(words((column + 0.5) / len(columns), HEIGHT + 16, name, "middle", "tick"))
     for one in series:
         points = [
-            None if dot.value is None else ((place + 0.5) / len(columns), _height(dot.value / top))
+            None if dot.value is None else ((place + 0.5) / len(columns), height_of(dot.value / top))
             for place, dot in enumerate(one)
         ]
         for before, after in pairwise(points):
             if before is not None and after is not None:
-                parts.append(_segment(before, after, one[0].series))
+                parts.append(segment(before, after, one[0].series))
         for dot, point in zip(one, points, strict=True):
             if point is not None:
                 parts.append(_mark(*point, dot))
-    return _svg(label, HEIGHT + AXIS, parts, upright=True)
+    return drawing(label, HEIGHT + AXIS, parts, upright=True)
 
 
 def bars(label: str, starts: Sequence[str], counts: Sequence[int]) -> Markup:
@@ -107,25 +107,25 @@ def bars(label: str, starts: Sequence[str], counts: Sequence[int]) -> Markup:
     ticks = steps(float(max(counts, default=0)))
     top = ticks[-1] or 1.0
     n = max(len(counts), 1)
-    parts = [_level(tick / top, f"{tick:,.0f}") for tick in ticks]
+    parts = [line_at(tick / top, f"{tick:,.0f}") for tick in ticks]
     for place, (start, count) in enumerate(zip(starts, counts, strict=True)):
-        y = _height(count / top)
+        y = height_of(count / top)
         parts.append(
             Markup(
                 '<rect class="bar" x="{}" y="{:.1f}" width="{}" height="{:.1f}"><title>{}: {:,}</title></rect>'
-            ).format(_percent((place + 0.08) / n), y, _percent(0.84 / n), HEIGHT - y, start, count)
+            ).format(percent((place + 0.08) / n), y, percent(0.84 / n), HEIGHT - y, start, count)
         )
     named = {0: "start", n // 2: "middle", n - 1: "end"} if n > 2 else dict.fromkeys(range(n), "middle")
     for place, anchor in named.items():
         at = {"start": 0.0, "end": 1.0}.get(anchor, (place + 0.5) / n)
-        parts.append(_text(at, HEIGHT + 16, starts[place] if starts else "", anchor, "tick"))
-    return _svg(label, HEIGHT + AXIS, parts, upright=True)
+        parts.append(words(at, HEIGHT + 16, starts[place] if starts else "", anchor, "tick"))
+    return drawing(label, HEIGHT + AXIS, parts, upright=True)
 
 
 def curve(label: str, values: Sequence[float], points: int = 160) -> Markup:
     """Falling values as an area on a logarithmic axis: the first at the left, the last at the right."""
     top = max(math.ceil(math.log10(max(values[0], 10) if len(values) else 10) - 1e-9), 1)
-    parts = [_level((power + 0.15) / (top + 0.15), f"{10**power:,}") for power in range(top + 1)]
+    parts = [line_at((power + 0.15) / (top + 0.15), f"{10**power:,}") for power in range(top + 1)]
     n = len(values)
     places = sorted({round(place * (n - 1) / max(points - 1, 1)) for place in range(points)}) if n else []
     shape = []
@@ -138,8 +138,8 @@ def curve(label: str, values: Sequence[float], points: int = 160) -> Markup:
         '<polyline class="edge" points="{2}" vector-effect="non-scaling-stroke"/></svg>'
     ).format(TEXT_GAP, HEIGHT - TEXT_GAP, " ".join(shape))
     ends = [(0.0, "start", "most popular item"), (1.0, "end", f"item {n:,}")]
-    parts += [area, *(_text(at, HEIGHT + 16, text, anchor, "tick") for at, anchor, text in ends)]
-    return _svg(label, HEIGHT + AXIS, parts, upright=True)
+    parts += [area, *(words(at, HEIGHT + 16, text, anchor, "tick") for at, anchor, text in ends)]
+    return drawing(label, HEIGHT + AXIS, parts, upright=True)
 
 
 def legend(names: Sequence[str]) -> Markup:
@@ -168,7 +168,7 @@ def figure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
-def _svg(label: str, height: float, parts: Sequence[Markup], *, upright: bool = False) -> Markup:
+def drawing(label: str, height: float, parts: Sequence[Markup], *, upright: bool = False) -> Markup:
     """The plot; ``upright`` ones have a margin at the left for the values of their axis."""
     kind = "plot upright" if upright else "plot"
     return Markup('<svg class="{}" role="img" height="{:.0f}" aria-label="{}">{}</svg>').format(
@@ -176,30 +176,33 @@ def _svg(label: str, height: float, parts: Sequence[Markup], *, upright: bool = 
     )
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share of the width."""
     return f"{100 * share:.2f}%"
 
 
-def _height(share: float) -> float:
+def height_of(share: float) -> float:
+    """The vertical position of a share of the upright axis, in pixels."""
     return TEXT_GAP + (HEIGHT - TEXT_GAP) * (1 - share)
 
 
-def _text(x: float, y: float, text: str, anchor: str, kind: str) -> Markup:
+def words(x: float, y: float, text: str, anchor: str, kind: str) -> Markup:
+    """A text at a share of the width and a height in pixels."""
     return Markup('<text class="{}" x="{}" y="{:.1f}" text-anchor="{}">{}</text>').format(
-        kind, _percent(x), y, anchor, text
+        kind, percent(x), y, anchor, text
     )
 
 
 def _grid(share: float, height: float, text: str) -> Markup:
     """A vertical line of the grid, its value below."""
     anchor = "start" if share == 0 else "end" if share == 1 else "middle"
-    line = Markup('<line class="grid" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(_percent(share), ROW_TOP, height)
-    return line + _text(share, height + 16, text, anchor, "tick")
+    line = Markup('<line class="grid" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(percent(share), ROW_TOP, height)
+    return line + words(share, height + 16, text, anchor, "tick")
 
 
-def _level(share: float, text: str) -> Markup:
+def line_at(share: float, text: str) -> Markup:
     """A horizontal line of the grid, its value in the margin at its left."""
-    y = _height(share)
+    y = height_of(share)
     line = Markup('<line class="grid" x1="0" x2="100%" y1="{0:.1f}" y2="{0:.1f}"/>').format(y)
     return line + Markup('<text class="tick" x="0" dx="-8" y="{:.1f}" text-anchor="end">{}</text>').format(y + 4, text)
 
@@ -211,7 +214,7 @@ def _whisker(dot: Dot, top: float, y: float) -> Markup:
     if dot.low is not None and dot.high is not None:
         line = '<line class="whisker s{}" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
         parts.append(
-            Markup(line).format(dot.series % SERIES, _percent(max(dot.low, 0) / top), _percent(dot.high / top), y, y)
+            Markup(line).format(dot.series % SERIES, percent(max(dot.low, 0) / top), percent(dot.high / top), y, y)
         )
     parts.append(_mark(dot.value / top, y, dot))
     return Markup().join(parts)
@@ -220,12 +223,13 @@ def _whisker(dot: Dot, top: float, y: float) -> Markup:
 def _mark(x: float, y: float, dot: Dot) -> Markup:
     bounds = "" if dot.low is None or dot.high is None else f" [{dot.low:.4f}, {dot.high:.4f}]"
     said = Markup("<title>{}: {:.4f}{}</title>").format(dot.name, dot.value, bounds)
-    return Markup("<g>{}{}</g>").format(said, shape(_percent(x), y, dot.series))
+    return Markup("<g>{}{}</g>").format(said, shape(percent(x), y, dot.series))
 
 
-def _segment(before: tuple[float, float], after: tuple[float, float], series: int) -> Markup:
+def segment(before: tuple[float, float], after: tuple[float, float], series: int) -> Markup:
+    """A piece of the line of a series, between two positions."""
     line = '<line class="line s{}" x1="{}" y1="{:.1f}" x2="{}" y2="{:.1f}"/>'
-    return Markup(line).format(series % SERIES, _percent(before[0]), before[1], _percent(after[0]), after[1])
+    return Markup(line).format(series % SERIES, percent(before[0]), before[1], percent(after[0]), after[1])
 
 
 def shape(x: object, y: float, series: int) -> Markup:
@@ -243,4 +247,22 @@ def shape(x: object, y: float, series: int) -> Markup:
     return place.format(series % SERIES, escape(x), y, inner)
 
 
-__all__ = ["Dot", "Row", "bars", "curve", "figure", "legend", "lines", "shape", "steps", "whiskers"]
+__all__ = [
+    "HEIGHT",
+    "Dot",
+    "Row",
+    "bars",
+    "curve",
+    "drawing",
+    "figure",
+    "height_of",
+    "legend",
+    "line_at",
+    "lines",
+    "percent",
+    "segment",
+    "shape",
+    "steps",
+    "whiskers",
+    "words",
+]
