@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import logging
 import math
 import os
 import pkgutil
@@ -21,13 +22,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
 import msgspec
 
 from serendip.space import Space
-from serendip.types import Floats, Ids, Predictor, Queries, Scorer, SerendipError
+from serendip.types import Floats, Ids, Predictor, Queries, Scorer, SerendipError, Updatable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from serendip.data.change import Change
     from serendip.data.dataset import Dataset
+
+log = logging.getLogger("serendip.model")
 
 PACKAGE = "serendip.models"
 
@@ -166,6 +170,39 @@ class Model(ABC):
         """Learn from the data, from scratch; the data are not changed."""
         self._scorer = self.learn(data, run or Run())
         return self
+
+    def renew(self, known: Scorer, change: Change, run: Run) -> Scorer | None:
+        """What answers after a change of the log, from what answered before it; nothing is modified.
+
+        A model overrides this where new events can be taken in for less than a fit, or where a fit is no more than one
+        pass over the log.
+
+        Returns:
+            A scorer of the items and users after the change; None where the model knows no way but to be fitted again.
+        """
+        return known.update(change, threads=run.threads) if isinstance(known, Updatable) else None
+
+    def update(self, change: Change, run: Run | None = None) -> Self:
+        """A model that has taken in new events without being fitted again; this one stays as it is.
+
+        One that cannot take them in knows what it knew, and new items cannot be scored; a warning says so.
+
+        Args:
+            change: ``Change.read(data, events, users, items)`` of the data that the model was fitted on.
+            run: threads and seed.
+
+        Raises:
+            SerendipError: the model has not been fitted.
+        """
+        from serendip.scorers.grown import grown
+
+        known, n_users, n_items = self.lower(), change.after.n_users, change.after.n_items
+        renewed = self.renew(known, change, run or Run())
+        if renewed is None:
+            log.warning("%s cannot take in new events: what is new stays unknown to it. Fit it again in time.", self.name)
+        other = type(self)(self.config)
+        other._scorer = grown(known, n_users, n_items) if renewed is None else renewed
+        return other
 
     def lower(self) -> Scorer:
         """What answers, without anything that only training needs.

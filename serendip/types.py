@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import polars as pl
+    from scipy.sparse import csr_array
 
 ABSENT = -1
 
@@ -344,6 +345,47 @@ class Explainer(Protocol):
         ...
 
 
+class Log(Protocol):
+    """What a scorer needs to know of a data set to learn from it."""
+
+    @property
+    def n_users(self) -> int:
+        """Size of the user vocabulary."""
+        ...
+
+    @property
+    def n_items(self) -> int:
+        """Size of the item vocabulary."""
+        ...
+
+    def matrix(self, weight: str | None = None) -> csr_array:
+        """Users × items, as `serendip.data.dataset.Dataset.matrix`."""
+        ...
+
+
+class Changed(Protocol):
+    """A log before and after new events, in the vocabularies of after, in which the new ids come last."""
+
+    @property
+    def before(self) -> Log:
+        """The log as it was: new users and items have no event in it."""
+        ...
+
+    @property
+    def after(self) -> Log:
+        """The log with the new events."""
+        ...
+
+
+@runtime_checkable
+class Updatable(Protocol):
+    """A scorer that can take in new events without being fitted again."""
+
+    def update(self, change: Changed, *, threads: int | None = None) -> Scorer:
+        """A scorer of the same kind that knows the log after the change, its items and users; nothing is modified."""
+        ...
+
+
 @runtime_checkable
 class Index(Protocol):
     """Finds the vectors with the highest inner product."""
@@ -380,9 +422,11 @@ def as_rows(items: Ids | None, q: int, n: int) -> Ids | None:
 
 __all__: list[str] = [
     "ABSENT",
+    "Changed",
     "Embedder",
     "Explainer",
     "Index",
+    "Log",
     "Metric",
     "Predictor",
     "Queries",
@@ -393,6 +437,7 @@ __all__: list[str] = [
     "SimilarUsers",
     "Stage",
     "Truth",
+    "Updatable",
     "as_rows",
     "pack_mask",
     "unpack_mask",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import chain
@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 import polars as pl
 
 from serendip.bundle import content as files_of
 from serendip.bundle import golden, manifest, reasons, store
 from serendip.bundle.ask import Answer, Desk, Request, checked_k, table
 from serendip.bundle.content import Content
-from serendip.bundle.crowd import Crowd
+from serendip.bundle.crowd import Crowd, similar_items
 from serendip.bundle.errors import BundleError
 from serendip.bundle.golden import Golden
 from serendip.bundle.ids import is_id, known_codes, listed
@@ -27,10 +26,11 @@ from serendip.bundle.store import File
 from serendip.data.dataset import Histories
 from serendip.data.vocab import ExternalId, Vocab
 from serendip.pipeline import retrievers
-from serendip.types import ABSENT, Queries, SerendipError, Similar, Stage
+from serendip.types import ABSENT, Queries, SerendipError, Stage
 
 if TYPE_CHECKING:
     from serendip.data.dataset import Dataset
+    from serendip.model import Run
 
 ATTEMPTS = 20
 """How often a reader starts again when a writer has replaced what it was reading."""
@@ -82,18 +82,10 @@ class Bundle:
                     f"A bundle's pipeline must know the {data.n_items} items of its data. Got {part.scorer.n_items} in "
                     f"{part.name!r} instead. Try: fit on the same data."
                 )
-        content = files_of.gather(data, pipeline)
-        entries = {name: store.entry(file) for name, file in files_of.encode(content).items()}
-        made = Manifest(
-            version=manifest.version_of(entries),
-            created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            serendip=manifest.package_version(),
-            data=manifest.summary(data),
-            recipe=manifest.plain("recipe", recipe),
+        return cls._made(
+            data, pipeline, schema=data.schema, recipe=manifest.plain("recipe", recipe),
             evaluation=manifest.plain("evaluation", evaluation),
-            files=entries,
-        )
-        return cls._of(made, content)
+        )  # fmt: skip
 
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = True) -> Bundle:
@@ -239,16 +231,8 @@ class Bundle:
             SerendipError: an item that is not known, or no scorer in the pipeline that compares items.
         """
         codes = known_codes(self.item_ids, "items", listed("items", [items] if is_id(items) else items))
-        for part in retrievers(self.pipeline):
-            if isinstance(part.scorer, Similar):
-                recs = part.scorer.similar_items(codes, min(checked_k(k), len(self.item_ids)))
-                recs = recs.keep(np.isfinite(recs.scores) & (recs.items != ABSENT))
-                named = replace(recs, columns={"source": np.full(recs.items.shape, part.name)})
-                return table(named, self.item_ids.decode(codes), self.items, of="item_id", named="similar_item_id")
-        names = ", ".join(part.name for part in retrievers(self.pipeline))
-        raise SerendipError(
-            f"The pipeline must have a model that compares items. Got {names}. Try: fit item_knn, ials or content."
-        )
+        recs = similar_items(self.pipeline, codes, min(checked_k(k), len(self.item_ids)))
+        return table(recs, self.item_ids.decode(codes), self.items, of="item_id", named="similar_item_id")
 
     def similar_users(self, users: Any, k: int = 10) -> pl.DataFrame:
         """``user_id, similar_user_id, score, rank, source``: the users most like the given ones.
@@ -290,6 +274,51 @@ class Bundle:
         """
         return reasons.explain(self._desk, self.pipeline, self.items, users, items, k, history)
 
+    def update(
+        self,
+        events: Any,
+        items: Any = None,
+        users: Any = None,
+        *,
+        run: Run | None = None,
+        encoding: str | None = None,
+        strict: bool = False,
+        rejects: str | Path | None = None,
+    ) -> Bundle:
+        """A bundle that has taken in new events, without a fit; this one stays as it is.
+
+        Ids that are new are appended, histories go on, and rows of the items table are added or replaced. Scorers are
+        brought up to date as their models know how (`serendip.model.Model.renew`); one that knows no way keeps what it
+        knew, and cannot score new items. ``manifest.updates`` says what came in and which those are. Figures of an
+        evaluation were those of the bundle before, and are left out.
+
+        Args:
+            events, items, users: read, checked and understood as those of the fit were.
+            run: threads and seed.
+            encoding, strict, rejects: as of `serendip.data.dataset.Dataset.from_frames`.
+
+        Raises:
+            SchemaError: with everything that is wrong with the new tables.
+            SerendipError: a file that cannot be read; texts for ids where the known ones are integers; a scorer of a
+                kind that cannot grow.
+        """
+        from serendip.bundle import updating
+
+        how = {"encoding": encoding, "strict": strict, "rejects": rejects}
+        found = updating.update(self.manifest, self._content, events, users, items, run, **how)
+        after = found.change.after
+        entry = manifest.Update(
+            at=_now(),
+            events=found.change.events,
+            users=after.n_users - len(self.user_ids),
+            items=after.n_items - len(self.item_ids),
+            notes=found.notes,
+        )
+        return type(self)._made(
+            after, found.pipeline, schema=found.schema, recipe=self.manifest.recipe, evaluation={},
+            updates=(*self.manifest.updates, entry),
+        )  # fmt: skip
+
     def summary(self) -> dict[str, Any]:
         """What a person wants to know first, as plain values."""
         made = self.manifest
@@ -311,6 +340,20 @@ class Bundle:
         return f"Bundle({self.manifest.version}: {len(self.user_ids)} users, {len(self.item_ids)} items, {names})"
 
     @classmethod
+    def _made(cls, data: Dataset, pipeline: Stage, **said: Any) -> Bundle:
+        content = files_of.gather(data, pipeline)
+        entries = {name: store.entry(file) for name, file in files_of.encode(content).items()}
+        made = Manifest(
+            version=manifest.version_of(entries),
+            created=_now(),
+            serendip=manifest.package_version(),
+            data=manifest.summary(data),
+            files=entries,
+            **said,
+        )
+        return cls._of(made, content)
+
+    @classmethod
     def _of(cls, made: Manifest, content: Content) -> Bundle:
         return cls(
             made,
@@ -323,7 +366,11 @@ class Bundle:
         )
 
     def _files(self) -> dict[str, File]:
-        return files_of.encode(Content(self.user_ids, self.items, self.histories, self.pipeline, self.golden))
+        return files_of.encode(self._content)
+
+    @property
+    def _content(self) -> Content:
+        return Content(self.user_ids, self.items, self.histories, self.pipeline, self.golden)
 
     @cached_property
     def _crowd(self) -> Crowd:
@@ -336,3 +383,7 @@ class Bundle:
     def _reply(self, request: Request, rows: slice) -> tuple[pl.DataFrame, tuple[str, ...]]:
         recs = self.pipeline(request.queries(rows)).top(request.k)
         return table(recs, request.users[rows], self.items), recs.notes
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -73,7 +73,7 @@ class Sizes(Protocol):
 
 def gather(data: Dataset, pipeline: Stage) -> Content:
     """What a bundle of a pipeline and the data it was fitted on holds; the pipeline is asked for its golden replies."""
-    return Content(data.user_ids, _items(data), data.histories, pipeline, record(pipeline, data.n_items))
+    return Content(data.user_ids, titled(data), data.histories, pipeline, record(pipeline, data.n_items))
 
 
 def encode(content: Content) -> dict[str, File]:
@@ -135,7 +135,7 @@ def decode(files: Mapping[str, memoryview], sizes: Sizes) -> Content:
     return Content(user_ids, items, histories, pipeline, golden)
 
 
-def _items(data: Dataset) -> pl.DataFrame:
+def titled(data: Dataset) -> pl.DataFrame:
     """The items table with its title named ``title``, in types that Parquet keeps."""
     table = data.items
     title = data.schema.title

@@ -1,17 +1,35 @@
-"""Users like a given one, by the first retriever that can compare them."""
+"""Items or users like a given one, by the first retriever that can compare them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from serendip.data.dataset import Histories
 from serendip.pipeline import Retrieve, retrievers
 from serendip.scorers.common import nearest, products
-from serendip.types import Embedder, Floats, Ids, Recs, SerendipError, SimilarUsers, Stage
+from serendip.types import ABSENT, Embedder, Floats, Ids, Recs, SerendipError, Similar, SimilarUsers, Stage
 
 BLOCK = 4096
+
+
+def similar_items(pipeline: Stage, items: Ids, k: int) -> Recs:
+    """The k items most like each given one ``[q, k]``, with their source.
+
+    Raises:
+        SerendipError: no retriever of the pipeline compares items.
+    """
+    for part in retrievers(pipeline):
+        if isinstance(part.scorer, Similar):
+            recs = part.scorer.similar_items(items, k)
+            recs = recs.keep(np.isfinite(recs.scores) & (recs.items != ABSENT))
+            return replace(recs, columns={"source": np.full(recs.items.shape, part.name)})
+    names = ", ".join(part.name for part in retrievers(pipeline))
+    raise SerendipError(
+        f"The pipeline must have a model that compares items. Got {names}. Try: fit item_knn, ials or content."
+    )
 
 
 class Crowd:

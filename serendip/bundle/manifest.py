@@ -13,6 +13,7 @@ import numpy as np
 
 from serendip.bundle.errors import BundleError
 from serendip.bundle.store import MANIFEST, FileEntry
+from serendip.data.schema import Schema
 from serendip.types import SerendipError
 
 if TYPE_CHECKING:
@@ -38,6 +39,22 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     last: str | None = None
 
 
+class Update(msgspec.Struct, frozen=True, kw_only=True):
+    """What was taken in after the fit.
+
+    Attributes:
+        at: when, ISO 8601, UTC.
+        events, users, items: how many of each were new.
+        notes: what was left out, and which scorers keep what they knew.
+    """
+
+    at: str
+    events: int
+    users: int
+    items: int
+    notes: tuple[str, ...] = ()
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of ``manifest.json``, in their order.
 
@@ -50,7 +67,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         serendip: version of the package that built it.
         data: what was learned from.
         recipe: how; empty if it was not said.
-        evaluation: how well; empty if it was not measured.
+        evaluation: how well; empty if it was not measured, or not since the last update.
+        schema: what the columns of the data mean, so that more can be read alike; None in bundles of before.
+        updates: what was taken in since, oldest first.
         files: checksum and size of each file of the content.
     """
 
@@ -63,6 +82,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     data: Summary
     recipe: dict[str, Any]
     evaluation: dict[str, Any]
+    schema: Schema | None = None
+    updates: tuple[Update, ...] = ()
     files: dict[str, FileEntry]
 
 

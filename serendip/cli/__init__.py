@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from serendip.cli import data, demo, evaluate, explain, fit, init, list_, recommend, report, serve, tune, validate
+from serendip.cli import (
+    data,
+    demo,
+    evaluate,
+    explain,
+    fit,
+    init,
+    list_,
+    recommend,
+    report,
+    serve,
+    tune,
+    update,
+    validate,
+)
 from serendip.cli.errors import Verbs
 
 VERBS = {
@@ -18,6 +32,7 @@ VERBS = {
     "fit": (fit.fit, fit.EXAMPLES),
     "tune": (tune.tune, tune.EXAMPLES),
     "evaluate": (evaluate.evaluate, evaluate.EXAMPLES),
+    "update": (update.update, update.EXAMPLES),
     "recommend": (recommend.recommend, recommend.EXAMPLES),
     "explain": (explain.explain, explain.EXAMPLES),
     "serve": (serve.serve, serve.EXAMPLES),

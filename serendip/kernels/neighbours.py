@@ -40,11 +40,20 @@ class Denominator:
     overlap: float | None = None
 
 
-def nearest(matrix: csr_array, k: int, denominator: Denominator, *, threads: int | None = None) -> csr_array:
+def nearest(
+    matrix: csr_array,
+    k: int,
+    denominator: Denominator,
+    *,
+    only: NDArray[np.int64] | None = None,
+    threads: int | None = None,
+) -> csr_array:
     """The k columns j ≠ i of highest similarity ``c_ij / denominator`` for each column i of ``matrix`` ``[m, n]``.
 
     Only similarities above 0 and below infinity count. Gives ``[n, n]`` float32, best first within each row, of equal
     ones the lower column first. The result does not depend on the number of threads.
+
+    With ``only``, rows are given for these columns i alone, ``[len(only), n]``, in their order.
 
     Raises:
         ValueError: k below 1, or a denominator for another number of columns, or with a negative or infinite number for
@@ -62,18 +71,19 @@ def nearest(matrix: csr_array, k: int, denominator: Denominator, *, threads: int
             raise ValueError(
                 f"{name} must be finite and 0 or more wherever a column has entries. Got {wrong[0]} instead."
             )
-    if n == 0:
-        return csr_array((0, 0), dtype=np.float32)
+    wanted = np.arange(n) if only is None else only
+    if len(wanted) == 0:
+        return csr_array((0, n), dtype=np.float32)
     work = _Work.of(matrix, counts, denominator)
     lists: dict[int, _Lists] = {}
 
     def task(start: int, stop: int) -> None:
-        lists[start] = work.lists(start, stop, min(k, n))
+        lists[start] = work.lists(wanted[start:stop], min(k, n))
 
-    pool.rows(task, n, chunk=_CHUNK, threads=threads)
+    pool.rows(task, len(wanted), chunk=_CHUNK, threads=threads)
     lengths, items, similarities = zip(*(lists[start] for start in sorted(lists)), strict=True)
     starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
-    return csr_array((np.concatenate(similarities), np.concatenate(items), starts), shape=(n, n))
+    return csr_array((np.concatenate(similarities), np.concatenate(items), starts), shape=(len(wanted), n))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,11 +147,11 @@ class _Work:
             np.float32(np.nan if denominator.overlap is None else denominator.overlap),
         )
 
-    def lists(self, start: int, stop: int, k: int) -> _Lists:
+    def lists(self, wanted: NDArray[np.int64], k: int) -> _Lists:
         """Of these columns: how many neighbours each has, and all of those with their similarities."""
-        keys = np.zeros((stop - start, k), np.uint64)
+        keys = np.zeros((len(wanted), k), np.uint64)
         most_alike(
-            self.rank[start:stop], self.codes, self.row_starts, self.columns, self.values, self.column_starts,
+            self.rank[wanted], self.codes, self.row_starts, self.columns, self.values, self.column_starts,
             self.rows, self.values_by_column, self.steps, self.unit, self.left, self.right, self.shrink, self.overlap,
             keys,
         )  # fmt: skip

@@ -9,13 +9,14 @@ Management 24, 1988; M. Pazzani and D. Billsus, "Content-based recommendation sy
 
 from __future__ import annotations
 
+from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.model import Model, Run
 from serendip.models._features import FeatureOptions, columns_of, item_features
 from serendip.models._weighting import Weight, counts_of
 from serendip.scorers import Profiles
 from serendip.space import Range, declare
-from serendip.types import SerendipError
+from serendip.types import Scorer, SerendipError
 
 
 class Options(FeatureOptions, frozen=True):
@@ -58,3 +59,7 @@ class Content(Model):
                 "Try min_items=1, or name other columns in the schema."
             )
         return Profiles(features, counts_of(data, self.config.weight))
+
+    def renew(self, known: Scorer, change: Change, run: Run) -> Profiles:
+        """Weigh the table again: how rare a word is depends on all items."""
+        return self.learn(change.after, run)

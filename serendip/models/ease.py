@@ -29,15 +29,18 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 from scipy.sparse import csr_array
 
+from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.kernels import memory
 from serendip.kernels.pool import blas_threads
 from serendip.model import Config, Model, Run
+from serendip.models._folding import Places, changed, in_place, touched_items, with_rows
+from serendip.models._rank import change_rows, inverse_of, pays
 from serendip.models._spectrum import Doubles, degrees, gram, power
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import Counts, DenseItemToItem, ItemToItem
 from serendip.space import Range, declare
-from serendip.types import Floats, SerendipError
+from serendip.types import Floats, Scorer, SerendipError
 
 log = logging.getLogger("serendip.models.ease")
 
@@ -119,6 +122,44 @@ class Ease(Model):
                 weights *= held_back
             return DenseItemToItem(weights, known, counts)
 
+    def renew(self, known: Scorer, change: Change, run: Run) -> DenseItemToItem | ItemToItem:
+        """The dense weights exactly, from the inverse as it was if few rows changed, else by inverting again.
+
+        Sparse weights are solved for again for the items of which anything changed; the others keep theirs.
+        """
+        counts = counts_of(change.after, self.config.weight)
+        if isinstance(known, ItemToItem) and known.counts == counts:
+            matrix, reg, held_back = self._prepare(matrix_of(change.after, counts))
+            only = touched_items(change, counts)
+            fresh = self._regressed(matrix, reg, held_back, only, run)
+            return ItemToItem(csr_array(with_rows(csr_array(known.weights.T.tocsr()), only, fresh).T.tocsr()), counts)
+        renewed = None
+        if isinstance(known, DenseItemToItem) and known.counts == counts and self.config.solver != "sparse":
+            renewed = self._by_rank(known, change, counts, run)
+        return self.learn(change.after, run) if renewed is None else renewed
+
+    def _by_rank(self, known: DenseItemToItem, change: Change, counts: Counts, run: Run) -> DenseItemToItem | None:
+        """The exact weights by way of the rows that changed; None where that does not pay, or rounding forbids it."""
+        before, reg, held_back = self._prepare(matrix_of(change.before, counts))
+        after, reg_after, held_back_after = self._prepare(matrix_of(change.after, counts))
+        n = change.after.n_items
+        rows = np.flatnonzero(np.diff(changed(before, after).indptr))
+        if not pays(len(rows), n) or not np.array_equal(reg, reg_after):
+            return None
+        _check_memory(n, np.dtype(np.float32))
+        with blas_threads(run.threads):
+            weights = np.zeros((n, n), np.float32)
+            weights[: len(known.weights), : len(known.weights)] = known.weights
+            weights[:, held_back > 0] /= held_back[held_back > 0]
+            inverse = inverse_of(weights, before, reg)
+            if inverse is None or not change_rows(inverse, before[rows], after[rows]):
+                return None
+            weights = -inverse / np.diagonal(inverse)
+            np.einsum("ii->i", weights)[:] = 0
+            if self.config.popularity_power != 0:
+                weights *= held_back_after
+        return DenseItemToItem(weights, np.bincount(after.indices, minlength=n) > 0, counts)
+
     def _prepare(self, matrix: csr_array) -> tuple[csr_array, Doubles, Floats]:
         """The matrix with its rows divided, the λ of each item, and what its column is multiplied by."""
         options = self.config
@@ -132,9 +173,6 @@ class Ease(Model):
 
     def _sparse(self, matrix: csr_array, reg: Doubles, held_back: Floats, counts: Counts, run: Run) -> ItemToItem:
         """Each item from the K others that would explain most of it alone."""
-        from serendip.kernels.neighbours import Denominator, nearest
-        from serendip.kernels.restricted import regress
-
         options, n = self.config, matrix.shape[1]
         if options.solver == "auto":
             log.warning(
@@ -142,19 +180,28 @@ class Ease(Model):
                 "with its %s strongest neighbours instead (solver=sparse). Give solver=dense to insist.",
                 f"{n:,}", f"{_needed(n, np.dtype(np.float32)):,}", options.neighbours,
             )  # fmt: skip
+        return ItemToItem(csr_array(self._regressed(matrix, reg, held_back, None, run).T.tocsr()), counts)
+
+    def _regressed(
+        self, matrix: csr_array, reg: Doubles, held_back: Floats, only: Places | None, run: Run
+    ) -> csr_array:
+        """What is said of each item, or of these alone: a row per item, with the weights of its K neighbours."""
+        from serendip.kernels.neighbours import Denominator, nearest
+        from serendip.kernels.restricted import regress
+
+        n = matrix.shape[1]
+        targets = np.arange(n) if only is None else only
         ones = np.ones(n)
         together = gram(matrix, ones, ones, None, run.threads)
         run.report(1, 3)
         strong = Denominator(ones, np.sqrt(together.diagonal().astype(np.float64) + reg))
-        chosen = nearest(matrix, options.neighbours, strong, threads=run.threads)
+        chosen = nearest(matrix, self.config.neighbours, strong, only=only, threads=run.threads)
         chosen.sort_indices()
         run.report(2, 3)
-        values = regress(together, chosen, reg, threads=run.threads)
-        targets = np.repeat(np.arange(n), np.diff(chosen.indptr))
-        values *= held_back[targets]
+        values = regress(together, in_place(chosen, targets, n), reg, threads=run.threads)
+        values *= np.repeat(held_back[targets], np.diff(chosen.indptr))
         run.report(3, 3)
-        weights = csr_array((values, chosen.indices, chosen.indptr), shape=chosen.shape)
-        return ItemToItem(csr_array(weights.T.tocsr()), counts)
+        return csr_array((values, chosen.indices, chosen.indptr), shape=chosen.shape)
 
 
 def _needed(n: int, dtype: np.dtype[Any]) -> int:

@@ -27,11 +27,17 @@ import msgspec
 import numpy as np
 from scipy.sparse import csr_array
 
+from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
+from serendip.models._folding import Places, linked, with_rows
 from serendip.models._weighting import Weight, Weighting, counts_of, matrix_of, weighted
-from serendip.scorers import ItemToItem
+from serendip.scorers import Counts, ItemToItem
 from serendip.space import OneOf, Range, declare
+from serendip.types import Scorer
+
+FEW = 0.01
+"""The share of the events up to which it pays to look for the items that an update leaves alone."""
 
 
 class Options(Config, frozen=True):
@@ -77,12 +83,31 @@ class ItemKNN(Model):
 
     def learn(self, data: Dataset, run: Run) -> ItemToItem:
         """Find the neighbours."""
+        counts = counts_of(data, self.config.weight)
+        return ItemToItem(self._nearest(self._prepared(data, counts), None, run), counts)
+
+    def renew(self, known: Scorer, change: Change, run: Run) -> ItemToItem:
+        """Find the neighbours of the items that share a user with one that changed; the answer is that of a fit.
+
+        Where much is new, those are nearly all items, and all are done without a look at which.
+        """
+        counts = counts_of(change.after, self.config.weight)
+        few = change.events <= FEW * len(change.after.events)
+        if not few or not isinstance(known, ItemToItem) or known.counts != counts:
+            return self.learn(change.after, run)
+        after = self._prepared(change.after, counts)
+        stale = linked(self._prepared(change.before, counts), after)
+        return ItemToItem(with_rows(known.weights, stale, self._nearest(after, stale, run)), counts)
+
+    def _prepared(self, data: Dataset, counts: Counts) -> csr_array:
+        """x: users × items, weighted and with its rows divided."""
+        return _damped(weighted(matrix_of(data, counts), self.config.weighting), self.config.user_power)
+
+    def _nearest(self, matrix: csr_array, only: Places | None, run: Run) -> csr_array:
         from serendip.kernels.neighbours import Denominator, nearest
 
         options = self.config
-        counts = counts_of(data, options.weight)
-        matrix = _damped(weighted(matrix_of(data, counts), options.weighting), options.user_power)
-        square = np.bincount(matrix.indices, matrix.data.astype(np.float64) ** 2, data.n_items)
+        square = np.bincount(matrix.indices, matrix.data.astype(np.float64) ** 2, matrix.shape[1])
         beta = 1 - options.alpha if options.beta is None else options.beta
         if options.similarity == "cosine":
             below = Denominator(square**options.alpha, square**beta, options.shrink)
@@ -90,7 +115,7 @@ class ItemKNN(Model):
             below = Denominator(square, square, options.shrink, overlap=1)
         else:
             below = Denominator(square / 2, square / 2, options.shrink, overlap=0)
-        return ItemToItem(csr_array(nearest(matrix, options.neighbours, below, threads=run.threads)), counts)
+        return csr_array(nearest(matrix, options.neighbours, below, only=only, threads=run.threads))
 
 
 def _damped(matrix: csr_array, power: float) -> csr_array:

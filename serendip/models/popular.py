@@ -17,12 +17,13 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
+from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._weighting import Weight, counts_of
 from serendip.scorers import StaticScores
 from serendip.space import OneOf, declare
-from serendip.types import SerendipError
+from serendip.types import Scorer, SerendipError
 
 DAY = 86_400
 
@@ -75,3 +76,7 @@ class Popular(Model):
             age = (events.time.max() - events.time) / DAY
             value *= np.exp2(-age / self.config.half_life)
         return StaticScores(np.bincount(events.items, value, data.n_items).astype(np.float32))
+
+    def renew(self, known: Scorer, change: Change, run: Run) -> StaticScores:
+        """Count again: a fit is one pass over the log."""
+        return self.learn(change.after, run)

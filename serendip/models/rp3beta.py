@@ -18,11 +18,13 @@ import msgspec
 import numpy as np
 from scipy.sparse import csr_array
 
+from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import ItemToItem
 from serendip.space import Range, declare
+from serendip.types import Scorer
 
 
 class Options(Config, frozen=True):
@@ -64,3 +66,7 @@ class RP3Beta(Model):
         walked = csr_array((half.astype(np.float32), matrix.indices, matrix.indptr), shape=matrix.shape)
         below = Denominator(by_item**options.alpha, by_item**options.beta)
         return ItemToItem(nearest(walked, options.neighbours, below, threads=run.threads), counts)
+
+    def renew(self, known: Scorer, change: Change, run: Run) -> ItemToItem:
+        """Walk again: every chance depends on how many events there are."""
+        return self.learn(change.after, run)

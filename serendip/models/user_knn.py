@@ -25,12 +25,14 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
+from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import UserNeighbours
 from serendip.scorers.users import Similarity
 from serendip.space import OneOf, Range, declare
+from serendip.types import Scorer
 
 
 class Options(Config, frozen=True):
@@ -81,3 +83,7 @@ class UserKNN(Model):
             options.shrink,
             counts,
         )
+
+    def renew(self, known: Scorer, change: Change, run: Run) -> UserNeighbours:
+        """Keep the new rows: there is nothing to fit."""
+        return self.learn(change.after, run)

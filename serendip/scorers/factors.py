@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -13,9 +13,10 @@ from scipy.sparse import csr_array
 
 from serendip.scorers.common import BLOCK, Counts, Mask, blocks, history_matrix, nearest, products, require
 from serendip.scorers.reasons import Rows, explained
-from serendip.types import ABSENT, Floats, Ids, Queries, Recs, as_rows
+from serendip.types import ABSENT, Changed, Floats, Ids, Queries, Recs, as_rows
 
 BATCH = 1024  # queries from which it pays to compile; requests to a server are smaller
+PASSES = 2  # how often an update solves for users and items in turn
 STRETCH = 1024  # events of one history handled at a time
 
 
@@ -107,6 +108,33 @@ class Factors:
             return np.asarray(np.einsum("ed,ed->e", turned[rows], self.items[history]))
 
         return explained(seen, asked, k, said, width=self.items.shape[1])
+
+    def update(self, change: Changed, *, threads: int | None = None) -> Factors:
+        """As `Updatable.update`: users and the items of which anything changed are solved for in turn, `PASSES` times.
+
+        Other items keep their vectors. Items that are new start without one: at first users are solved for without
+        them.
+        """
+        from serendip.kernels.als import half_step
+
+        weight = None if self.counts == "binary" else self.counts
+        matrix, before = change.after.matrix(weight), change.before.matrix(weight)
+        changed = csr_array(matrix - before)
+        changed.eliminate_zeros()
+        vectors = np.full((change.after.n_items, self.items.shape[1]), np.nan, np.float32)
+        vectors[: self.n_items] = self.items
+        occurs = np.bincount(matrix.indices, minlength=len(vectors)) > 0
+        touched = np.flatnonzero(occurs & (np.bincount(changed.indices, minlength=len(vectors)) > 0))
+        rows = matrix[np.diff(matrix.indptr) > 0]
+        columns = csr_array(rows.T.tocsr()[touched])
+        settings = {"alpha0": self.alpha0, "reg": self.reg, "nu": self.nu}
+        for _ in range(PASSES if len(touched) else 0):
+            solved = ~np.isnan(vectors[:, 0])
+            users = half_step(rows[:, solved], vectors[solved], **settings, threads=threads)
+            found = half_step(columns, users, **settings, threads=threads)
+            sound = np.isfinite(found).all(axis=1)
+            vectors[touched[sound]] = found[sound]
+        return replace(self, items=vectors)
 
     @cached_property
     def _known(self) -> Mask:

@@ -1,0 +1,127 @@
+"""New events, items and users taken into a bundle: what it knew joined to them, and its scorers brought up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from serendip.bundle.content import Content, titled
+from serendip.bundle.manifest import Manifest
+from serendip.data.change import Change, read_part
+from serendip.data.dataset import Dataset, Events
+from serendip.data.schema import Schema
+from serendip.data.vocab import Vocab
+from serendip.pipeline import from_dict, retrievers, to_dict
+from serendip.scorers.grown import grown
+from serendip.types import Scorer, Stage, Updatable
+
+if TYPE_CHECKING:
+    from serendip.model import Model, Run
+
+
+@dataclass(frozen=True, eq=False)
+class Updated:
+    """What a bundle holds after an update.
+
+    Attributes:
+        change: the data before and after.
+        pipeline: the stages with their scorers brought up to date.
+        schema: what the columns of the new tables mean, by their own names.
+        notes: what was left out, and which scorers keep what they knew.
+    """
+
+    change: Change
+    pipeline: Stage
+    schema: Schema
+    notes: tuple[str, ...]
+
+
+def update(
+    made: Manifest, content: Content, events: Any, users: Any, items: Any, run: Run | None, **how: Any
+) -> Updated:
+    """See `Bundle.update`; ``how`` as of `serendip.data.dataset.Dataset.from_frames`."""
+    from serendip.model import Run
+
+    schema = _schema(made, events, users, items)
+    fresh = read_part(schema, events, users, items, **how)
+    table = titled(fresh)
+    fresh = replace(fresh, schema=_renamed(fresh.schema, table), items=table)
+    change = Change.join(_known(content, schema), fresh)
+    parts = [part.name for part in retrievers(content.pipeline)]
+    models = {} if made.schema is None else _models(made.recipe, parts)
+    scorers: dict[str, Scorer] = {}
+    notes = list(change.notes)
+    for part in retrievers(content.pipeline):
+        if part.name in scorers:
+            continue
+        renewed = _renewed(part.scorer, models.get(part.name), change, run or Run())
+        if renewed is None:
+            notes.append(f"{part.name} cannot take in new events: what is new stays unknown to it")
+            renewed = grown(part.scorer, change.after.n_users, change.after.n_items)
+        scorers[part.name] = renewed
+    return Updated(change, from_dict(to_dict(content.pipeline), scorers), schema, tuple(notes))
+
+
+def _schema(made: Manifest, events: Any, users: Any, items: Any) -> Schema:
+    """The schema of the fit; of a bundle that does not say, what the new tables suggest."""
+    if made.schema is not None:
+        return made.schema
+    frames = Dataset.from_frames(events, users, items, part=True)
+    return msgspec.structs.replace(frames.schema, relations={}, event_types=())
+
+
+def _renamed(schema: Schema, items: pl.DataFrame) -> Schema:
+    """The schema of the items as a bundle keeps them, the title under its own name."""
+    return msgspec.structs.replace(schema, title="title" if "title" in items.columns else None)
+
+
+def _known(content: Content, schema: Schema) -> Dataset:
+    """What a bundle keeps of its data, as a data set: without labels, and without what is known of users."""
+    histories, items = content.histories, content.items
+    users = np.repeat(np.arange(len(histories), dtype=np.int32), np.diff(histories.indptr))
+    weight = np.ones(len(users), np.float32) if histories.weight is None else histories.weight
+    listed = np.zeros(len(items), bool)
+    for column in items.get_columns()[1:]:
+        listed |= column.is_not_null().to_numpy()
+    return Dataset(
+        _renamed(schema, items),
+        Events(users, histories.items, weight, histories.time, None, {}, {}, histories.indptr),
+        content.user_ids,
+        Vocab(items["item_id"]),
+        pl.DataFrame({"user_id": content.user_ids.ids}),
+        items,
+        np.zeros(len(content.user_ids), bool),
+        listed,
+    )
+
+
+def _models(recipe: Mapping[str, Any], parts: list[str]) -> dict[str, Model]:
+    """The models that made the scorers, by the names of their retrievers, as far as the recipe names known ones.
+
+    Only models that are installed or declared are meant: a bundle is read, and names nothing to be run.
+    """
+    from serendip.model import find, names
+
+    first, fallback = recipe.get("model"), (recipe.get("pipeline") or {}).get("fallback")
+    if not isinstance(first, dict) or first.get("name") not in names():
+        return {}
+    # Without a list of fallbacks they are chosen by the data, with their default options.
+    others = [{"name": name} for name in parts[1:]] if fallback is None else fallback
+    out: dict[str, Model] = {}
+    for choice in (first, *others):
+        options = {key: value for key, value in choice.items() if key != "name"}
+        if choice["name"] in names():
+            out[choice["name"].replace(":", ".")] = find(choice["name"])(**options)
+    return out
+
+
+def _renewed(scorer: Scorer, model: Model | None, change: Change, run: Run) -> Scorer | None:
+    """The scorer after the change; None if neither its model nor it itself knows a way."""
+    if model is not None:
+        return model.renew(scorer, change, run)
+    return scorer.update(change, threads=run.threads) if isinstance(scorer, Updatable) else None
