@@ -48,7 +48,7 @@ def style() -> str:
     words = [
         "text{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif;fill:#1c2330}",
         ".paper{fill:#ffffff}.grid{stroke:#e8e9ed}.tick,.note{fill:#5a6475}",
-        ".line{stroke-width:1.8;opacity:.8}.hollow{fill:none;stroke-width:2.4}.mark{stroke-width:0}",
+        ".line{stroke-width:1.8;opacity:.8}.hollow{fill:none;stroke-width:2.4}.mark{stroke-width:0}svg{overflow:visible}",
         *(f".s{number}{{fill:{colour};stroke:{colour}}}" for number, colour in enumerate(LIGHT)),
         "@media(prefers-color-scheme:dark){text{fill:#e7eaf0}.paper{fill:#1a1e27}.grid{stroke:#272c38}",
         ".tick,.note{fill:#a0a9ba}",
