@@ -1,4 +1,7 @@
-"""Item-based neighbours: ``score_j = Σ_i h_i s_ij`` over the K nearest neighbours j of each item i of the history.
+"""Item-based neighbours: ``score_j = Σ_i h_i s_ij`` over the items i of the history, where i and j are near neighbours.
+
+Near: j is among the K nearest of i (``nearest_to="history"``), or i among the K nearest of j (``"candidate"``; a
+candidate with few users then has K neighbours like any other, and can be scored from more histories).
 
 With ``x`` the columns of the users × items matrix, weighted if so wished, whose rows were then divided by their length
 to the power γ (1: a user with many events says less by each), and ``h_i`` what i weighs in the history, ``s_ij`` is
@@ -61,6 +64,10 @@ class Options(Config, frozen=True):
     shrink: Annotated[
         float, msgspec.Meta(ge=0, description="Added to the denominator; larger: trust small overlaps less.")
     ] = 0.0
+    nearest_to: Annotated[
+        Literal["history", "candidate"],
+        msgspec.Meta(description="Whose K nearest count: those of each item of the history, or of each candidate."),
+    ] = "history"
     weighting: Weighting = "none"
     weight: Weight = "auto"
 
@@ -78,13 +85,14 @@ class ItemKNN(Model):
         alpha=Range(0, 1),
         beta=Range(0, 1),
         shrink=Range(0, 200),
+        nearest_to=OneOf(("history", "candidate")),
         weighting=OneOf(("none", "tfidf", "bm25")),
     )
 
     def learn(self, data: Dataset, run: Run) -> ItemToItem:
         """Find the neighbours."""
         counts = counts_of(data, self.config.weight)
-        return ItemToItem(self._nearest(self._prepared(data, counts), None, run), counts)
+        return ItemToItem(self._turned(self._nearest(self._prepared(data, counts), None, run)), counts)
 
     def renew(self, known: Scorer, change: Change, run: Run) -> ItemToItem:
         """Find the neighbours of the items that share a user with one that changed; the answer is that of a fit.
@@ -97,11 +105,16 @@ class ItemKNN(Model):
             return self.learn(change.after, run)
         after = self._prepared(change.after, counts)
         stale = linked(self._prepared(change.before, counts), after)
-        return ItemToItem(with_rows(known.weights, stale, self._nearest(after, stale, run)), counts)
+        kept = with_rows(self._turned(known.weights), stale, self._nearest(after, stale, run))
+        return ItemToItem(self._turned(kept), counts)
 
     def _prepared(self, data: Dataset, counts: Counts) -> csr_array:
         """x: users × items, weighted and with its rows divided."""
         return _damped(weighted(matrix_of(data, counts), self.config.weighting), self.config.user_power)
+
+    def _turned(self, weights: csr_array) -> csr_array:
+        """From a row per item whose neighbours were sought to a row per item of a history, and back."""
+        return weights if self.config.nearest_to == "history" else csr_array(weights.T.tocsr())
 
     def _nearest(self, matrix: csr_array, only: Places | None, run: Run) -> csr_array:
         from serendip.kernels.neighbours import Denominator, nearest
@@ -110,7 +123,8 @@ class ItemKNN(Model):
         square = np.bincount(matrix.indices, matrix.data.astype(np.float64) ** 2, matrix.shape[1])
         beta = 1 - options.alpha if options.beta is None else options.beta
         if options.similarity == "cosine":
-            below = Denominator(square**options.alpha, square**beta, options.shrink)
+            powers = (options.alpha, beta) if options.nearest_to == "history" else (beta, options.alpha)
+            below = Denominator(square ** powers[0], square ** powers[1], options.shrink)
         elif options.similarity == "jaccard":
             below = Denominator(square, square, options.shrink, overlap=1)
         else:

@@ -82,6 +82,19 @@ def test_the_nearest_are_kept(neighbours: int) -> None:
         np.testing.assert_allclose(kept, np.sort(expected[item, weights[[item]].indices])[::-1], atol=1e-6)
 
 
+@pytest.mark.parametrize("alpha", [0.5, 0.2])
+def test_the_nearest_of_candidates_are_kept(alpha: float) -> None:
+    data = planted_factors(users=200, items=80, events=15).data
+    expected = similarities(data.matrix().toarray(), "cosine", alpha=alpha)
+    model = ItemKNN(neighbours=7, alpha=alpha, nearest_to="candidate")
+    weights = model.fit(data, Run(threads=2)).lower().weights.tocsc()
+    assert (np.diff(weights.indptr) == np.minimum(7, (expected > 0).sum(axis=0))).all()
+    for item in range(data.n_items):
+        column = slice(weights.indptr[item], weights.indptr[item + 1])
+        np.testing.assert_allclose(weights.data[column], expected[weights.indices[column], item], atol=1e-6)
+        np.testing.assert_allclose(np.sort(weights.data[column])[::-1], np.sort(expected[:, item])[::-1][:7], atol=1e-6)
+
+
 def test_of_equal_similarities_the_lower_codes_are_kept() -> None:
     log = pl.DataFrame({"user_id": [0] * 6 + [1], "item_id": [0, 1, 2, 3, 4, 5, 6]})
     weights = ItemKNN(neighbours=2).fit(Dataset.from_frames(log, schema=Schema())).lower().weights
