@@ -152,14 +152,14 @@ def judged(model: str, options: dict[str, Any], split: Any) -> dict[str, float]:
     return {metric: found.mean(metric) for metric in METRICS}
 
 
-def test_job(folder: str, model: str, options: dict[str, Any]) -> dict[str, Any]:
+def test_job(folder: str, model: str, options: dict[str, Any], seed: int = 0) -> dict[str, Any]:
     """Fit on the full training part and judge by the test, with the seconds of both; data read before."""
     from serendip.evaluate import evaluate
     from serendip.model import Run, find
 
     split = published(folder)
     begin = time.perf_counter()
-    fitted = find(model)(**options).fit(split.train, Run(seed=0, threads=THREADS))
+    fitted = find(model)(**options).fit(split.train, Run(seed=seed, threads=THREADS))
     middle = time.perf_counter()
     found = evaluate(fitted, split, METRICS, threads=THREADS)
     end = time.perf_counter()

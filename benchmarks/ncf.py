@@ -8,6 +8,7 @@ last item of each user by ``time_rank``, and 99 items at random that the user ha
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,7 +98,13 @@ def fit_and_judge(duel: Duel, model: str, options: dict[str, Any], seed: int = 0
 
 
 def search_job(
-    folder: str, model: str, space: dict[str, Any], fixed: dict[str, Any], test: dict[str, Any], trials: int
+    folder: str,
+    model: str,
+    space: dict[str, Any],
+    fixed: dict[str, Any],
+    test: dict[str, Any],
+    trials: int,
+    seeds: Sequence[int],
 ) -> dict[str, Any]:
     """Options chosen on the hold-out by NDCG@10, then fitted on the training part and judged by the test.
 
@@ -105,6 +112,7 @@ def search_job(
         folder, model: data and model.
         space, trials: as in `benchmarks.holdout`.
         fixed: options of all trials.
+        seeds: of the final fits.
         test: options of the final fit that differ from them (such as more factors).
     """
     from benchmarks.holdout import propose
@@ -124,5 +132,5 @@ def search_job(
         "trials": trials,
         "chosen": chosen,
         "found": done,
-        "test": fit_and_judge(duel, model, chosen),
+        "test": [fit_and_judge(duel, model, chosen, seed) for seed in seeds],
     }
