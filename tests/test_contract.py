@@ -222,6 +222,15 @@ class TwoMinds(Honest):
         return ItemToItem(together)
 
 
+class Distracted(Honest):
+    def learn(self, data: Dataset, run: Run) -> Scorer:
+        together = self.together(data)
+        run.report(1, 2, lambda: ItemToItem(together))
+        if run.look is not None:
+            together.data *= np.float32(2)
+        return ItemToItem(together)
+
+
 class Meddler(Honest):
     def learn(self, data: Dataset, run: Run) -> Scorer:
         scorer = super().learn(data, run)
@@ -411,6 +420,7 @@ BROKEN: list[tuple[type[Model], str, str]] = [
     (Hoarder, "refit_equals_fresh_fit", "scores after fitting again and after fitting afresh must be equal"),
     (Restless, "same_seed_same_result", "same seed on one thread must be equal to the last bit"),
     (TwoMinds, "same_seed_same_result", "on one thread and on two must agree to 0.001"),
+    (Distracted, "looking_changes_nothing", "scores of a fit that was looked at and of one that was not must be equal"),
     (Meddler, "inputs_are_not_modified", "fit must not change the data"),
     (Scribbler, "inputs_are_not_modified", "score must not change the queries"),
     (Guesser, "unknown_codes_score_nothing", "codes outside 0 … 25 must score -inf"),

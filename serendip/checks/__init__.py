@@ -24,6 +24,7 @@ _ALL = (
     contract.batch_equals_single,
     contract.refit_equals_fresh_fit,
     contract.same_seed_same_result,
+    contract.looking_changes_nothing,
     contract.inputs_are_not_modified,
     contract.unknown_codes_score_nothing,
     contract.empty_history_is_answered,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import msgspec
@@ -19,7 +19,7 @@ from serendip.evaluate.split import last_out
 from serendip.kernels.topk import top_k
 from serendip.model import Model, Option, Run, describe, find, name_of
 from serendip.scorers import dump, restore
-from serendip.types import ABSENT, Embedder, Floats, Predictor, Queries, SerendipError, Similar
+from serendip.types import ABSENT, Embedder, Floats, Predictor, Queries, Scorer, SerendipError, Similar
 
 TOLERANCE = 1e-5
 THREADS_TOLERANCE = 1e-3
@@ -102,6 +102,22 @@ def same_seed_same_result(model: Kind) -> None:
     _same(once, again, "scores of two fits with the same seed on one thread")
     two = model().fit(data, Run(seed=ONE.seed, threads=2)).score(queries)
     close(once, two, THREADS_TOLERANCE, "scores of fits with the same seed on one thread and on two")
+
+
+def looking_changes_nothing(model: Kind) -> None:
+    """What could answer before the fit is done scores every item, and asking for it leaves the fit as it was."""
+    data = odd_log()
+    queries = everyone(data)
+    early: list[Floats] = []
+
+    def look(done: int, total: int, make: Callable[[], Scorer]) -> None:
+        early.append(make().score(queries))
+
+    looked = model().fit(data, replace(ONE, look=look)).score(queries)
+    _same(looked, model().fit(data, ONE).score(queries), "scores of a fit that was looked at and of one that was not")
+    for scores in early:
+        shape = (len(queries), data.n_items)
+        expect(scores.shape == shape, f"what answers before the fit is done must score {shape}. Got {scores.shape}.")
 
 
 def inputs_are_not_modified(model: Kind) -> None:

@@ -85,6 +85,11 @@ def _descend(
 
     user, item = np.zeros(ratings.n_users, np.float32), np.zeros(ratings.n_items, np.float32)
     regs = (np.float32(options.reg), np.float32(options.reg_bias))
+
+    def answer() -> RatingFactors:
+        sides = ratings.masked(user, item)
+        return RatingFactors(ratings.mean, *sides, ratings.low, ratings.high, p.copy(), q.copy())
+
     for done in range(options.epochs):
         step = options.decay**done
         descent.factors(
@@ -92,7 +97,7 @@ def _descend(
             np.float32(ratings.mean), user, item, p, q, np.float32(options.lr * step),
             np.float32(options.lr_bias * step), *regs,
         )  # fmt: skip
-        run.report(done + 1, options.epochs)
+        run.report(done + 1, options.epochs, answer)
     return user, item
 
 

@@ -77,6 +77,13 @@ class SVDpp(Model):
         user, item = np.zeros(ratings.n_users, np.float32), np.zeros(ratings.n_items, np.float32)
         seen_starts, seen = _sets(data)
         regs = (np.float32(options.reg), np.float32(options.reg_bias))
+
+        def answer() -> RatingFactors:
+            finite(self.name, user, item, p, q, y, lr=options.lr)
+            users = p + _means(seen_starts, seen, y)
+            sides = ratings.masked(user, item)
+            return RatingFactors(ratings.mean, *sides, ratings.low, ratings.high, users, q.copy())
+
         for done in range(options.epochs):
             order = rng.permutation(np.flatnonzero(ratings.user_counts))
             step = options.decay**done
@@ -85,10 +92,8 @@ class SVDpp(Model):
                 order, rng.random(len(ratings.items)), ratings.starts, ratings.items, ratings.values, seen_starts,
                 seen, np.float32(ratings.mean), user, item, p, q, y, *lrs, *regs,
             )  # fmt: skip
-            run.report(done + 1, options.epochs)
-        finite(self.name, user, item, p, q, y, lr=options.lr)
-        users = p + _means(seen_starts, seen, y)
-        return RatingFactors(ratings.mean, *ratings.masked(user, item), ratings.low, ratings.high, users, q)
+            run.report(done + 1, options.epochs, answer)
+        return answer()
 
 
 def _sets(data: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

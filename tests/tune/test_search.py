@@ -95,6 +95,21 @@ def test_models_that_can_answer_before_they_are_done_are_looked_at_on_the_way(da
     assert pruned and all(list(trial.looks) in ([0], [0, 1]) for trial in pruned)
 
 
+@pytest.mark.parametrize(("name", "passes"), [("svdpp", "epochs"), ("biased_mf", "epochs")])
+def test_what_is_looked_at_half_way_is_the_model_of_half_the_passes(name: str, passes: str) -> None:
+    data = planted_factors(users=60, items=40).data
+    queries = data.queries()
+    early: dict[int, Any] = {}
+
+    def look(done: int, total: int, make: Any) -> None:
+        early[done] = make()
+
+    find(name)(**{passes: 4, "factors": 6}).fit(data, Run(threads=1, look=look))
+    half = find(name)(**{passes: 2, "factors": 6}).fit(data, Run(threads=1))
+    assert list(early) == [1, 2, 3, 4]
+    assert (early[2].score(queries) == half.score(queries)).all()
+
+
 def test_the_time_budget_is_kept(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     def search(durations: list[float], **options: Any) -> Tuned:
         monkeypatch.setattr(Ticking, "now", 0.0)
