@@ -74,25 +74,26 @@ class Progress:
 def train(task: Task, run: Run) -> Scorer:
     """Train, and return what answers: by the state that validated best, or, without validation, by the last.
 
+    To be called within `settings`.
+
     Raises:
         SerendipError: the loss is not a number; a device that is not there; a checkpoint of another task.
     """
-    with _torch(run):
-        device = _device(run.device)
-        task.net.to(device)
-        progress = _resume(task, run, device)
-        deadline = math.inf if run.time_budget is None else time.monotonic() + run.time_budget
-        while progress.epoch < task.epochs and not _out_of_patience(progress, run):
-            begin = time.perf_counter()
-            parts = _epoch(task, run.seed, progress.epoch, deadline)
-            progress.seconds += time.perf_counter() - begin
-            if parts is None:
-                break
-            progress.epoch += 1
-            _after(task, run, progress, parts)
-        if progress.state:
-            task.net.load_state_dict(progress.state)
-        return _lower(task)
+    device = _device(run.device)
+    task.net.to(device)
+    progress = _resume(task, run, device)
+    deadline = math.inf if run.time_budget is None else time.monotonic() + run.time_budget
+    while progress.epoch < task.epochs and not _out_of_patience(progress, run):
+        begin = time.perf_counter()
+        parts = _epoch(task, run.seed, progress.epoch, deadline)
+        progress.seconds += time.perf_counter() - begin
+        if parts is None:
+            break
+        progress.epoch += 1
+        _after(task, run, progress, parts)
+    if progress.state:
+        task.net.load_state_dict(progress.state)
+    return _lower(task)
 
 
 def _after(task: Task, run: Run, progress: Progress, parts: Mapping[str, float]) -> None:
@@ -149,10 +150,11 @@ def _out_of_patience(progress: Progress, run: Run) -> bool:
 
 
 @contextmanager
-def _torch(run: Run) -> Iterator[None]:
-    """PyTorch with the run's threads; its random numbers and settings are as before when the block ends."""
+def settings(run: Run) -> Iterator[None]:
+    """PyTorch with the run's threads and seed; its random numbers and threads are as before when the block ends."""
     before = torch.get_num_threads()
     with torch.random.fork_rng():
+        torch.manual_seed(run.seed)
         try:
             torch.set_num_threads(pool.count(run.threads))
             yield

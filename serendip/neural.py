@@ -6,6 +6,7 @@ Importing this module, or a model, does not import PyTorch; fitting does.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,28 +68,25 @@ class NeuralModel(Model):
         Raises:
             SerendipError: PyTorch is not installed; whatever `serendip.loop.train` raises.
         """
-        try:
-            import torch
-        except ModuleNotFoundError as error:
+        if importlib.util.find_spec("torch") is None:
             raise SerendipError(
                 f"{self.name} learns with PyTorch, which is not installed. Try pip install 'serendip[train]'."
-            ) from error
-        from serendip.loop import Task, train
+            )
+        from serendip.loop import Task, settings, train
 
-        with torch.random.fork_rng():
-            torch.manual_seed(run.seed)
+        with settings(run):
             net = self.build(data)
-        task = Task(
-            self.name,
-            self.config.epochs,
-            net,
-            self.optimiser(net),
-            lambda rng: self.batches(data, rng),
-            self.loss,
-            lambda net: self.lowered(net, data),
-            self._fingerprint(data, run.seed),
-        )
-        return train(task, run)
+            task = Task(
+                self.name,
+                self.config.epochs,
+                net,
+                self.optimiser(net),
+                lambda rng: self.batches(data, rng),
+                self.loss,
+                lambda net: self.lowered(net, data),
+                self._fingerprint(data, run.seed),
+            )
+            return train(task, run)
 
     def _fingerprint(self, data: Dataset, seed: int) -> str:
         """Of all that decides how training goes, but for the number of epochs."""

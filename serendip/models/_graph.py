@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from serendip.models._spectrum import eigenpairs, times
 from serendip.neural import NeuralConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from serendip.nn.graph import GraphEmbedding
 
 Codes = NDArray[np.int64]
 
@@ -34,12 +37,42 @@ class GraphConfig(NeuralConfig, frozen=True):
         int,
         msgspec.Meta(ge=1, description="Items that stand for all others in each step of sampled_softmax; bpr takes 1."),
     ] = 4096
+    popularity: Annotated[
+        float,
+        msgspec.Meta(ge=0, le=2, description="β: negatives are drawn in proportion to their number of users to the β."),
+    ] = 0.0
     temperature: Annotated[
         float, msgspec.Meta(ge=0.01, le=10, description="τ: by which cosines are divided in sampled_softmax.")
     ] = 0.15
+    init: Annotated[
+        Literal["svd", "normal"],
+        msgspec.Meta(
+            description="First vectors: svd (leading singular vectors of the graph) or normal (deviation 0.1)."
+        ),
+    ] = "svd"
     reg: Annotated[
         float, msgspec.Meta(ge=0, le=1, description="λ: how strongly the first vectors are held towards 0 in bpr.")
     ] = 1e-4
+
+
+def start(net: GraphEmbedding, config: GraphConfig) -> None:
+    """Let the vectors begin with the singular vectors of the graph times the roots of their values, at deviation 0.1.
+
+    Where there are fewer than ``factors`` the other dimensions stay as they are.
+    """
+    import torch
+
+    if config.init == "normal":
+        return
+    threads = torch.get_num_threads()
+    graph = net.graph.to_users
+    values, vectors = eigenpairs(graph, config.factors, torch.initial_seed() % (1 << 32), threads)
+    root = values**0.25
+    sides = (times(graph, vectors, threads) / root, vectors * root)
+    scale = 0.1 / max(1e-6, float(np.sqrt(np.mean(np.concatenate(sides) ** 2)))) if len(values) else 1.0
+    with torch.no_grad():
+        for side, found in zip((net.users, net.items), sides, strict=True):
+            side[:, : len(values)] = torch.from_numpy((scale * found).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -49,7 +82,7 @@ class Groups:
     Attributes:
         users: ``[b]`` codes, rising.
         positives: ``[b, n]`` 1 for each pair.
-        candidates: ``[k]`` items drawn uniformly, or all that have an event.
+        candidates: ``[k]`` items drawn from those that have an event.
     """
 
     users: Codes
@@ -71,26 +104,30 @@ Batch = Groups | Triples
 
 def batches_of(matrix: csr_array, config: GraphConfig, rng: np.random.Generator) -> Iterator[Batch]:
     """The batches of an epoch, of the kind that the loss needs."""
-    known = np.unique(matrix.indices).astype(np.int64)
     if config.loss == "bpr":
-        return triples(matrix, known, config.batch_size, rng)
-    return groups(matrix, known, config.batch_size, config.negatives, rng)
+        return triples(matrix, config.batch_size, rng)
+    return groups(matrix, config.batch_size, config.negatives, config.popularity, rng)
 
 
-def groups(matrix: csr_array, known: Codes, size: int, negatives: int, rng: np.random.Generator) -> Iterator[Groups]:
+def groups(
+    matrix: csr_array, size: int, negatives: int, popularity: float, rng: np.random.Generator
+) -> Iterator[Groups]:
     """Every user with an event once, in random order, so many at a time that their pairs come to about ``size``."""
     counts = np.diff(matrix.indptr)
+    degrees = np.bincount(matrix.indices, minlength=matrix.shape[1])
+    shares = np.cumsum(np.where(degrees > 0, np.maximum(degrees, 1.0) ** popularity, 0))
     order = rng.permutation(np.flatnonzero(counts))
     cuts = np.searchsorted(np.cumsum(counts[order]), np.arange(size, matrix.nnz, size))
     for part in np.split(order, np.unique(cuts[cuts > 0])):
         if len(part):
             users = np.sort(part)
-            chosen = known if negatives >= len(known) else known[rng.integers(0, len(known), negatives)]
-            yield Groups(users, csr_array(matrix[users]), chosen)
+            drawn = np.searchsorted(shares, rng.random(negatives) * shares[-1], side="right")
+            yield Groups(users, csr_array(matrix[users]), drawn)
 
 
-def triples(matrix: csr_array, known: Codes, size: int, rng: np.random.Generator) -> Iterator[Triples]:
+def triples(matrix: csr_array, size: int, rng: np.random.Generator) -> Iterator[Triples]:
     """Every pair once, in random order, ``size`` at a time, each with an item drawn until it is none of the user's."""
+    known = np.unique(matrix.indices).astype(np.int64)
     users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     taken = users * matrix.shape[1] + matrix.indices
     order = rng.permutation(len(users))

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serendip.data.dataset import Dataset
-from serendip.models._graph import Batch, GraphConfig, batches_of, loss_of
+from serendip.models._graph import Batch, GraphConfig, batches_of, loss_of, start
 from serendip.neural import NeuralModel
 from serendip.scorers import NeighbourSums
 from serendip.space import Range, declare
@@ -56,7 +56,9 @@ class LightGCN(NeuralModel):
         """The graph and the first vectors."""
         from serendip.nn.graph import GraphEmbedding
 
-        return GraphEmbedding(data.matrix(), self.config.factors)
+        net = GraphEmbedding(data.matrix(), self.config.factors)
+        start(net, self.config)
+        return net
 
     def batches(self, data: Dataset, rng: np.random.Generator) -> Iterable[Batch]:
         """Users with all their items, or triples, by the loss."""

@@ -10,14 +10,19 @@ K. Deng, X. Wang, Y. Li, Y. Zhang and M. Wang, "LightGCN", SIGIR 2020.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.sparse import coo_array, csr_array
 from torch import Tensor, nn
+from torch.nn import functional
 
 from serendip.types import Floats
+
+SLOPE = 0.2
+"""Of LeakyReLU below 0."""
 
 Pair = tuple[Tensor, Tensor]
 """Vectors of users ``[users, d]`` and of items ``[items, d]``."""
@@ -87,6 +92,44 @@ class GraphEmbedding(nn.Module):
         super().__init__()
         self.graph = BipartiteGraph(matrix)
         self.users, self.items = (nn.Parameter(0.1 * torch.randn(size, factors)) for size in matrix.shape)
+
+
+class GraphConvolution(GraphEmbedding):
+    """Layers with weights on the edges of a graph (NGCF): each gives every user and item another vector.
+
+    ``u' = LeakyReLU( W₁ (u + s) + W₂ (s ⊙ u) + b )`` with s the sum of one step.
+    """
+
+    def __init__(self, matrix: csr_array, factors: int, layers: int, dropout: float) -> None:
+        """Layers of ``factors`` dimensions throughout; ``dropout`` is the share of messages left out in training."""
+        super().__init__(matrix, factors)
+        self.sums = nn.ModuleList(nn.Linear(factors, factors) for _ in range(layers))
+        self.products = nn.ModuleList(nn.Linear(factors, factors, bias=False) for _ in range(layers))
+        self.dropout = nn.Dropout(dropout)
+        for layer in (*self.sums, *self.products):
+            nn.init.xavier_uniform_(layer.weight)
+
+    def layers(self) -> list[Pair]:
+        """The vectors of each layer, the first ones included."""
+        found: list[Pair] = [(self.users, self.items)]
+        for one, other in zip(self.sums, self.products, strict=True):
+            last, near = found[-1], self.graph.step(*found[-1])
+            users, items = (
+                self.dropout(functional.leaky_relu(one(own + sums) + other(own * sums), SLOPE))
+                for own, sums in zip(last, near, strict=True)
+            )
+            found.append((users, items))
+        return found
+
+    def forward(self) -> Pair:
+        """All layers of the users, and of the items, one after another: see `joined`."""
+        users, items = zip(*self.layers(), strict=True)
+        return joined(users), joined(items)
+
+
+def joined(layers: Sequence[Tensor]) -> Tensor:
+    """``[n, Σ d]``: vectors of all layers side by side, those after the first scaled to length 1."""
+    return torch.cat([layers[0], *(functional.normalize(layer, dim=1) for layer in layers[1:])], dim=1)
 
 
 class _Spread(torch.autograd.Function):
