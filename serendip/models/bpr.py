@@ -32,8 +32,8 @@ class Options(Config, frozen=True):
     """Options of `BPR`."""
 
     factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="d: dimensions of the vectors.")] = 64
-    epochs: Annotated[int, msgspec.Meta(ge=1, description="Passes over the pairs.")] = 20
-    learning_rate: Annotated[float, msgspec.Meta(gt=0, description="Size of the first steps.")] = 0.2
+    epochs: Annotated[int, msgspec.Meta(ge=1, description="Passes over the pairs.")] = 30
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, description="Size of the first steps.")] = 0.15
     schedule: Annotated[
         Literal["linear", "constant"],
         msgspec.Meta(description="Whether the step size falls evenly to 0 over the epochs or stays."),

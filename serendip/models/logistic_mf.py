@@ -43,7 +43,7 @@ class Options(Config, frozen=True):
     balance: Annotated[
         float,
         msgspec.Meta(gt=0, description="What the observed pairs weigh together, α Σ r, by the number of the others."),
-    ] = 0.1
+    ] = 1.0
     sampled: Annotated[
         int, msgspec.Meta(ge=1, description="From how many others a row's unobserved pairs are estimated.")
     ] = 1024

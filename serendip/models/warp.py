@@ -39,10 +39,10 @@ class Options(Config, frozen=True):
         Literal["linear", "constant"],
         msgspec.Meta(description="Whether the step size falls evenly to 0 over the epochs or stays."),
     ] = "linear"
-    reg: Annotated[float, msgspec.Meta(ge=0, description="λ: how strongly vectors are held towards 0.")] = 0.0
+    reg: Annotated[float, msgspec.Meta(ge=0, description="λ: how strongly vectors are held towards 0.")] = 0.03
     max_sampled: Annotated[
         int, msgspec.Meta(ge=1, le=10_000, description="How many items are drawn for a pair at most.")
-    ] = 10
+    ] = 100
     item_bias: Annotated[bool, msgspec.Meta(description="Whether b_i is learned; else it is 0.")] = True
     stddev: Annotated[float, msgspec.Meta(gt=0, description="σ: the first vectors have deviation σ/√d.")] = 1.0
 
