@@ -63,7 +63,7 @@ class Equations:
         weights: ``[entries]``, ``c``.
         strength: ``[rows]``, ``λ_r``.
         alpha0: α₀.
-        columns: how many.
+        reg: λ.
     """
 
     starts: NDArray[np.int64]
@@ -71,7 +71,7 @@ class Equations:
     weights: Floats
     strength: Doubles
     alpha0: float
-    columns: int
+    reg: float
 
     @classmethod
     def of(cls, matrix: csr_array, *, alpha0: float, reg: float, nu: float) -> Self:
@@ -89,7 +89,7 @@ class Equations:
             matrix.data.astype(np.float32),
             reg * (total + alpha0 * matrix.shape[1]) ** nu,
             alpha0,
-            matrix.shape[1],
+            reg,
         )
 
     def __len__(self) -> int:

@@ -27,13 +27,15 @@ from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
+from serendip.models._alternation import Alternation
 from serendip.models._weighting import Weight, counts_of, matrix_of
-from serendip.scorers import Factors
+from serendip.scorers import Counts, Factors
 from serendip.space import Range, declare
-from serendip.types import SerendipError
 
 PER_DENSITY = 8.0
 """α₀ by default, in units of the share of pairs that were observed.
@@ -93,41 +95,40 @@ class IALS(Model):
         Raises:
             SerendipError: the regularisation is too small for the equations to be solved in float32.
         """
-        from serendip.kernels.als import Equations, Method, cheapest, padded, step
+        matrix, known, counts = occurring(data, self.config)
+        alternation = begin(matrix, self.config, run.seed)
+        for done in range(self.config.iterations):
+            alternation.solve_users(run.threads)
+            alternation.solve_items(run.threads)
+            run.report(done + 1, self.config.iterations)
+        vectors = np.full((data.n_items, alternation.d), np.nan, np.float32)
+        vectors[known] = alternation.items[:, : alternation.d]
+        return Factors(vectors, alternation.of_users.alpha0, self.config.reg, self.config.nu, counts)
 
-        options = self.config
-        counts = counts_of(data, options.weight)
-        matrix = matrix_of(data, counts)
-        matrix = matrix[np.diff(matrix.indptr) > 0]
-        known = np.bincount(matrix.indices, minlength=data.n_items) > 0
-        by_user = matrix[:, known]
-        alpha0 = options.alpha0
-        if alpha0 is None:
-            alpha0 = min(1.0, PER_DENSITY * by_user.nnz / max(1, by_user.shape[0] * by_user.shape[1]))
-        d = options.factors
-        of_users, of_items = (
-            Equations.of(rows, alpha0=alpha0, reg=options.reg, nu=options.nu) for rows in (by_user, by_user.T.tocsr())
-        )
-        solver = options.solver
-        if solver == "auto":
-            solver = cheapest((of_users, of_items), d, options.cg_steps)
-        method = Method(solver, options.cg_steps, options.block_size)
-        drawn = np.random.default_rng(run.seed).normal(0, options.stddev / d**0.5, (len(of_items), d))
-        items = padded(drawn.astype(np.float32))
-        users = np.zeros((len(of_users), items.shape[1]), np.float32)
-        try:
-            for done in range(options.iterations):
-                step(of_users, users, items, d, method, run.threads)
-                step(of_items, items, users, d, method, run.threads)
-                run.report(done + 1, options.iterations)
-            finite = bool(np.isfinite(items).all())
-        except FloatingPointError:
-            finite = False
-        if not finite:
-            raise SerendipError(
-                f"ials: reg must be large enough for the equations to be solved in float32. Got {options.reg:g} "
-                "instead. Try 0.01."
-            )
-        vectors = np.full((data.n_items, d), np.nan, np.float32)
-        vectors[known] = items[:, :d]
-        return Factors(vectors, alpha0, options.reg, options.nu, counts)
+
+def occurring(data: Dataset, options: Options) -> tuple[csr_array, NDArray[np.bool_], Counts]:
+    """The weights of users × items that have an event, which items those are ``[n_items]``, and what is counted."""
+    counts = counts_of(data, options.weight)
+    matrix = matrix_of(data, counts)
+    matrix = matrix[np.diff(matrix.indptr) > 0]
+    known = np.bincount(matrix.indices, minlength=data.n_items) > 0
+    return matrix[:, known], known, counts
+
+
+def begin(matrix: csr_array, options: Options, seed: int) -> Alternation:
+    """The two sides before the first iteration, for the weights of `occurring`."""
+    alpha0 = options.alpha0
+    if alpha0 is None:
+        alpha0 = min(1.0, PER_DENSITY * matrix.nnz / max(1, matrix.shape[0] * matrix.shape[1]))
+    return Alternation.begin(
+        matrix,
+        options.factors,
+        alpha0=alpha0,
+        reg=options.reg,
+        nu=options.nu,
+        stddev=options.stddev,
+        solver=options.solver,
+        cg_steps=options.cg_steps,
+        block_size=options.block_size,
+        seed=seed,
+    )
