@@ -47,6 +47,9 @@ class Range:
             return False
         return self.low <= value <= self.high and (not self.whole or float(value).is_integer())
 
+    def __str__(self) -> str:
+        return f"{self.low:g} … {self.high:g}{', log' if self.log else ''}"
+
     @property
     def samples(self) -> tuple[float, float]:
         """Both ends."""
@@ -82,6 +85,9 @@ class OneOf:
 
     def __contains__(self, value: object) -> bool:
         return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in self.values)
+
+    def __str__(self) -> str:
+        return " | ".join("none" if value is None else str(value) for value in self.values)
 
     @property
     def samples(self) -> tuple[Any, ...]:

@@ -40,6 +40,11 @@ def test_a_space_survives_being_written() -> None:
     assert parse(written, whole=("k",)) == dict(space)
 
 
+def test_parts_are_readable() -> None:
+    assert str(Range(0.001, 10, log=True)) == "0.001 … 10, log" and str(Range(1, 9, whole=True)) == "1 … 9"
+    assert str(OneOf((None, 7, "a"))) == "none | 7 | a"
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

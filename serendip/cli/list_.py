@@ -70,6 +70,7 @@ def _options(models: list[str], show: Output) -> None:
                         "type": one.type,
                         "bounds": one.bounds,
                         "default": one.default,
+                        "searched": kind.space[one.name].plain() if one.name in kind.space else None,
                         "meaning": one.doc,
                     }
                     for one in options
@@ -78,10 +79,17 @@ def _options(models: list[str], show: Output) -> None:
         )
         show.text(f"{name}: {kind.summary} Source: {kind.source}.")
         rows = (
-            [one.name, one.type, one.bounds, "none" if one.default is None else str(one.default), one.doc]
+            [
+                one.name,
+                one.type,
+                one.bounds,
+                "none" if one.default is None else str(one.default),
+                str(kind.space.get(one.name, "")),
+                one.doc,
+            ]
             for one in options
         )
-        show.table(["option", "type", "bounds", "default", "meaning"], rows)
+        show.table(["option", "type", "bounds", "default", "tune searches", "meaning"], rows)
     show.result(described)
 
 

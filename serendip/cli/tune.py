@@ -79,8 +79,12 @@ def tune(
     given = {name: value for name, value in {"trials": trials, "time": time}.items() if value is not None}
     recipe = msgspec.structs.replace(recipe, tune=msgspec.structs.replace(recipe.tune, **given))
     data = loaded(recipe, show)
-    with show.step(f"Tuning {recipe.model.name}") as progress:
-        found = tune_recipe(recipe, data=data, folder=out, progress=_teller(recipe, show, progress))
+    try:
+        with show.step(f"Tuning {recipe.model.name}") as progress:
+            found = tune_recipe(recipe, data=data, folder=out, progress=_teller(recipe, show, progress))
+    except KeyboardInterrupt:
+        show.say(f"What was tried so far is kept in {out}: the same command goes on from there.")
+        raise
     _write(out, recipe, data, found)
     show.result({"out": out, **found.to_dict()}, lambda: _tables(found, show))
     show.say(
@@ -91,7 +95,7 @@ def tune(
 
 def _teller(recipe: Recipe, show: Output, progress: Progress | None) -> Any:
     """Moves the bar of a terminal; elsewhere says when a better trial is found."""
-    told: dict[str, Any] = {"best": None, "begun": False}
+    told: dict[str, Any] = {"best": None}
 
     def tell(done: int, total: int, best: Trial | None) -> None:
         figure = "" if best is None else f", best so far {best.value:.4f} (trial {best.number})"

@@ -25,6 +25,7 @@ from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._pairwise import Descent, descend
 from serendip.scorers import Summed
+from serendip.space import OneOf, Range, declare
 from serendip.types import Floats
 
 
@@ -58,6 +59,14 @@ class BPR(Model):
     config: Options
     summary = "Factors learned so that what a user took up ranks above what they did not (BPR)."
     source = "Rendle, Freudenthaler, Gantner and Schmidt-Thieme, UAI 2009"
+    space = declare(
+        factors=Range(16, 256, log=True, whole=True),
+        epochs=Range(5, 100, log=True, whole=True),
+        learning_rate=Range(0.01, 0.5, log=True),
+        reg=Range(0.0001, 0.3, log=True),
+        negatives=OneOf(("uniform", "popularity")),
+        item_bias=OneOf((True, False)),
+    )
 
     def learn(self, data: Dataset, run: Run) -> Summed:
         """Descend.

@@ -27,6 +27,7 @@ from serendip.model import Config, Model, Run
 from serendip.models._history import answering
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import Summed
+from serendip.space import Range, declare
 from serendip.types import Floats, SerendipError
 
 ROWS = 256
@@ -58,6 +59,13 @@ class LogisticMF(Model):
     config: Options
     summary = "Factors that give the probability that a user takes an item up (logistic MF)."
     source = "Johnson, NIPS 2014 workshop on distributed machine learning"
+    space = declare(
+        factors=Range(16, 256, log=True, whole=True),
+        iterations=Range(5, 100, log=True, whole=True),
+        learning_rate=Range(0.03, 1, log=True),
+        reg=Range(0.01, 30, log=True),
+        balance=Range(0.03, 30, log=True),
+    )
 
     def learn(self, data: Dataset, run: Run) -> Summed:
         """Climb by turns.

@@ -26,6 +26,7 @@ from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._pairwise import Descent, descend
 from serendip.scorers import Summed
+from serendip.space import OneOf, Range, declare
 from serendip.types import Floats
 
 
@@ -54,6 +55,14 @@ class WARP(Model):
     config: Options
     summary = "Factors learned where the order is wrong, the more the lower an item of the user ranks (WARP)."
     source = "Weston, Bengio and Usunier, IJCAI 2011"
+    space = declare(
+        factors=Range(16, 256, log=True, whole=True),
+        epochs=Range(3, 60, log=True, whole=True),
+        learning_rate=Range(0.01, 0.5, log=True),
+        reg=Range(0.0001, 0.3, log=True),
+        max_sampled=Range(10, 500, log=True, whole=True),
+        item_bias=OneOf((True, False)),
+    )
 
     def learn(self, data: Dataset, run: Run) -> Summed:
         """Descend.

@@ -49,8 +49,10 @@ def test_every_model_is_listed(run: Any) -> None:
 def test_the_options_of_one(run: Any) -> None:
     found = json.loads(run("list", "ials", "--json").stdout)
     assert [option["name"] for option in found[0]["options"]] == [option.name for option in describe(find("ials"))]
+    searched = {option["name"]: option["searched"] for option in found[0]["options"]}
+    assert searched["nu"] == {"low": 0, "high": 1} and searched["stddev"] is None
     out = run("list", "ials").stdout
-    assert "factors" in out
+    assert "factors" in out and "tune searches" in out and "16 … 256, log" in out
     assert find("ials").source in out
 
 

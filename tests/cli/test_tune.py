@@ -48,6 +48,23 @@ def test_running_it_again_goes_on_where_it_was(run: Any, data_flags: list[object
     assert 'holds a study of something else: metric is "ndcg@10" there and "recall@5" here' in other.stderr
 
 
+def test_an_interruption_loses_nothing(run: Any, data_flags: list[object], here: Path, monkeypatch: Any) -> None:
+    from serendip.models.ease import Ease
+
+    learn, fits = Ease.learn, iter(range(100))
+
+    def interrupted(self: Any, data: Any, run: Any) -> Any:
+        if next(fits) == 2:
+            raise KeyboardInterrupt
+        return learn(self, data, run)
+
+    monkeypatch.setattr(Ease, "learn", interrupted)
+    result = run("tune", *data_flags, *SMALL, "--trials", "4", code=130)
+    assert "What was tried so far is kept in out/tune: the same command goes on from there." in result.stderr
+    found = json.loads(run("tune", *data_flags, *SMALL, "--trials", "4", "--json").stdout)
+    assert len(found["trials"]) == 4 and next(fits) == 5  # two before, one cut off, two after
+
+
 def test_a_time_and_a_space_of_ones_own(run: Any, data_flags: list[object], here: Path) -> None:
     space = ("--set", "tune.space.reg={low=1, high=10}", "--set", "model.user_power=0.25")
     result = run("tune", *data_flags, *SMALL, *space, "--trials", "400", "--time", "0.5s", "--json", "--out", "t")
