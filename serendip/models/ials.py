@@ -97,13 +97,17 @@ class IALS(Model):
         """
         matrix, known, counts = occurring(data, self.config)
         alternation = begin(matrix, self.config, run.seed)
+
+        def answer() -> Factors:
+            vectors = np.full((data.n_items, alternation.d), np.nan, np.float32)
+            vectors[known] = alternation.items[:, : alternation.d]
+            return Factors(vectors, alternation.of_users.alpha0, self.config.reg, self.config.nu, counts)
+
         for done in range(self.config.iterations):
             alternation.solve_users(run.threads)
             alternation.solve_items(run.threads)
-            run.report(done + 1, self.config.iterations)
-        vectors = np.full((data.n_items, alternation.d), np.nan, np.float32)
-        vectors[known] = alternation.items[:, : alternation.d]
-        return Factors(vectors, alternation.of_users.alpha0, self.config.reg, self.config.nu, counts)
+            run.report(done + 1, self.config.iterations, answer)
+        return answer()
 
 
 def occurring(data: Dataset, options: Options) -> tuple[csr_array, NDArray[np.bool_], Counts]:

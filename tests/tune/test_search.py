@@ -95,7 +95,7 @@ def test_models_that_can_answer_before_they_are_done_are_looked_at_on_the_way(da
     assert pruned and all(list(trial.looks) in ([0], [0, 1]) for trial in pruned)
 
 
-@pytest.mark.parametrize(("name", "passes"), [("svdpp", "epochs"), ("biased_mf", "epochs")])
+@pytest.mark.parametrize(("name", "passes"), [("ials", "iterations"), ("svdpp", "epochs"), ("biased_mf", "epochs")])
 def test_what_is_looked_at_half_way_is_the_model_of_half_the_passes(name: str, passes: str) -> None:
     data = planted_factors(users=60, items=40).data
     queries = data.queries()
