@@ -34,7 +34,7 @@ def parts(folder: str, share: float, seed: int) -> tuple[Any, Any, Any]:
     names = ("train", "interactions", "ratings")
     log = pl.read_parquet(next(path for name in names if (path := Path(folder) / f"{name}.parquet").exists()))
     columns = ["user_id", "item_id", *(["timestamp"] if "timestamp" in log.columns else [])]
-    log = log.rename({name: "item_id" for name in log.columns[1:2]}).select(columns)
+    log = log.rename({log.columns[1]: "item_id"}).select(columns)
     held, wanted = round(SHARE * len(log)), round(share * len(log))
     if "timestamp" in columns:
         order = log["timestamp"].arg_sort().to_numpy()
@@ -82,7 +82,8 @@ def update_job(
     begin = time.perf_counter()
     refit = make(**(options or {})).fit(change.after, run)
     seconds["refit"] = time.perf_counter() - begin
-    judged = {"refit": refit, "updated": updated, "stale": grown(fitted.lower(), change.after.n_users, change.after.n_items)}
+    stale = grown(fitted.lower(), change.after.n_users, change.after.n_items)
+    judged = {"refit": refit, "updated": updated, "stale": stale}
     found = {name: evaluate(scorer, split, (METRIC,), threads=THREADS).mean(METRIC) for name, scorer in judged.items()}
     return {
         **found,

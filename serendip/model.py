@@ -199,7 +199,7 @@ class Model(ABC):
         known, n_users, n_items = self.lower(), change.after.n_users, change.after.n_items
         renewed = self.renew(known, change, run or Run())
         if renewed is None:
-            log.warning("%s cannot take in new events: what is new stays unknown to it. Fit it again in time.", self.name)
+            log.warning("%s cannot take in new events: what is new stays unknown to it until it is fitted.", self.name)
         other = type(self)(self.config)
         other._scorer = grown(known, n_users, n_items) if renewed is None else renewed
         return other

@@ -13,12 +13,14 @@ from serendip.scorers.blend import Blend
 from serendip.scorers.factors import Factors
 from serendip.scorers.filters import SparsePlusLowRank
 from serendip.scorers.items import DenseItemToItem, ItemToItem
+from serendip.scorers.neighbourhood import GraphLayers, NeighbourSums
 from serendip.scorers.neighbours import RatingNeighbours
 from serendip.scorers.posterior import PosteriorFactors
 from serendip.scorers.profiles import Profiles
 from serendip.scorers.ratings import Biases, RatingFactors
 from serendip.scorers.slopes import Slopes
 from serendip.scorers.static import StaticScores
+from serendip.scorers.summed import Summed
 from serendip.scorers.users import UserNeighbours
 from serendip.types import Scorer, SerendipError
 
@@ -48,6 +50,17 @@ GROWTH: dict[type[Any], dict[str, Axes]] = {
     DenseItemToItem: {"weights": Axes(("items", "items")), "known": Axes(("items",))},
     Factors: {"items": Axes(("items", None), np.nan)},
     Profiles: {"features": Axes(("items", None))},
+    Summed: {"items": Axes(("items", None), np.nan), "history": Axes(("items", None), np.nan)},
+    NeighbourSums: {
+        "own": Axes(("users", None)),
+        "left": Axes(("items", None), np.nan),
+        "right": Axes(("items", None), np.nan),
+    },
+    GraphLayers: {
+        "own": Axes(("users", None)),
+        "left": Axes((None, "items", None), np.nan),
+        "right": Axes(("items", None), np.nan),
+    },
     SparsePlusLowRank: {
         "weights": Axes(("items", "items")),
         "left": Axes(("items", None)),

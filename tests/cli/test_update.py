@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from serendip.bundle import Bundle
+
+
+def more(shop: Path, folder: Path) -> Path:
+    """Two events of a new user, one of them with a new item."""
+    last = pl.read_parquet(shop / "events.parquet").tail(2)
+    new = last.with_columns(user_id=pl.lit("newcomer"), item_id=pl.Series([last["item_id"][0], "brand-new"]))
+    new.write_parquet(folder / "new.parquet")
+    return folder / "new.parquet"
+
+
+def test_new_events_are_taken_in(run: Any, bundle: Path, shop: Path, here: Path) -> None:
+    known = Bundle.load(bundle)
+    flags = ["update", "--bundle", bundle, "--events", more(shop, here), "--out", here / "b2"]
+    result = run(*flags)
+    assert "2 new events, 1 new users, 1 new items" in result.stdout
+    made = Bundle.load(here / "b2")
+    assert "newcomer" in made.user_ids.ids.to_list() and "brand-new" in made.item_ids.ids.to_list()
+    assert len(Bundle.load(bundle).user_ids) == len(known.user_ids) == len(made.user_ids) - 1
+    again = json.loads(run("update", "--bundle", here / "b2", "--events", here / "new.parquet", "--json").stdout)
+    assert again["new"] == {"events": 0, "users": 0, "items": 0}
+    assert len(Bundle.load(here / "b2").manifest.updates) == 2
+    rows = json.loads(run("recommend", "--bundle", here / "b2", "--user", "newcomer", "-k", 3, "--json").stdout)
+    assert len(rows) == 3
+
+
+def test_what_is_wrong_is_told_and_nothing_is_written(run: Any, bundle: Path, shop: Path, here: Path) -> None:
+    pl.read_parquet(more(shop, here)).drop("item_id").write_parquet(here / "bad.parquet")
+    result = run("update", "--bundle", bundle, "--events", here / "bad.parquet", "--out", here / "b2", code=3)
+    assert "item_id" in result.stderr
+    assert not (here / "b2").exists()
