@@ -20,6 +20,7 @@ Deviation: Kula's users have biases too, which do not change an order. Identitie
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -95,11 +96,13 @@ class Rows:
     """What is known.
 
     Attributes:
+        log: ``[users, n]`` who took up what, as far as the items have features.
         items: ``[n, f]`` features of items.
         users: ``[users, s]`` features of users.
         near: ``[users, n]`` what the items of related users weigh.
     """
 
+    log: csr_array
     items: csr_array
     users: csr_array
     near: csr_array
@@ -150,25 +153,17 @@ class HybridMF(Model):
             SerendipError: nothing is known of any item, a column or relation that does not exist, or steps that are too
                 large.
         """
-        options, matrix = self.config, data.matrix()
-        rows = self._rows(data, matrix)
-        tables = _drawn(rows, options, np.random.default_rng(run.seed))
-        self._descend(matrix, rows, tables, run)
-        items, history, users = (table[0] for table in (tables.items, tables.history, tables.users))
-        said = sums(rows.items, history)
-        near = rows.near @ np.nan_to_num(said)
-        named = np.diff(rows.near.indptr) > 0
-        own = sums(rows.users, users)
-        own[named] = np.nan_to_num(own[named]) + near[named]
-        if not (np.isfinite(items).all() and np.isfinite(history).all() and np.isfinite(users).all()):
-            raise SerendipError(
-                f"hybrid_mf: learning_rate must be small enough for the vectors to stay finite. Got "
-                f"{options.learning_rate:g} instead. Try 0.05."
-            )
-        return Summed(sums(rows.items, items), said, own, options.history_power)
+        rows = self._rows(data)
+        tables = _drawn(rows, self.config, np.random.default_rng(run.seed))
 
-    def _rows(self, data: Dataset, matrix: csr_array) -> Rows:
-        options = self.config
+        def answer() -> Summed:
+            return self._answer(rows, tables)
+
+        self._descend(rows, tables, run, answer)
+        return answer()
+
+    def _rows(self, data: Dataset) -> Rows:
+        options, matrix = self.config, data.matrix()
         taken = np.bincount(matrix.indices, minlength=data.n_items) > 0
         active = np.diff(matrix.indptr) > 0
         described = item_features(data, options, combined=options.combined)
@@ -179,6 +174,8 @@ class HybridMF(Model):
                 "hybrid_mf must have features of items where item_identity is false. Got none. Give an items table "
                 "with categories, text or titles, or leave item_identity true."
             )
+        matrix.data *= (np.diff(items.indptr) > 0)[matrix.indices]
+        matrix.eliminate_zeros()
         circle = related(data, self.name, options.relations) * np.float32(options.relation_weight)
         circle.eliminate_zeros()
         attributes = user_attributes(data, self.name, options.user_columns)
@@ -187,17 +184,29 @@ class HybridMF(Model):
         weights = np.repeat(np.maximum(size, 1).astype(np.float32) ** -options.history_power, size)
         near = csr_array(circle @ csr_array((weights, matrix.indices, matrix.indptr), shape=matrix.shape))
         near.sort_indices()
-        return Rows(items, users, near)
+        return Rows(matrix, items, users, near)
 
-    def _descend(self, matrix: csr_array, rows: Rows, tables: Tables, run: Run) -> None:
+    def _answer(self, rows: Rows, tables: Tables) -> Summed:
+        """What the vectors say as they stand."""
+        items, history, users = (table[0] for table in (tables.items, tables.history, tables.users))
+        if not (np.isfinite(items).all() and np.isfinite(history).all() and np.isfinite(users).all()):
+            raise SerendipError(
+                f"hybrid_mf: learning_rate must be small enough for the vectors to stay finite. Got "
+                f"{self.config.learning_rate:g} instead. Try 0.05."
+            )
+        said, own = sums(rows.items, history), sums(rows.users, users)
+        named = np.diff(rows.near.indptr) > 0
+        own[named] = np.nan_to_num(own[named]) + (rows.near @ np.nan_to_num(said))[named]
+        return Summed(sums(rows.items, items), said, own, self.config.history_power)
+
+    def _descend(self, rows: Rows, tables: Tables, run: Run, answer: Callable[[], Summed]) -> None:
         from serendip.kernels import hybrid
 
         options = self.config
         rng = np.random.default_rng([run.seed, 1])
-        known = np.diff(rows.items.indptr) > 0
-        candidates = np.flatnonzero((np.bincount(matrix.indices, minlength=len(known)) > 0) & known).astype(np.int32)
+        candidates = np.unique(rows.log.indices).astype(np.int32)
         weights = rank_weights(len(candidates), options.max_sampled)
-        starts, columns = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
+        starts, columns, _ = _arrays(rows.log)
         users = np.flatnonzero(np.diff(starts) > 0)
         for done in range(options.epochs):
             hybrid.learn(
@@ -208,7 +217,7 @@ class HybridMF(Model):
                 tables.history, tables.users, np.zeros_like(tables.history[0]),
                 rng.integers(1, 2**63, 1).astype(np.uint64),
             )  # fmt: skip
-            run.report(done + 1, options.epochs)
+            run.report(done + 1, options.epochs, answer)
 
 
 def _drawn(rows: Rows, options: Options, rng: np.random.Generator) -> Tables:

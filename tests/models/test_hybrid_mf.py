@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,13 @@ def test_what_cannot_be_learned_is_said(options: dict[str, Any], what: str) -> N
     data = Dataset.from_frames(pl.DataFrame({"user_id": [0, 0, 1, 1, 2], "item_id": [0, 1, 0, 2, 3]}))
     with pytest.raises(SerendipError, match=what):
         HybridMF(**options).fit(data)
+
+
+def test_without_identities_an_item_that_nothing_is_said_of_counts_for_nothing() -> None:
+    data = shop()
+    nameless = data.items.with_columns(genres=pl.when(pl.col("item_id") != 1).then("genres"))
+    fitted = HybridMF(factors=8, item_identity=False).fit(replace(data, items=nameless))
+    scores = fitted.score(Queries.of([[1, 2, 6], [2, 6], [1]]))
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert np.flatnonzero(np.isneginf(scores[0])).tolist() == [1]
+    assert np.isneginf(scores[2]).all()
