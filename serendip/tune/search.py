@@ -187,8 +187,8 @@ class _Search:
         """Whether another trial, as long as they usually are, would end after the budget."""
         if self.until is None:
             return False
-        usual = float(np.median([trial.seconds for trial in self.study.trials]))
-        return self.clock() + usual > self.until
+        later = [trial.seconds for trial in self.study.trials[1:]]  # the first one may have compiled
+        return self.clock() + (float(np.median(later)) if later else 0.0) > self.until
 
     def _try(self, options: dict[str, Any]) -> Trial | None:
         """Make a trial; None where the time was over before it ended. What was tried before is not fitted again."""

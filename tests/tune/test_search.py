@@ -123,6 +123,8 @@ def test_the_time_budget_is_kept(data: Dataset, monkeypatch: pytest.MonkeyPatch)
     found = search([10, 10, 10, 100], time_budget=65)  # the fourth runs over, and is given up when the time is over
     assert len(found.trials) == 3 and Ticking.now <= 65 + 10
     assert found.stopped == "time" and all(trial.state == "done" for trial in found.trials)
+    found = search([50, 1], time_budget=60.5)  # a first one that compiles says nothing of the others
+    assert len(found.trials) == 11 and Ticking.now == pytest.approx(60)
     found = search([100], time_budget=1)  # without the first there would be nothing
     assert len(found.trials) == 1 and found.trials[0].state == "done"
     assert search([10], time_budget=1000, trials=3).stopped == "trials"
