@@ -6,7 +6,6 @@ Importing this module, or a model, does not import PyTorch; fitting does.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,11 +67,14 @@ class NeuralModel(Model):
         Raises:
             SerendipError: PyTorch is not installed; whatever `serendip.loop.train` raises.
         """
-        if importlib.util.find_spec("torch") is None:
+        try:
+            from serendip.loop import Task, settings, train
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
             raise SerendipError(
                 f"{self.name} learns with PyTorch, which is not installed. Try pip install 'serendip[train]'."
-            )
-        from serendip.loop import Task, settings, train
+            ) from error
 
         with settings(run):
             net = self.build(data)

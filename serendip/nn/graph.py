@@ -54,9 +54,10 @@ class BipartiteGraph(nn.Module):
         if users.device.type == "cpu":
             pair: Pair = _Spread.apply(users, items, self, layers, mean)  # type: ignore[no-untyped-call]
             return pair
-        return self._spread_elsewhere(users, items, layers, mean)
+        return self.spread_elsewhere(users, items, layers, mean)
 
-    def _spread_elsewhere(self, users: Tensor, items: Tensor, layers: int, mean: bool) -> Pair:
+    def spread_elsewhere(self, users: Tensor, items: Tensor, layers: int, mean: bool) -> Pair:
+        """`mean` or `step` by PyTorch's own operations."""
         if self._elsewhere is None or self._elsewhere[0].device != users.device:
             self._elsewhere = (_torch(self.to_users, users.device), _torch(self.to_items, users.device))
         to_users, to_items = self._elsewhere

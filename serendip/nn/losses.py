@@ -67,7 +67,7 @@ def shared_softmax(
     if users.device.type == "cpu":
         total: Tensor = _SharedSoftmax.apply(users, items, positives, candidates, temperature)  # type: ignore[no-untyped-call]
     else:
-        total = _shared_softmax_elsewhere(users, items, positives, candidates, temperature)
+        total = shared_softmax_elsewhere(users, items, positives, candidates, temperature)
     return total / pairs + float(np.log(len(items) / len(candidates)))
 
 
@@ -90,7 +90,7 @@ class _SharedSoftmax(torch.autograd.Function):
         return users * outer, items * outer, None, None, None
 
 
-def _shared_softmax_elsewhere(
+def shared_softmax_elsewhere(
     users: Tensor, items: Tensor, positives: csr_array, candidates: NDArray[np.int64], temperature: float
 ) -> Tensor:
     """The same by PyTorch's own operations, for other devices."""
