@@ -2,10 +2,11 @@
 
 Descent learns a vector w_u for each user of the log. What answers is its best linear estimate from the history,
 
-``ŵ_u = |H|^−½ Σ_{i∈H} M h_i + m``,  ``(M, m) = argmin Σ_u ‖w_u − ŵ_u‖² + κ ‖M‖²``,
+``ŵ_u = |H|^−½ Σ_{i∈H} M h_i + m``,  ``(M, m) = argmin Σ_u Σ_H ‖w_u − ŵ_u‖² + κ ‖M‖²``,
 
-with h the item vectors: a ridge regression over all users of the log. So an answer follows new events at once and new
-users need no refit. The estimate also evens out the noise that descent leaves in each w_u.
+with h the item vectors: a ridge regression in which each user of the log occurs twice, once with the whole history and
+once with a random part of it, so that short histories are understood as well. An answer follows new events at once, and
+new users need no refit. The estimate also evens out the noise that descent leaves in each w_u.
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ RIDGE = 1e-3
 
 
 def answering(
-    matrix: csr_array, users: Floats, items: Floats, bias: Floats, known: NDArray[np.bool_], threads: int | None = None
+    matrix: csr_array,
+    users: Floats,
+    items: Floats,
+    bias: Floats,
+    known: NDArray[np.bool_],
+    rng: np.random.Generator,
+    threads: int | None = None,
 ) -> Summed:
     """The scorer that estimates a user's vector from the history.
 
@@ -34,19 +41,36 @@ def answering(
         matrix: ``[users, known]`` the pairs learned from, of any values above 0; each user has at least one.
         users, items, bias: ``[users, d]``, ``[known, d]``, ``[known]`` what was learned.
         known: ``[n]`` which items of the vocabulary these are; nothing is known of the others.
+        rng: which parts of the histories are taken.
         threads: as in `serendip.kernels.pool.count`.
     """
-    sizes = np.diff(matrix.indptr).astype(np.float32)
-    ones = csr_array((np.repeat(sizes**-POWER, sizes.astype(np.int64)), matrix.indices, matrix.indptr), matrix.shape)
+    part = thinned(matrix, rng)
+    some = np.diff(part.indptr) > 0
     with blas_threads(threads):
-        said = (ones @ items).astype(np.float64)
-        from_history, constant = _ridge(said, users.astype(np.float64))
+        left = np.concatenate([_said(matrix, items), _said(part, items)[some]])
+        from_history, constant = _ridge(left, np.concatenate([users, users[some]]).astype(np.float64))
         spoken = (items.astype(np.float64) @ from_history).astype(np.float32)
         level = (items.astype(np.float64) @ constant).astype(np.float32) + bias
         vectors = np.column_stack([items, level])
     tables = [np.full((len(known), part.shape[1]), np.nan, np.float32) for part in (vectors, spoken)]
     tables[0][known], tables[1][known] = vectors, spoken
     return Summed(tables[0], tables[1], np.empty((0, items.shape[1]), np.float32), POWER)
+
+
+def thinned(matrix: csr_array, rng: np.random.Generator) -> csr_array:
+    """Of each row a random part: each entry stays with a chance that is drawn once for the row, evenly from 0 … 1."""
+    sizes = np.diff(matrix.indptr)
+    stays = rng.random(matrix.nnz) < np.repeat(rng.random(len(sizes)), sizes)
+    starts = np.concatenate([[0], np.cumsum(stays)])[matrix.indptr]
+    return csr_array((matrix.data[stays], matrix.indices[stays], starts), shape=matrix.shape)
+
+
+def _said(matrix: csr_array, items: Floats) -> Doubles:
+    """``|H|^−½ Σ_{i∈H} h_i`` of each row; 0 for an empty one."""
+    sizes = np.diff(matrix.indptr)
+    scale = np.maximum(sizes, 1).astype(np.float32) ** np.float32(-POWER)
+    said = csr_array((np.repeat(scale, sizes), matrix.indices, matrix.indptr), shape=matrix.shape) @ items
+    return np.asarray(said, np.float64)
 
 
 def _ridge(left: Doubles, right: Doubles) -> tuple[Doubles, Doubles]:

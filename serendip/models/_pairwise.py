@@ -66,7 +66,7 @@ def descend(data: Dataset, run: Run, descent: Descent, step: Step) -> Summed:
         _finite(descent, users, *strata.items[:2])
         run.report(done + 1, descent.epochs)
     items, bias = (strata.by_item(table) for table in strata.items[:2])
-    return answering(matrix, users, items, bias, known, run.threads)
+    return answering(matrix, users, items, bias, known, rng, run.threads)
 
 
 def _epoch(strata: Any, users: Floats, user_sums: Floats, step: Step, rate: np.float32) -> None:

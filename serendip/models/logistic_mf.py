@@ -95,7 +95,7 @@ class LogisticMF(Model):
             self._check(users, items)
             run.report(done + 1, options.iterations)
         bias = np.ascontiguousarray(items[:, d + 1])
-        return answering(by_user, users[:, :d], items[:, :d], bias, known, run.threads)
+        return answering(by_user, users[:, :d], items[:, :d], bias, known, rng, run.threads)
 
     def _check(self, *tables: Floats) -> None:
         if not all(np.isfinite(table).all() for table in tables):

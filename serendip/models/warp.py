@@ -45,7 +45,7 @@ class Options(Config, frozen=True):
         int, msgspec.Meta(ge=1, le=10_000, description="How many items are drawn for a pair at most.")
     ] = 100
     item_bias: Annotated[bool, msgspec.Meta(description="Whether b_i is learned; else it is 0.")] = True
-    stddev: Annotated[float, msgspec.Meta(gt=0, description="σ: the first vectors have deviation σ/√d.")] = 1.0
+    stddev: Annotated[float, msgspec.Meta(gt=0, description="σ: the first vectors have deviation σ/√d.")] = 0.1
 
 
 class WARP(Model):

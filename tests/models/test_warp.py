@@ -4,7 +4,6 @@ import numpy as np
 import polars as pl
 
 from serendip.data.dataset import Dataset
-from serendip.data.synthetic import planted_factors
 from serendip.model import Run
 from serendip.models.warp import WARP, rank_weights
 from serendip.types import Queries
@@ -25,22 +24,10 @@ def test_what_is_in_order_with_room_to_spare_is_left_alone() -> None:
     users = np.repeat(np.arange(40), 4)
     items = np.concatenate([np.arange(4) + 4 * (user % 2) for user in range(40)])
     data = Dataset.from_frames(pl.DataFrame({"user_id": users, "item_id": items}))
+    asked = Queries.of([[0, 1, 2, 3]])
     short, long = (
-        WARP(factors=2, epochs=epochs, schedule="constant", reg=0.0).fit(data, Run(threads=1)).lower()
+        WARP(factors=2, epochs=epochs, schedule="constant", reg=0.0).fit(data, Run(threads=1)).score(asked)[0]
         for epochs in (100, 200)
     )
-    np.testing.assert_array_equal(short.items[:, :2], long.items[:, :2])
-    scores = long.score(Queries.of([[0, 1]]))[0]
-    assert scores[:4].min() > scores[4:].max() + 0.9
-
-
-def test_more_draws_leave_fewer_pairs_out_of_order() -> None:
-    data = planted_factors(users=200, items=300, dims=4, events=20, sharpness=3).data
-    held = data.matrix().toarray() > 0
-    shares = []
-    for draws in (1, 50):
-        model = WARP(factors=16, epochs=10, max_sampled=draws).fit(data, Run(threads=1))
-        scores = model.score(data.queries())
-        lowest = np.where(held, scores, np.inf).min(axis=1, keepdims=True)
-        shares.append(float((scores[~held] > np.broadcast_to(lowest, held.shape)[~held]).mean()))
-    assert shares[1] < 0.9 * shares[0]
+    np.testing.assert_array_equal(short, long)
+    assert long[:4].min() > long[4:].max() + 0.8
