@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from serendip.kernels import pool
@@ -20,7 +21,14 @@ _CHUNK = 64
 
 
 def nonnegative(
-    gram: csr_array, l1: float, l2: float, *, sweeps: int, tolerance: float, threads: int | None = None
+    gram: csr_array,
+    l1: float,
+    l2: float,
+    *,
+    sweeps: int,
+    tolerance: float,
+    only: NDArray[np.int64] | None = None,
+    threads: int | None = None,
 ) -> csr_array:
     """For each column j the ``w ≥ 0`` with ``w_j = 0`` that minimises ``½ wᵀGw − wᵀg_j + l1 Σ w + ½ l2 ‖w‖²``.
 
@@ -29,28 +37,32 @@ def nonnegative(
         l1, l2: 0 or more.
         sweeps: how often all coordinates are gone through at most.
         tolerance: a sweep that moves nothing by more is the last.
+        only: the j that are wanted, ascending; None: all.
         threads: see `pool.count`; the result does not depend on it.
 
     Returns:
-        W ``[n, n]`` float32, one column for each j.
+        W ``[n, n]`` float32, one column for each j; empty for those that are not wanted.
     """
     n = gram.shape[0]
     diagonal = gram.diagonal().astype(np.float32)
     starts = gram.indptr.astype(np.int64)
     columns = gram.indices.view(f"u{gram.indices.itemsize}")
+    wanted = np.arange(n) if only is None else only.astype(np.int64)
     parts: dict[int, csr_array] = {}
 
     def task(start: int, stop: int) -> None:
         out = np.zeros((stop - start, n), np.float32)
         _descend(
-            start, starts, columns, gram.data, diagonal, np.float32(l1), np.float32(l2), sweeps,
+            wanted[start:stop], starts, columns, gram.data, diagonal, np.float32(l1), np.float32(l2), sweeps,
             np.float32(tolerance), out,
         )  # fmt: skip
         parts[start] = csr_array(out)
 
-    pool.rows(task, n, chunk=_CHUNK, threads=threads)
+    pool.rows(task, len(wanted), chunk=_CHUNK, threads=threads)
     ordered = [parts[start] for start in sorted(parts)]
-    ends = np.cumsum(np.concatenate([np.zeros(1, np.int64), *(np.diff(part.indptr) for part in ordered)]))
+    counts = np.zeros(n + 1, np.int64)
+    counts[1 + wanted] = np.concatenate([np.zeros(0, np.int64), *(np.diff(part.indptr) for part in ordered)])
+    ends = np.cumsum(counts)
     items = np.concatenate([np.zeros(0, np.int32), *(part.indices for part in ordered)])
     values = np.concatenate([np.zeros(0, np.float32), *(part.data for part in ordered)])
     return csr_array(csr_array((values, items, ends), shape=(n, n)).T.tocsr())
@@ -58,7 +70,7 @@ def nonnegative(
 
 @compiled
 def _descend(
-    first: int, starts: Any, columns: Any, values: Any, diagonal: Any, l1: Any, l2: Any, sweeps: int, tolerance: Any,
+    wanted: Any, starts: Any, columns: Any, values: Any, diagonal: Any, l1: Any, l2: Any, sweeps: int, tolerance: Any,
     out: Any,
 ) -> None:  # fmt: skip
     n = len(diagonal)
@@ -66,7 +78,7 @@ def _descend(
     able = np.empty(n, np.int64)
     above = np.empty(n, np.int64)
     for at in range(len(out)):
-        own, w = first + at, out[at]
+        own, w = wanted[at], out[at]
         left[:] = 0
         count = 0
         for entry in range(starts[own], starts[own + 1]):

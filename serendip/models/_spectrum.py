@@ -46,11 +46,13 @@ def scaled(matrix: csr_array, by_row: Doubles, by_column: Doubles) -> csr_array:
     return csr_array((values.astype(np.float32), matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def eigenpairs(matrix: csr_array, k: int, seed: int, threads: int | None) -> tuple[Doubles, Floats]:
+def eigenpairs(
+    matrix: csr_array, k: int, seed: int, threads: int | None, start: Floats | None = None
+) -> tuple[Doubles, Floats]:
     """The k largest eigenvalues of ``AᵀA`` that are not 0, falling, and their vectors ``[n, ≤ k]``, for A ``[m, n]``.
 
     By randomised subspace iteration (N. Halko, P.-G. Martinsson and J. Tropp, SIAM Review 53, 2011); exactly where n is
-    small.
+    small. With ``start`` ``[n, ≤ k]``, the vectors of a matrix little different from this one, one pass fewer will do.
     """
     n = matrix.shape[1]
     width = min(k + MORE, *matrix.shape)
@@ -61,7 +63,9 @@ def eigenpairs(matrix: csr_array, k: int, seed: int, threads: int | None) -> tup
     else:
         turned = csr_array(matrix.T.tocsr())
         basis = np.random.default_rng(seed).standard_normal((n, width), np.float32)
-        for _ in range(PASSES):
+        if start is not None:
+            basis[:, : start.shape[1]] = start[:, :width]
+        for _ in range(PASSES if start is None else PASSES - 1):
             basis = _orthonormal(times(turned, times(matrix, basis, threads), threads), threads)
     image = times(matrix, basis, threads)
     with pool.blas_threads(threads):

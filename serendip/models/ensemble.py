@@ -9,14 +9,17 @@ and J. Aslam, "Relevance score normalization for metasearch", CIKM 2001 (mean an
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
 
+from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run, find
 from serendip.scorers import Blend
-from serendip.types import SerendipError
+from serendip.scorers.grown import grown
+from serendip.types import Scorer, SerendipError
 
 
 class Options(Config, frozen=True):
@@ -71,3 +74,15 @@ class Ensemble(Model):
             parts.append(model.fit(data, Run(run.seed, run.threads)).lower())
             run.report(done + 1, len(models))
         return Blend(tuple(parts), tuple(weights))
+
+    def renew(self, known: Scorer, change: Change, run: Run) -> Blend | None:
+        """Each part as its model knows how; one that knows no way keeps what it knew. None if none knows any."""
+        if not isinstance(known, Blend) or len(known.parts) != len(self.config.models):
+            return None
+        models = [find(name)(**self.config.options.get(name, {})) for name in self.config.models]
+        renewed = [model.renew(part, change, run) for model, part in zip(models, known.parts, strict=True)]
+        if all(part is None for part in renewed):
+            return None
+        sizes = change.after.n_users, change.after.n_items
+        parts = (grown(old, *sizes) if new is None else new for old, new in zip(known.parts, renewed, strict=True))
+        return replace(known, parts=tuple(parts))

@@ -14,12 +14,14 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
+from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._spectrum import degrees, eigenpairs, gram, power, scaled
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import SparsePlusLowRank
 from serendip.space import Range, declare
+from serendip.types import Floats, Scorer
 
 
 class Options(Config, frozen=True):
@@ -50,13 +52,25 @@ class GFCF(Model):
 
     def learn(self, data: Dataset, run: Run) -> SparsePlusLowRank:
         """Find the singular vectors and count what occurs together."""
+        return self._learn(data, run, None)
+
+    def renew(self, known: Scorer, change: Change, run: Run) -> SparsePlusLowRank:
+        """As a fit, with the vectors that were known to begin with."""
+        start = None
+        if isinstance(known, SparsePlusLowRank):
+            _, by_item = degrees(matrix_of(change.before, known.counts))
+            start = np.zeros((change.after.n_items, known.right.shape[1]), np.float32)
+            start[: known.n_items] = known.right * power(by_item, -0.5)[: known.n_items, None]
+        return self._learn(change.after, run, start)
+
+    def _learn(self, data: Dataset, run: Run, start: Floats | None) -> SparsePlusLowRank:
         options = self.config
         counts = counts_of(data, options.weight)
         matrix = matrix_of(data, counts)
         by_user, by_item = degrees(matrix)
         inverse = power(by_item, -0.5)
         filtered = scaled(matrix, power(by_user, -0.5), inverse)
-        values, vectors = eigenpairs(filtered, options.factors, run.seed, run.threads)
+        values, vectors = eigenpairs(filtered, options.factors, run.seed, run.threads, start)
         run.report(1, 2)
         # The largest singular value of P is 1: dividing by it undoes whatever constant the scaling brought in.
         unit = np.full(data.n_items, 1 / values[0] if len(values) else 1.0)

@@ -14,13 +14,17 @@ from typing import Annotated
 
 import msgspec
 import numpy as np
+from scipy.sparse import csr_array
 
+from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
+from serendip.models._folding import Places, touched_items, with_rows
 from serendip.models._spectrum import gram
 from serendip.models._weighting import Weight, counts_of, matrix_of
-from serendip.scorers import ItemToItem
+from serendip.scorers import Counts, ItemToItem
 from serendip.space import Range, declare
+from serendip.types import Scorer
 
 
 class Options(Config, frozen=True):
@@ -49,18 +53,28 @@ class Slim(Model):
 
     def learn(self, data: Dataset, run: Run) -> ItemToItem:
         """Descend, one item after the other."""
+        counts = counts_of(data, self.config.weight)
+        return ItemToItem(self._descended(data, counts, None, run), counts)
+
+    def renew(self, known: Scorer, change: Change, run: Run) -> ItemToItem:
+        """Descend for the items of which anything changed; what is said of the others stays."""
+        counts = counts_of(change.after, self.config.weight)
+        if not isinstance(known, ItemToItem) or known.counts != counts:
+            return self.learn(change.after, run)
+        only = touched_items(change, counts)
+        fresh = csr_array(self._descended(change.after, counts, only, run).T.tocsr())
+        return ItemToItem(csr_array(with_rows(csr_array(known.weights.T.tocsr()), only, fresh[only]).T.tocsr()), counts)
+
+    def _descended(self, data: Dataset, counts: Counts, only: Places | None, run: Run) -> csr_array:
         from serendip.kernels.elastic import nonnegative
 
-        options = self.config
-        counts = counts_of(data, options.weight)
-        ones = np.ones(data.n_items)
-        together = gram(matrix_of(data, counts), ones, ones, None, run.threads)
-        weights = nonnegative(
-            together,
+        options, ones = self.config, np.ones(data.n_items)
+        return nonnegative(
+            gram(matrix_of(data, counts), ones, ones, None, run.threads),
             options.l1,
             options.l2,
             sweeps=options.iterations,
             tolerance=options.tolerance,
+            only=only,
             threads=run.threads,
         )
-        return ItemToItem(weights, counts)

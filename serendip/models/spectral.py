@@ -27,13 +27,14 @@ from typing import Annotated, Literal
 import msgspec
 import numpy as np
 
+from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._spectrum import Doubles, degrees, eigenpairs, gram, power, scaled
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import SparsePlusLowRank
 from serendip.space import OneOf, Range, declare
-from serendip.types import Floats
+from serendip.types import Floats, Scorer
 
 Power = Annotated[float, msgspec.Meta(ge=0, le=2)]
 
@@ -81,6 +82,18 @@ class Spectral(Model):
 
     def learn(self, data: Dataset, run: Run) -> SparsePlusLowRank:
         """Find the eigenpairs and count what occurs together."""
+        return self._learn(data, run, None)
+
+    def renew(self, known: Scorer, change: Change, run: Run) -> SparsePlusLowRank:
+        """As a fit, with the vectors that were known to begin with."""
+        start = None
+        if isinstance(known, SparsePlusLowRank):
+            _, by_item = degrees(matrix_of(change.before, known.counts))
+            start = np.zeros((change.after.n_items, known.right.shape[1]), np.float32)
+            start[: known.n_items] = known.right * power(by_item, -self.config.output_power)[: known.n_items, None]
+        return self._learn(change.after, run, start)
+
+    def _learn(self, data: Dataset, run: Run, start: Floats | None) -> SparsePlusLowRank:
         options = self.config
         counts = counts_of(data, options.weight)
         matrix = matrix_of(data, counts)
@@ -88,7 +101,7 @@ class Spectral(Model):
         into, out = power(by_item, -options.item_power), power(by_item, options.output_power)
         filtered = scaled(matrix, power(by_user, -options.user_power), into)
         most = max(1, min(int((by_user > 0).sum()), int((by_item > 0).sum())) // 4)
-        values, vectors = eigenpairs(filtered, min(options.factors, most), run.seed, run.threads)
+        values, vectors = eigenpairs(filtered, min(options.factors, most), run.seed, run.threads, start)
         run.report(1, 2)
         slope, middle = _filter(values, options)
         together = gram(filtered, into * slope, out, options.neighbours, run.threads)

@@ -115,8 +115,6 @@ class Factors:
         Other items keep their vectors. Items that are new start without one: at first users are solved for without
         them.
         """
-        from serendip.kernels.als import half_step
-
         weight = None if self.counts == "binary" else self.counts
         matrix, before = change.after.matrix(weight), change.before.matrix(weight)
         changed = csr_array(matrix - before)
@@ -127,11 +125,10 @@ class Factors:
         touched = np.flatnonzero(occurs & (np.bincount(changed.indices, minlength=len(vectors)) > 0))
         rows = matrix[np.diff(matrix.indptr) > 0]
         columns = csr_array(rows.T.tocsr()[touched])
-        settings = {"alpha0": self.alpha0, "reg": self.reg, "nu": self.nu}
         for _ in range(PASSES if len(touched) else 0):
             solved = ~np.isnan(vectors[:, 0])
-            users = half_step(rows[:, solved], vectors[solved], **settings, threads=threads)
-            found = half_step(columns, users, **settings, threads=threads)
+            users = self._half_step(rows[:, solved], vectors[solved], threads)
+            found = self._half_step(columns, users, threads)
             sound = np.isfinite(found).all(axis=1)
             vectors[touched[sound]] = found[sound]
         return replace(self, items=vectors)
@@ -156,10 +153,12 @@ class Factors:
         return self.alpha0 * gram
 
     def _solve_batch(self, history: csr_array) -> Floats:
+        return self._half_step(history[:, self._known], self.items[self._known], None)
+
+    def _half_step(self, matrix: csr_array, other: Floats, threads: int | None) -> Floats:
         from serendip.kernels.als import half_step
 
-        known, items = history[:, self._known], self.items[self._known]
-        return half_step(known, items, alpha0=self.alpha0, reg=self.reg, nu=self.nu)
+        return half_step(matrix, other, alpha0=self.alpha0, reg=self.reg, nu=self.nu, threads=threads)
 
     def _solve(self, history: csr_array, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """The vectors of these rows ``[b, d]``; each has at least one event."""

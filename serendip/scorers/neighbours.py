@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from serendip.scorers.common import BLOCK, in_blocks, require
 from serendip.scorers.ratings import Rated, inside
-from serendip.types import Floats, Ids, Queries
+from serendip.types import Changed, Floats, Ids, Queries
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +52,10 @@ class RatingNeighbours(Rated):
         require(self, bool((self.similar.data > 0).all()), "similar must hold values above 0")
         for part in (self.similar, self.rated):
             require(self, bool((np.diff(_keys(part)) > 0).all()), "the columns of similar and rated must ascend")
+
+    def update(self, change: Changed, *, threads: int | None = None) -> RatingNeighbours:
+        """As `Updatable.update`: see `Rated.joined`."""
+        return self.joined(change)
 
     def predict(self, users: Ids, items: Ids, time: NDArray[np.int64] | None = None) -> Floats:
         """As `serendip.types.Predictor.predict`."""

@@ -6,14 +6,17 @@ A scorer of ratings knows users by their codes, not by their histories: somebody
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serendip.scorers.common import Mask, blocks, in_blocks, require
-from serendip.types import Floats, Ids, Queries
+from serendip.types import Changed, Floats, Ids, Queries, Scorer
+
+HELD_ITEMS, HELD_USERS = 10.0, 15.0
+"""How many ratings of deviation 0 a new item or user is counted with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,26 @@ class Rated:
         """Size of the item vocabulary."""
         return len(self.item_bias)
 
+    def joined(self, change: Changed) -> Self:
+        """The same with places for new users and items; one that was rated gets its mean deviation, held towards 0.
+
+        ``b_i = Σ_u (r_ui − μ − b_u) / (n_i + λ_i)`` for new items, with 0 for a new user's ``b_u``, and then likewise
+        for new users, with `HELD_ITEMS` and `HELD_USERS` for λ. Nothing that was known changes.
+        """
+        from serendip.scorers.grown import grown
+
+        wide = cast(Self, grown(cast(Scorer, self), change.after.n_users, change.after.n_items))
+        try:
+            ratings = change.after.matrix("rating")
+        except ValueError:  # nothing was rated
+            return wide
+        users, items = np.repeat(np.arange(ratings.shape[0]), np.diff(ratings.indptr)), ratings.indices
+        values = np.clip(ratings.data.astype(np.float64), self.low, self.high)
+        user, item = wide.user_bias.astype(np.float64), wide.item_bias.astype(np.float64)
+        item = _mean_deviation(items, values - self.mean - np.nan_to_num(user)[users], item, HELD_ITEMS)
+        user = _mean_deviation(users, values - self.mean - np.nan_to_num(item)[items], user, HELD_USERS)
+        return replace(wide, user_bias=user.astype(np.float32), item_bias=item.astype(np.float32))
+
     def baseline(self, users: NDArray[Any], items: NDArray[Any]) -> Floats:
         """``μ + b_u + b_i`` with 0 for what is not known. Shapes: any two that broadcast."""
         return np.asarray(np.float32(self.mean) + known(self.user_bias, users) + known(self.item_bias, items))
@@ -52,6 +75,15 @@ class Rated:
     def clipped(self, ratings: Floats) -> Floats:
         """The ratings within the range, in place."""
         return np.clip(ratings, np.float32(self.low), np.float32(self.high), out=ratings)
+
+
+def _mean_deviation(
+    rows: NDArray[Any], deviation: NDArray[np.float64], bias: NDArray[np.float64], held: float
+) -> NDArray[np.float64]:
+    """The biases, with the mean deviation, held towards 0, where there was none and something was rated."""
+    count = np.bincount(rows, minlength=len(bias))
+    total = np.bincount(rows, deviation, minlength=len(bias))
+    return np.where(np.isnan(bias) & (count > 0), total / (count + held), bias)
 
 
 def inside(bias: Floats, codes: NDArray[Any]) -> Mask:
@@ -75,6 +107,10 @@ class Biases(Rated):
     """``μ + b_u + b_i``. Items stand in the same order for everybody, so that anybody can be answered."""
 
     kind: ClassVar[str] = "biases"
+
+    def update(self, change: Changed, *, threads: int | None = None) -> Biases:
+        """As `Updatable.update`: see `Rated.joined`."""
+        return self.joined(change)
 
     def predict(self, users: Ids, items: Ids, time: NDArray[np.int64] | None = None) -> Floats:
         """As `serendip.types.Predictor.predict`."""
@@ -110,6 +146,13 @@ class RatingFactors(Rated):
             require(self, values.ndim == 2 and len(values) == len(bias), f"{side} must have one row per bias")
             require(self, bool(np.isfinite(values[~np.isnan(bias)]).all()), f"known {side} must have finite factors")
         require(self, self.users.shape[1] == self.items.shape[1], "users and items must have as many factors")
+
+    def update(self, change: Changed, *, threads: int | None = None) -> RatingFactors:
+        """As `Updatable.update`: see `Rated.joined`. Without biases the new stay unknown: a product is all there is."""
+        from serendip.scorers.grown import grown
+
+        wide = self.joined(change) if self.biased else grown(self, change.after.n_users, change.after.n_items)
+        return cast(RatingFactors, wide)
 
     def predict(self, users: Ids, items: Ids, time: NDArray[np.int64] | None = None) -> Floats:
         """As `serendip.types.Predictor.predict`."""

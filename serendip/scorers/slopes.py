@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from serendip.scorers.common import blocks, in_blocks, require
 from serendip.scorers.ratings import Rated, inside
-from serendip.types import Floats, Ids, Queries
+from serendip.types import Changed, Floats, Ids, Queries
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,10 @@ class Slopes(Rated):
         require(self, square, "weights and differences must be [n, n]")
         require(self, self.rated.shape == (len(self.user_bias), n), "rated must be [users, n]")
         require(self, bool((self.weights.data > 0).all()), "weights must be above 0")
+
+    def update(self, change: Changed, *, threads: int | None = None) -> Slopes:
+        """As `Updatable.update`: see `Rated.joined`."""
+        return self.joined(change)
 
     def predict(self, users: Ids, items: Ids, time: NDArray[np.int64] | None = None) -> Floats:
         """As `serendip.types.Predictor.predict`."""

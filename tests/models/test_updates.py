@@ -14,10 +14,10 @@ from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.data.synthetic import catalogue
 from serendip.evaluate import evaluate, given
-from serendip.model import Run, find
-from serendip.models import _rank
+from serendip.model import Run, find, names
+from serendip.models import _rank, _spectrum
 from serendip.models._folding import linked, with_rows
-from serendip.scorers import DenseItemToItem, Factors, ItemToItem
+from serendip.scorers import Biases, DenseItemToItem, Factors, ItemToItem, dump, restore
 from serendip.scorers.grown import grown
 
 ONE = Run(threads=1)
@@ -132,18 +132,6 @@ def test_dense_weights_are_inverted_again_where_everything_changes(options: dict
     same(updated, find("ease")(**options).fit(change.after, ONE).lower())
 
 
-def test_sparse_weights_are_solved_for_again_where_something_changed() -> None:
-    data, change, touched = few()
-    options: dict[str, Any] = {"solver": "sparse", "neighbours": 4, "reg": 3.0}
-    fitted = find("ease")(**options).fit(data, ONE).lower()
-    updated = find("ease")(**options).renew(fitted, change, ONE)
-    expected = find("ease")(**options).fit(change.after, ONE).lower()
-    assert isinstance(updated, ItemToItem) and isinstance(expected, ItemToItem) and isinstance(fitted, ItemToItem)
-    np.testing.assert_array_equal(updated.weights.toarray()[:, touched], expected.weights.toarray()[:, touched])
-    rest = np.setdiff1d(np.arange(data.n_items), touched)
-    np.testing.assert_array_equal(updated.weights.toarray()[:-1][:, rest], fitted.weights.toarray()[:, rest])
-
-
 def test_factors_that_nothing_touched_stay() -> None:
     data, change, touched = few()
     model = find("ials")(factors=4, iterations=4).fit(data, ONE)
@@ -182,13 +170,14 @@ def test_an_update_ranks_at_least_98_percent_as_well_as_a_fit(
 
 
 def test_a_model_that_knows_no_way_keeps_what_it_knew_and_says_so(
-    parts: tuple[Dataset, Change, Any], caplog: pytest.LogCaptureFixture
+    parts: tuple[Dataset, Change, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     data, change, _ = parts
-    fitted = find("slim")().fit(data, ONE)
+    fitted = find("slim")(l1=5.0, iterations=3).fit(data, ONE)
+    monkeypatch.setattr(type(fitted), "renew", lambda *_: None)
     with caplog.at_level(logging.WARNING, "serendip.model"):
         updated = fitted.update(change, ONE)
-    assert "slim cannot take in new events" in caplog.text
+    assert "slim cannot take in new events: what is new stays unknown to it until it is fitted" in caplog.text
     queries = data.queries(np.arange(9, dtype=np.int32))
     np.testing.assert_array_equal(updated.score(queries)[:, : data.n_items], fitted.score(queries))
     assert (updated.score(queries)[:, data.n_items :] == -np.inf).all()
@@ -226,3 +215,95 @@ def test_linked_columns_and_rows_put_in_place() -> None:
     rows = csr_array(np.array([[0, 5, 6]], np.float32))
     expected = [[0, 5, 6], [2, 0, 0], [0, 0, 0]]
     assert with_rows(known, np.array([0]), rows).toarray().tolist() == expected
+
+
+@pytest.mark.parametrize("name", ["slim", "ease"])
+def test_what_is_said_of_other_items_stays(name: str) -> None:
+    data, change, touched = few()
+    options: dict[str, Any] = {"solver": "sparse", "neighbours": 4} if name == "ease" else {"l1": 0.1}
+    fitted = find(name)(**options).fit(data, ONE).lower()
+    updated = find(name)(**options).renew(fitted, change, ONE)
+    expected = find(name)(**options).fit(change.after, ONE).lower()
+    ours, theirs, old = (one.weights.toarray() for one in (updated, expected, fitted))  # type: ignore[union-attr]
+    np.testing.assert_array_equal(ours[:, touched], theirs[:, touched])
+    rest = np.setdiff1d(np.arange(data.n_items), touched)
+    np.testing.assert_array_equal(ours[: data.n_items][:, rest], old[:, rest])
+
+
+@pytest.mark.parametrize("name", ["spectral", "gf_cf"])
+def test_filters_begin_with_the_vectors_that_were_known(
+    name: str, monkeypatch: pytest.MonkeyPatch, parts: tuple[Dataset, Change, Any]
+) -> None:
+    monkeypatch.setattr(_spectrum, "SMALL", 0)
+    data, change, split = parts
+    fitted = find(name)(factors=16).fit(data, ONE)
+    updated, expected = fitted.update(change, ONE), find(name)(factors=16).fit(change.after, ONE)
+    found = [evaluate(one, split, ("ndcg@10",)).mean("ndcg@10") for one in (updated, expected)]
+    assert found[0] >= 0.98 * found[1]
+    queries = change.after.queries(np.arange(50, dtype=np.int32))
+    ours, theirs = updated.score(queries), expected.score(queries)
+    np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(theirs))
+    finite = np.isfinite(ours)
+    assert np.corrcoef(ours[finite], theirs[finite])[0, 1] > 0.98
+
+
+def test_an_ensemble_updates_its_parts(parts: tuple[Dataset, Change, Any]) -> None:
+    data, change, _ = parts
+    options: dict[str, Any] = {"models": ["item_knn", "popular"]}
+    updated = find("ensemble")(**options).fit(data, ONE).update(change, ONE)
+    expected = find("ensemble")(**options).fit(change.after, ONE)
+    queries = change.after.queries(np.arange(20, dtype=np.int32))
+    np.testing.assert_allclose(updated.score(queries), expected.score(queries), rtol=1e-4, atol=1e-4)
+
+
+def test_new_users_and_items_get_their_mean_deviation() -> None:
+    """μ = 3. The new item 9 is rated 5 by a (b_a) and by the new z; then z by its mean over both of its items."""
+    first = pl.DataFrame({"user_id": ["a", "a", "b", "b"], "item_id": [1, 2, 1, 2], "rating": [4.0, 2.0, 3.0, 3.0]})
+    new = pl.DataFrame({"user_id": ["a", "z", "z"], "item_id": [9, 9, 1], "rating": [5.0, 5.0, 1.0]})
+    data = Dataset.from_frames(first)
+    model = find("baseline")().fit(data, ONE)
+    change = Change.read(data, new)
+    before, after = (one.lower() for one in (model, model.update(change, ONE)))
+    assert isinstance(before, Biases) and isinstance(after, Biases)
+    np.testing.assert_array_equal(after.user_bias[:2], before.user_bias)
+    np.testing.assert_array_equal(after.item_bias[:2], before.item_bias)
+    mean, own, one = before.mean, before.user_bias[0], before.item_bias[0]
+    # Ratings are held within the range that was seen: 2 to 4.
+    item = ((4 - mean - own) + (4 - mean)) / (2 + 10)
+    user = ((4 - mean - item) + (2 - mean - one)) / (2 + 15)
+    assert after.item_bias[2] == pytest.approx(item, abs=1e-6)
+    assert after.user_bias[2] == pytest.approx(user, abs=1e-6)
+
+
+QUICK: dict[str, dict[str, Any]] = {
+    "ensemble": {"models": ["ease", "popular"]},
+    "bayesian_fm": {"factors": 2},
+    "content": {"min_items": 1},
+}
+SLOW = ("iterations", "epochs", "samples")
+"""Options that count rounds, whatever a model calls them."""
+
+
+@pytest.mark.parametrize("name", [name for name in names() if "." not in name])
+def test_every_model_lives_on(name: str) -> None:
+    """With new users and items: scores for all, never NaN, the fitted model as it was, and one that can be saved."""
+    model = find(name)
+    known = set(model.Config.__struct_fields__)
+    options = {**{key: 3 for key in SLOW if key in known}, **QUICK.get(name, {})}
+    world = catalogue(seed=1, users=40, items=25)
+    events = world.events.sort("timestamp")
+    late = pl.col("user_id").is_in(events["user_id"].head(1).to_list()) | pl.col("item_id").is_in(
+        events["item_id"].head(1).to_list()
+    )
+    data = Dataset.from_frames(events.filter(~late), items=world.items, users=world.users)
+    change = Change.read(data, events.filter(late), items=world.items, users=world.users)
+    fitted = model(**options).fit(data, ONE)
+    queries = data.queries()
+    before = fitted.score(queries).copy()
+    updated = fitted.update(change, ONE)
+    scores = updated.score(change.after.queries())
+    assert scores.shape == (change.after.n_users, change.after.n_items)
+    assert not np.isnan(scores).any() and (scores < np.inf).all()
+    np.testing.assert_array_equal(fitted.score(queries), before)
+    again = restore(*dump(updated.lower()))
+    np.testing.assert_array_equal(again.score(change.after.queries()), scores)
