@@ -27,7 +27,8 @@ BLOCK = 64
 _SAMPLE = 64
 _FEW = 128  # columns per addition from which it is quicker to write down the places touched than to look at all
 _BYTE = 255
-_PART = 8 * BLOCK  # columns for which it is worked out what they need
+_PER_PART = 8
+_PART = _PER_PART * BLOCK  # columns for which it is worked out what they need
 _SURE = 6  # of the sample, to be above the mark
 _STRIDE = 37  # odd: visits all parts of a row
 _HALVINGS = 7
@@ -54,6 +55,7 @@ def most_alike(
     sums, needed_sum = np.zeros(len(right), np.float32), np.empty(parts, np.float32)
     touched = np.empty(n // _FEW + 2, np.uint32)
     found = np.empty(max(len(right) + 1, 2 * k), np.uint64)
+    blocks, reaching = np.empty(len(right) // BLOCK + 1, np.uint64), np.empty(len(right) // BLOCK + 1, np.uint64)
     for at in range(len(chosen)):
         own = chosen[at]
         entries = slice(column_starts[own], column_starts[own + 1])
@@ -70,13 +72,17 @@ def most_alike(
                 _count(near, row_starts, columns, np.float32(1), sums)
             sums[own] = 0
             least = _estimate(near, row_starts, columns, scale, right, sums, unit, k)
-            size = _best(least, scale, right, lows, codes, sums, needed_sum, np.float32(np.inf), found, k)
+            size = _best(
+                least, scale, right, lows, codes, sums, needed_sum, np.float32(np.inf), found, blocks, reaching, k
+            )
             sums[:] = 0
         else:
             _count(near, row_starts, columns, np.uint8(1), counts)
             counts[own] = 0
             least = _estimate(near, row_starts, columns, scale, right, counts, np.float32(1), k)
-            size = _best(least, scale, right, lows, codes, counts, needed_count, np.float32(_BYTE), found, k)
+            size = _best(
+                least, scale, right, lows, codes, counts, needed_count, np.float32(_BYTE), found, blocks, reaching, k
+            )
             counts[:] = 0
         if size > k:
             keep(found, size, k)
@@ -131,9 +137,10 @@ def _add(near: Any, weights: Any, row_starts: Any, columns: Any, values: Any, su
 @compiled
 def _count(near: Any, row_starts: Any, columns: Any, one: Any, sums: Any) -> None:
     """As `_add` where all values are 1."""
-    for at in range(len(near)):
-        for place in columns[row_starts[near[at]] : row_starts[near[at] + 1]]:
-            sums[place] += one
+    for row in near:
+        start, stop = np.uint64(row_starts[row]), np.uint64(row_starts[row + np.uint32(1)])
+        for entry in range(start, stop):
+            sums[columns[entry]] += one
 
 
 @compiled
@@ -174,16 +181,20 @@ def _estimate(near: Any, row_starts: Any, columns: Any, scale: Any, right: Any, 
     from the sum and the typical addition, ``unit``.
     """
     similar, standing = np.empty(_SAMPLE, np.float32), np.empty(_SAMPLE, np.float32)
+    products, rights = np.empty(_SAMPLE, np.float32), np.empty(_SAMPLE, np.float32)
+    for at in range(_SAMPLE):
+        row = near[np.uint64(at * len(near)) // np.uint64(_SAMPLE)]
+        start = np.uint64(row_starts[row])
+        length = np.uint64(row_starts[row + np.uint32(1)]) - start
+        place = columns[start + np.uint64(at * _STRIDE % 64) * length // np.uint64(64)]
+        products[at], rights[at], standing[at] = sums[place], right[place], length
     high = np.float32(0)
     for at in range(_SAMPLE):
-        row = near[at * len(near) // _SAMPLE]
-        length = row_starts[row + 1] - row_starts[row]
-        place = columns[row_starts[row] + (at * _STRIDE % 64 * length) // 64]
-        product = np.float32(sums[place])
-        value = _similarity(product, scale, right[place]) if product > 0 else np.float32(0)
+        product = products[at]
+        value = _similarity(product, scale, rights[at]) if product > 0 else np.float32(0)
         similar[at] = value if value < np.inf else np.float32(0)
         high = max(high, similar[at])
-        standing[at] = np.float32(length) * unit / max(product, unit)
+        standing[at] *= unit / max(product, unit)
     enough = np.float32(_MORE * k * _SAMPLE / len(near))
     low = np.float32(0)
     for _ in range(_HALVINGS):
@@ -209,20 +220,54 @@ def _standing_above(similar: Any, standing: Any, least: Any) -> tuple[int, Any]:
 
 @compiled
 def _best(
-    least: Any, scale: Any, right: Any, lows: Any, codes: Any, sums: Any, needed: Any, most: Any, found: Any, k: int
-) -> int:
+    least: Any, scale: Any, right: Any, lows: Any, codes: Any, sums: Any, needed: Any, most: Any,
+    found: Any, blocks: Any, reaching: Any, k: int,
+) -> int:  # fmt: skip
     """Write the keys of all columns as similar as ``least``, or as less if those are fewer than k, and count them."""
     while True:
-        size: int = _at_least(least, scale, right, lows, codes, sums, needed, most, found)
+        size: int = _at_least(least, scale, right, lows, codes, sums, needed, most, found, blocks, reaching)
         if size >= k or least <= _LEAST:
             return size
         least = least / np.float32(2) if least > 1e-9 else _LEAST
 
 
 @compiled
+def _reached(sums: Any, needed: Any, found: Any, blocks: Any, reaching: Any) -> int:
+    """Write the places whose sum is what their part needs, and count them; a part that needs 0 is left out.
+
+    In three passes without a branch that cannot be foretold: a number of bits per block, the blocks that have any, and
+    the places. ``blocks`` and ``reaching`` have room for all blocks.
+    """
+    none, next_, many = np.uint64(0), np.uint64(1), np.uint64(BLOCK)
+    some = np.uint64(0)
+    last = np.uint64(len(sums)) // many
+    for part in range(len(needed)):
+        if needed[part] == 0:
+            continue
+        start = np.uint64(part * _PER_PART)
+        for block in range(start, min(start + np.uint64(_PER_PART), last)):
+            bits = _reaching(sums, np.int64(block * many), needed[part])
+            reaching[some] = bits
+            blocks[some] = block
+            some += np.uint64(bits != none)
+    places = np.uint64(0)
+    for at in range(some):
+        bits, first = reaching[at], blocks[at] * many
+        found[places] = first + lowest_bit(bits)
+        places += next_
+        bits &= bits - next_
+        while bits:
+            found[places] = first + lowest_bit(bits)
+            places += next_
+            bits &= bits - next_
+    return int(places)
+
+
+@compiled
 def _at_least(
-    least: Any, scale: Any, right: Any, lows: Any, codes: Any, sums: Any, needed: Any, most: Any, found: Any
-) -> int:
+    least: Any, scale: Any, right: Any, lows: Any, codes: Any, sums: Any, needed: Any, most: Any,
+    found: Any, blocks: Any, reaching: Any,
+) -> int:  # fmt: skip
     """Write the keys of all columns as similar as ``least`` but not infinitely, and count them.
 
     ``most`` is the highest sum there can be, infinity for sums that are not whole.
@@ -231,19 +276,7 @@ def _at_least(
         product = _product(least, scale, lows[part]) * _SLACK
         product = max(product, _LEAST) if most == np.inf else max(np.ceil(product), np.float32(1))
         needed[part] = product if product <= most else 0
-    places = 0
-    for part in range(len(needed)):
-        if needed[part] == 0:
-            continue
-        for start in range(part * _PART, min((part + 1) * _PART, len(right)), BLOCK):
-            reaching = _reaching(sums, start, needed[part])
-            found[places] = start + lowest_bit(reaching)
-            places += reaching != 0
-            reaching &= reaching - np.uint64(1)
-            while reaching:
-                found[places] = start + lowest_bit(reaching)
-                places += 1
-                reaching &= reaching - np.uint64(1)
+    places = _reached(sums, needed, found, blocks, reaching)
     size = 0
     for at in range(places):
         place = np.int64(found[at])

@@ -15,7 +15,7 @@ from serendip.kernels.common import BLOCK, most_alike
 from serendip.kernels.jit import compiled
 from serendip.types import Floats, Ids
 
-_CHUNK = 64
+_CHUNKS = 192  # enough for even work, few enough that what each sets up does not count
 _Places = NDArray[np.uint16] | NDArray[np.uint32]  # unsigned: compiled loops need not test for negative ones
 _Lists = tuple[NDArray[np.int64], Ids, Floats]
 
@@ -80,7 +80,7 @@ def nearest(
     def task(start: int, stop: int) -> None:
         lists[start] = work.lists(wanted[start:stop], min(k, n))
 
-    pool.rows(task, len(wanted), chunk=_CHUNK, threads=threads)
+    pool.rows(task, len(wanted), chunk=max(16, len(wanted) // _CHUNKS), threads=threads)
     lengths, items, similarities = zip(*(lists[start] for start in sorted(lists)), strict=True)
     starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
     return csr_array((np.concatenate(similarities), np.concatenate(items), starts), shape=(len(wanted), n))
