@@ -32,6 +32,8 @@ from serendip.types import Floats, SerendipError
 
 ROWS = 256
 """Rows that share what is drawn of the other side."""
+STRETCH = 1 << 16
+"""Observed pairs handled at a time."""
 
 
 class Options(Config, frozen=True):
@@ -140,20 +142,20 @@ def gradient(matrix: csr_array, own: Floats, other: Floats, sampled: int, rng: n
 
     The pairs not observed are those of ``sampled`` others, weighted as if they were all of them.
     """
-    n = len(other)
-    drawn = np.arange(n) if sampled >= n else rng.choice(n, sampled, replace=False, shuffle=False)
-    rows = np.repeat(np.arange(len(own)), np.diff(matrix.indptr))
-    place = np.full(n, -1)
-    place[drawn] = np.arange(len(drawn))
-    observed = place[matrix.indices] >= 0
+    n, rows = len(other), np.repeat(np.arange(len(own)), np.diff(matrix.indptr))
+    drawn = np.arange(n) if sampled >= n else np.sort(rng.choice(n, sampled, replace=False, shuffle=False))
+    place = np.minimum(np.searchsorted(drawn, matrix.indices), len(drawn) - 1)
+    observed = drawn[place] == matrix.indices
     chance = _sigmoid(own @ other[drawn].T)
-    chance[rows[observed], place[matrix.indices[observed]]] = 0
+    chance[rows[observed], place[observed]] = 0
     left = len(drawn) - np.bincount(rows[observed], minlength=len(own))
     scale = (n - np.diff(matrix.indptr)) / np.maximum(left, 1)
-    vectors = other[matrix.indices]
-    taken = _sigmoid(np.einsum("md,md->m", own[rows], vectors))
-    pull = csr_array((matrix.data - (1 + matrix.data) * taken, np.arange(len(rows)), matrix.indptr), dtype=np.float32)
-    slope: Floats = np.asarray(pull @ vectors - scale[:, None].astype(np.float32) * (chance @ other[drawn]))
+    taken = np.empty(matrix.nnz, np.float32)
+    for start in range(0, matrix.nnz, STRETCH):
+        part = slice(start, start + STRETCH)
+        taken[part] = _sigmoid(np.einsum("md,md->m", own[rows[part]], other[matrix.indices[part]]))
+    pull = csr_array((matrix.data - (1 + matrix.data) * taken, matrix.indices, matrix.indptr), shape=matrix.shape)
+    slope: Floats = np.asarray(pull @ other - scale[:, None].astype(np.float32) * (chance @ other[drawn]))
     return slope
 
 
