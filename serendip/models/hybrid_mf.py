@@ -44,12 +44,12 @@ class Options(FeatureOptions, frozen=True):
 
     loss: Annotated[Literal["warp", "bpr", "logistic"], msgspec.Meta(description="What is made small.")] = "warp"
     factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="d: dimensions of the vectors.")] = 64
-    epochs: Annotated[int, msgspec.Meta(ge=1, description="Passes over the events.")] = 20
-    learning_rate: Annotated[float, msgspec.Meta(gt=0, description="γ: step size of Adagrad.")] = 0.05
+    epochs: Annotated[int, msgspec.Meta(ge=1, description="Passes over the events.")] = 15
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, description="γ: step size of Adagrad.")] = 0.07
     reg: Annotated[float, msgspec.Meta(ge=0, description="λ: how strongly vectors are held towards 0.")] = 0.001
     max_sampled: Annotated[
         int, msgspec.Meta(ge=1, le=10_000, description="Of warp: how many negatives are drawn for an event at most.")
-    ] = 50
+    ] = 30
     stddev: Annotated[float, msgspec.Meta(gt=0, description="σ: the first vectors have deviation σ/√d.")] = 0.1
     history_power: Annotated[
         float, msgspec.Meta(ge=0, le=1, description="p: 0 adds up what the items of a history say, 1 takes the mean.")
@@ -66,7 +66,7 @@ class Options(FeatureOptions, frozen=True):
             description="Share of the steps in which an identity, or a user's history, is left out: more for cold "
             "items and users, less for the others.",
         ),
-    ] = 0.0
+    ] = 0.2
     combined: Annotated[bool, msgspec.Meta(description="Whether pairs of an item's categories are features.")] = True
     normalize: Annotated[
         Normalize,
