@@ -11,6 +11,7 @@ from typing import Any
 
 import llvmlite.binding
 from llvmlite import ir
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 _FEATURES = llvmlite.binding.get_host_cpu_features()
@@ -37,7 +38,7 @@ def number(value: int) -> Any:
 
 def spread(builder: Any, value: Any) -> Any:
     """A vector with the value in every lane."""
-    none = ir.Constant(_VECTOR, ir.Undefined)
+    none = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
     one = builder.insert_element(none, value, ir.Constant(_INT, 0))
     return builder.shuffle_vector(one, none, ir.Constant(ir.VectorType(_INT, LANES), [0] * LANES))
 
@@ -84,6 +85,44 @@ def multiply(
     for line, first, now in zip(running, sums, added, strict=True):
         for total, begin, end in zip(line, first, now, strict=True):
             total.add_incoming(begin, before)
+            total.add_incoming(end, loop)
+    builder.cbranch(builder.icmp_signed("<", following, steps), loop, after)
+    builder.position_at_end(after)
+    return added
+
+
+def multiply_bytes(builder: Any, first: Any, left: Any, rows: int, right: Any, width: int, steps: Any) -> Sums:
+    """32-bit ``first[·] + Σ_t Σ_c left[t, r, c] · right[t, ·, c]`` over t in ``0 … steps-1`` and c below 4; steps ≥ 1.
+
+    Bytes of ``left`` ``[steps, rows, 4]`` have no sign, those of ``right`` ``[steps, width, 4]`` have one. For
+    processors with AVX-512 VNNI.
+    """
+    whole = ir.VectorType(_INT, LANES)
+    kind = ir.FunctionType(whole, [whole] * 3)
+    fused = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpdpbusd.512")
+
+    def read(start: Any, offset: Any) -> Any:
+        return builder.load(builder.bitcast(builder.gep(start, [offset]), whole.as_pointer()), align=4)
+
+    begin = [read(first, number(LANES * at)) for at in range(width // LANES)]
+    before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    step = builder.phi(LONG)
+    running = [[builder.phi(whole) for _ in begin] for _ in range(rows)]
+    row, column = builder.mul(step, number(4 * rows)), builder.mul(step, number(4 * width))
+    values = [read(right, builder.add(column, number(4 * LANES * at))) for at in range(len(begin))]
+    added = []
+    for at, line in enumerate(running):
+        place = builder.gep(left, [builder.add(row, number(4 * at))])
+        four = spread(builder, builder.load(builder.bitcast(place, _INT.as_pointer()), align=4))
+        added.append([builder.call(fused, [total, four, value]) for total, value in zip(line, values, strict=True)])
+    following = builder.add(step, number(1))
+    step.add_incoming(number(0), before)
+    step.add_incoming(following, loop)
+    for line, now in zip(running, added, strict=True):
+        for total, start, end in zip(line, begin, now, strict=True):
+            total.add_incoming(start, before)
             total.add_incoming(end, loop)
     builder.cbranch(builder.icmp_signed("<", following, steps), loop, after)
     builder.position_at_end(after)

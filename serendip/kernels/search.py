@@ -5,6 +5,8 @@ only what reaches a query's k-th best score so far leaves them. A query is done 
 block's longest item cannot reach that score any more (Cauchy-Schwarz), so vectors of uneven norms, as most trained ones
 are, need a part of the product only.
 
+Where the processor multiplies bytes, most products are not worked out in full, see `coarse`.
+
 Bound: at most ``2·q·n·d`` operations at the rate of a matrix product; memory of the items once per chunk of queries.
 """
 
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from serendip.kernels import pool
 from serendip.kernels.best import add, close_up, decode, keep, key_of, listed, room, score_of
+from serendip.kernels.coarse import Coarse, look
 from serendip.kernels.jit import compiled
 from serendip.kernels.tile import ROWS, WIDTH, lowest_bit, packed, tile
 from serendip.types import ABSENT, Floats, Ids, Recs
@@ -35,6 +38,7 @@ class Blocks:
         values: ``[blocks · d · WIDTH]`` the vectors in order of falling norm, see `tile.packed`.
         codes: ``[blocks · WIDTH]`` the item code of each, `ABSENT` for filling.
         norms: ``[blocks]`` float64, the largest norm in each block.
+        coarse: the same vectors as `coarse` takes them, in the place of ``values``; None where that is of no use.
         n: the number of item codes.
         d: dimensions.
     """
@@ -44,6 +48,7 @@ class Blocks:
     norms: NDArray[np.float64]
     n: int
     d: int
+    coarse: Coarse | None = None
 
     @classmethod
     def of(cls, vectors: Floats, chosen: NDArray[np.bool_]) -> Blocks:
@@ -54,7 +59,9 @@ class Blocks:
         order = order[np.argsort(-norms[order], kind="stable")]
         codes = np.full(-(-len(order) // WIDTH) * WIDTH, ABSENT, np.int32)
         codes[: len(order)] = order
-        return cls(packed(vectors[order], WIDTH), codes, norms[order][::WIDTH].copy(), n, d)
+        coarse = Coarse.of(vectors[order])
+        values = packed(vectors[order], WIDTH) if coarse is None else np.empty(0, np.float32)
+        return cls(values, codes, norms[order][::WIDTH].copy(), n, d, coarse)
 
 
 def search(
@@ -74,7 +81,11 @@ def search(
         keys = np.zeros((stop - start, room(k)), np.uint64)
         chunk = np.ascontiguousarray(queries[rows])
         allowed = bits if len(bits) == 1 else bits[rows]
-        _search(blocks.values, blocks.codes, blocks.norms, blocks.n, chunk, k, excluded[rows], allowed, keys)
+        rest = (blocks.codes, blocks.norms, blocks.n, chunk, k, excluded[rows], allowed, keys)
+        if (coarse := blocks.coarse) is None:
+            _search(blocks.values, *rest)
+        else:
+            look(coarse.vectors, coarse.coarse, coarse.shift, coarse.scales, coarse.errors, *rest)
         decode(keys, items[rows], scores[rows])
 
     pool.rows(task, q, chunk=_CHUNK, threads=threads)

@@ -70,7 +70,7 @@ def tile(
         nothing = zeros(ROWS, _VECTORS)
         totals = multiply(builder, nothing, query, number(ROWS), item, number(WIDTH), arguments[10])
         bits = [
-            _reached(builder, line, spread(builder, builder.load(builder.gep(mark, [number(row)]))))
+            reached(builder, line, spread(builder, builder.load(builder.gep(mark, [number(row)]))))
             for row, line in enumerate(totals)
         ]
         some = bits[0]
@@ -87,11 +87,12 @@ def tile(
     return signature, generate
 
 
-def _reached(builder: Any, sums: list[Any], mark: Any) -> Any:
+def reached(builder: Any, sums: list[Any], mark: Any) -> Any:
     """A `WIDTH`-bit number: bit j says that sum j is not less than the mark (and not NaN)."""
     bits = number(0)
+    compare = builder.fcmp_ordered if isinstance(mark.type.element, ir.FloatType) else builder.icmp_signed
     for at, total in enumerate(sums):
-        lanes = builder.bitcast(builder.fcmp_ordered(">=", total, mark), ir.IntType(LANES))
+        lanes = builder.bitcast(compare(">=", total, mark), ir.IntType(LANES))
         bits = builder.or_(bits, builder.shl(builder.zext(lanes, LONG), number(LANES * at)))
     return bits
 
