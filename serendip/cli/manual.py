@@ -11,7 +11,7 @@ from serendip.cli.errors import EXIT_CODES
 from serendip.cli.verb import READING, SHOWING
 
 ENVIRONMENT = {
-    "SERENDIP_BUNDLE": "The bundle that recommend, serve and report use where none is named.",
+    "SERENDIP_BUNDLE": "The bundle that recommend, explain, update, serve and report use where none is named.",
     "SERENDIP_MODELS": "Dotted paths of models from elsewhere, separated by commas, which `serendip list` is to show.",
     "SERENDIP_CACHE": "Where `serendip data get` keeps public data sets, in place of the user's cache folder.",
     "NO_COLOR": "Set to anything: no colours.",
