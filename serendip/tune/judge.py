@@ -14,8 +14,8 @@ from serendip.evaluate.metrics import DEFINITIONS, define
 from serendip.evaluate.ratings import METRICS as RATING_METRICS
 from serendip.types import Scorer, SerendipError
 
-FIRST = 500
-"""Questions that a trial is judged by first, at least."""
+FIRST = 1024
+"""Questions that a trial is judged by first, at least; so many at a time are answered by compiled code."""
 GROWTH = 4
 """How many times as many questions the next look takes."""
 FIRST_SHARE = 1 / 16
@@ -96,12 +96,12 @@ class RankJudge:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Ever more queries, each time `GROWTH` times as many."""
+        """Ever more queries, each time `GROWTH` times as many, as long as at least as many are left for later."""
         every = len(self.order)
         sizes = [max(FIRST, round(FIRST_SHARE * every))]
         while sizes[-1] * GROWTH < every:
             sizes.append(sizes[-1] * GROWTH)
-        return (*(size for size in sizes if size < every), every)
+        return (*(size for size in sizes if 2 * size <= every), every)
 
     def looks(self, scorer: Scorer) -> Iterator[float]:
         """The mean over the first queries, then over more; none is asked twice."""

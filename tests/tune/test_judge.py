@@ -32,9 +32,9 @@ def test_looks_take_ever_more_queries_and_end_with_the_figure_of_all(monkeypatch
 
 def test_sizes_grow_with_the_number_of_queries() -> None:
     split = last_out(log())
-    sizes = {q: RankJudge("ndcg@5", split, np.arange(q), 1).sizes for q in (1, 500, 501, 2000, 2001, 160_000)}
-    assert sizes[1] == (1,) and sizes[500] == (500,)
-    assert sizes[501] == (500, 501) and sizes[2000] == (500, 2000) and sizes[2001] == (500, 2000, 2001)
+    sizes = {q: RankJudge("ndcg@5", split, np.arange(q), 1).sizes for q in (1, 2047, 2048, 8191, 8192, 160_000)}
+    assert sizes[1] == (1,) and sizes[2047] == (2047,)
+    assert sizes[2048] == (1024, 2048) and sizes[8191] == (1024, 8191) and sizes[8192] == (1024, 4096, 8192)
     assert sizes[160_000] == (10_000, 40_000, 160_000)
 
 
