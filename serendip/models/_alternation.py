@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from scipy.sparse import csr_array
 
+from serendip.models._spectrum import times
 from serendip.types import Floats, SerendipError
 
 if TYPE_CHECKING:
@@ -42,10 +43,12 @@ class Alternation:
         reg: float,
         nu: float,
         stddev: float,
+        init_passes: int,
         solver: Literal["auto", "cholesky", "cg", "block"],
         cg_steps: int,
         block_size: int,
         seed: int,
+        threads: int | None = None,
     ) -> Self:
         """Random items, normal with deviation ``stddev / √d``, and users of 0.
 
@@ -54,8 +57,12 @@ class Alternation:
             d: the number of dimensions.
             alpha0, reg, nu: α₀, λ and ν, see `serendip.kernels.als`.
             stddev: σ.
+            init_passes: how often the items are averaged over users and back, each pair by 1 over the root of what its
+                user and its item weigh in all; then they get their deviation again. Starts nearer to where the
+                iterations lead, at the cost of a part of one.
             solver, cg_steps, block_size: see `serendip.models.ials`.
             seed: of the random items.
+            threads: see `serendip.kernels.pool.count`.
         """
         from serendip.kernels.als import Equations, Method, cheapest, padded
 
@@ -64,7 +71,7 @@ class Alternation:
         )
         chosen = cheapest((of_users, of_items), d, cg_steps) if solver == "auto" else solver
         drawn = np.random.default_rng(seed).normal(0, stddev / d**0.5, (len(of_items), d))
-        items = padded(drawn.astype(np.float32))
+        items = padded(_averaged(matrix, drawn.astype(np.float32), init_passes, threads))
         users = np.zeros((len(of_users), items.shape[1]), np.float32)
         return cls(of_users, of_items, users, items, d, Method(chosen, cg_steps, block_size))
 
@@ -97,3 +104,18 @@ class Alternation:
                 f"ials: reg must be large enough for the equations to be solved in float32. Got {self.of_users.reg:g} "
                 "instead. Try 0.01."
             )
+
+
+def _averaged(matrix: csr_array, items: Floats, passes: int, threads: int | None) -> Floats:
+    """The items after so many passes over the users and back, with the deviation that they had."""
+    if passes == 0:
+        return items
+    deviation = items.std()
+    by_user, by_item = (np.asarray(matrix.sum(axis=axis, dtype=np.float64)) for axis in (1, 0))
+    of_pairs = np.repeat(by_user, np.diff(matrix.indptr)) * by_item[matrix.indices]
+    shares = np.divide(matrix.data, np.sqrt(of_pairs), out=np.zeros(matrix.nnz, np.float32), where=of_pairs > 0)
+    averaging = csr_array((shares, matrix.indices, matrix.indptr), shape=matrix.shape)
+    back = csr_array(averaging.T.tocsr())
+    for _ in range(passes):
+        items = times(back, times(averaging, items, threads), threads)
+    return np.asarray(items * (deviation / items.std()), np.float32)

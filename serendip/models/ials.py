@@ -61,6 +61,9 @@ class Options(Config, frozen=True):
         float, msgspec.Meta(ge=0, le=1, description="ν: how far the regularisation grows with the number of events.")
     ] = 1.0
     stddev: Annotated[float, msgspec.Meta(gt=0, description="σ: the first vectors have deviation σ/√d.")] = 0.1
+    init_passes: Annotated[
+        int, msgspec.Meta(ge=0, description="How often the first vectors are averaged over users and back over items.")
+    ] = 0
     weight: Weight = "auto"
     solver: Annotated[
         Literal["auto", "cholesky", "cg", "block"],
@@ -69,7 +72,7 @@ class Options(Config, frozen=True):
             "(block), or auto (exactly where that costs about as little as cg, else cg)."
         ),
     ] = "auto"
-    cg_steps: Annotated[int, msgspec.Meta(ge=1, description="Steps of conjugate gradients a turn, with cg.")] = 3
+    cg_steps: Annotated[int, msgspec.Meta(ge=1, description="Steps of conjugate gradients a turn, with cg.")] = 2
     block_size: Annotated[
         int, msgspec.Meta(ge=1, description="Dimensions of a block, with block; rounded up to whole registers.")
     ] = 128
@@ -96,7 +99,7 @@ class IALS(Model):
             SerendipError: the regularisation is too small for the equations to be solved in float32.
         """
         matrix, known, counts = occurring(data, self.config)
-        alternation = begin(matrix, self.config, run.seed)
+        alternation = begin(matrix, self.config, run.seed, run.threads)
 
         def answer() -> Factors:
             vectors = np.full((data.n_items, alternation.d), np.nan, np.float32)
@@ -119,7 +122,7 @@ def occurring(data: Dataset, options: Options) -> tuple[csr_array, NDArray[np.bo
     return matrix[:, known], known, counts
 
 
-def begin(matrix: csr_array, options: Options, seed: int) -> Alternation:
+def begin(matrix: csr_array, options: Options, seed: int, threads: int | None = None) -> Alternation:
     """The two sides before the first iteration, for the weights of `occurring`."""
     alpha0 = options.alpha0
     if alpha0 is None:
@@ -131,8 +134,10 @@ def begin(matrix: csr_array, options: Options, seed: int) -> Alternation:
         reg=options.reg,
         nu=options.nu,
         stddev=options.stddev,
+        init_passes=options.init_passes,
         solver=options.solver,
         cg_steps=options.cg_steps,
         block_size=options.block_size,
         seed=seed,
+        threads=threads,
     )

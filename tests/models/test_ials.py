@@ -12,10 +12,11 @@ from serendip.data.dataset import Dataset
 from serendip.data.schema import Schema
 from serendip.data.synthetic import checkerboard, planted_factors
 from serendip.model import Run
-from serendip.models.ials import IALS
+from serendip.models.ials import IALS, begin, occurring
 from serendip.types import Queries, SerendipError
 
-OPTIONS: dict[str, Any] = {"factors": 5, "alpha0": 0.2, "reg": 0.05, "nu": 0.7}
+SOLVERS = ["cholesky", "cg", "block"]
+OPTIONS: dict[str, Any] = {"factors": 5, "alpha0": 0.2, "reg": 0.05, "nu": 0.7, "solver": "cholesky"}
 
 
 def objective(dense: Any, users: Any, items: Any, alpha0: float, reg: float, nu: float) -> float:
@@ -42,10 +43,10 @@ def fitted(data: Dataset, iterations: int, **changes: Any) -> tuple[Any, Any, An
 def test_each_iteration_lowers_the_objective_to_a_minimum(weight: str) -> None:
     data = odd_log()
     settings = {name: OPTIONS[name] for name in ("alpha0", "reg", "nu")}
-    values = [objective(*fitted(data, count, weight=weight), **settings) for count in (1, 2, 4, 8, 64, 400)]
+    values = [objective(*fitted(data, count, weight=weight), **settings) for count in (1, 2, 4, 8, 64, 200)]
     assert all(later <= value * (1 + 1e-7) for value, later in itertools.pairwise(values))
     assert values[-2] == pytest.approx(values[-1], rel=1e-2)
-    dense, users, items = fitted(data, 400, weight=weight)
+    dense, users, items = fitted(data, 200, weight=weight)
     best = objective(dense, users, items, **settings)
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -84,6 +85,18 @@ def lone_pair() -> Dataset:
     return both.where(np.array([True, False]))
 
 
+def test_first_vectors_averaged_over_users() -> None:
+    # Items 0 and 1 of user 0, item 1 of user 1: each pair by 1 / √(events of the user · events of the item).
+    log = Dataset.from_frames(pl.DataFrame({"user_id": [0, 0, 1], "item_id": [0, 1, 1]}))
+    shares = np.array([[2**-0.5, 2**-0.5 * 2**-0.5], [0, 2**-0.5]])
+    drawn = np.random.default_rng(2).normal(0, 0.1 / 4**0.5, (2, 4))
+    expected = shares.T @ (shares @ (shares.T @ (shares @ drawn)))
+    expected *= drawn.std() / expected.std()
+    matrix, _, _ = occurring(log, IALS(init_passes=2).config)
+    started = begin(matrix, IALS(factors=4, init_passes=2).config, seed=2)
+    np.testing.assert_allclose(started.items[:, :4], expected, rtol=1e-4)
+
+
 def test_the_unobserved_weight_follows_the_density() -> None:
     # 3 events of 2 users on 3 items: half of the pairs are observed, and 8 × 0.5 is above 1.
     few = Dataset.from_frames(pl.DataFrame({"user_id": [0, 0, 1], "item_id": [0, 1, 2]}))
@@ -107,18 +120,38 @@ def test_the_planted_order_is_recovered() -> None:
     assert np.median(better) > 0.6
 
 
-def test_the_answer_follows_new_events() -> None:
-    model = IALS(factors=2).fit(checkerboard())
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_answer_follows_new_events(solver: Any) -> None:
+    model = IALS(factors=2, solver=solver).fit(checkerboard())
     even, odd = model.score(Queries.of([[0, 2, 4], [1, 3, 5]]))
     assert even[6::2].min() > even[7::2].max()
     assert odd[7::2].min() > odd[6::2].max()
 
 
-def test_more_factors_than_items_or_users() -> None:
-    scorer = IALS(factors=40).fit(odd_log()).lower()
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_more_factors_than_items_or_users(solver: Any) -> None:
+    scorer = IALS(factors=40, solver=solver).fit(odd_log()).lower()
     scores = scorer.score(Queries.of([[0]]))
     assert np.isfinite(scores[0, : NOTHING - 1]).all()
     assert scores[0, NOTHING] == -np.inf
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_one_event(solver: Any) -> None:
+    scores = IALS(factors=3, solver=solver).fit(lone_pair()).score(Queries.of([[0], [5]]))
+    assert np.isfinite(scores[0]).all()
+    assert (scores[1] == -np.inf).all()
+
+
+def test_blocks_and_many_steps_lead_to_the_exact_minimum() -> None:
+    data = odd_log()
+    settings = {name: OPTIONS[name] for name in ("alpha0", "reg", "nu")}
+    exact, steps, blocks = (
+        objective(*fitted(data, 300, factors=20, **changes), **settings)
+        for changes in ({"solver": "cholesky"}, {"solver": "cg", "cg_steps": 30}, {"solver": "block", "block_size": 16})
+    )
+    assert steps == pytest.approx(exact, rel=1e-3)
+    assert blocks == pytest.approx(exact, rel=1e-3)
 
 
 def test_seeds_and_progress() -> None:
@@ -131,6 +164,7 @@ def test_seeds_and_progress() -> None:
     assert not np.array_equal(first.items, other.items)
 
 
-def test_too_little_regularisation_is_refused() -> None:
-    with pytest.raises(SerendipError, match=r"ials: reg must be large enough .* float32. Got 1e-40 instead. Try 0.01"):
-        IALS(reg=1e-40, alpha0=0, factors=64).fit(checkerboard())
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_too_little_regularisation_is_refused(solver: Any) -> None:
+    with pytest.raises(SerendipError, match=r"ials: reg must be large enough .* float32. Got 1e-44 instead. Try 0.01"):
+        IALS(reg=1e-44, alpha0=0, factors=64, solver=solver).fit(checkerboard())
