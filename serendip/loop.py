@@ -40,6 +40,7 @@ class Task:
         loss: the parts of the loss of a batch by name; what is made small is their sum.
         lower: what answers, from the module as it is.
         fingerprint: of options, data and seed: a checkpoint of another task is refused.
+        rate: the size of the steps in an epoch, the first being 0.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Task:
     loss: Callable[[nn.Module, Any], Mapping[str, Tensor]]
     lower: Callable[[nn.Module], Scorer]
     fingerprint: str
+    rate: Callable[[int], float]
 
 
 @dataclass
@@ -115,6 +117,8 @@ def _after(task: Task, run: Run, progress: Progress, parts: Mapping[str, float])
 def _epoch(task: Task, seed: int, epoch: int, deadline: float) -> dict[str, float] | None:
     """One pass over the batches: the mean of each part of the loss, and of their sum; None where time ran out."""
     torch.manual_seed(int(np.random.SeedSequence([seed, epoch, 1]).generate_state(1)[0]))
+    for group in task.optimiser.param_groups:
+        group["lr"] = task.rate(epoch)
     task.net.train()
     sums: dict[str, float] = {}
     steps = 0

@@ -6,9 +6,10 @@ Importing this module, or a model, does not import PyTorch; fitting does.
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -28,6 +29,12 @@ class NeuralConfig(Config, frozen=True):
     epochs: Annotated[int, msgspec.Meta(ge=1, description="How often training goes through the log, at most.")] = 100
     batch_size: Annotated[int, msgspec.Meta(ge=1, description="How many examples a step learns from.")] = 8192
     learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of Adam's steps.")] = 0.001
+    schedule: Annotated[
+        Literal["cosine", "constant"],
+        msgspec.Meta(
+            description="Steps as they are throughout, or falling to 0 over the epochs as half a cosine does."
+        ),
+    ] = "cosine"
 
 
 class NeuralModel(Model):
@@ -87,13 +94,23 @@ class NeuralModel(Model):
                 self.loss,
                 lambda net: self.lowered(net, data),
                 self._fingerprint(data, run.seed),
+                self._rate,
             )
             return train(task, run)
 
+    def _rate(self, epoch: int) -> float:
+        """The size of the steps in that epoch, the first being 0."""
+        options = self.config
+        if options.schedule == "constant":
+            return options.learning_rate
+        return options.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / options.epochs))
+
     def _fingerprint(self, data: Dataset, seed: int) -> str:
-        """Of all that decides how training goes, but for the number of epochs."""
+        """Of all that decides how training goes: the number of epochs only where the steps depend on it."""
         total = hashlib.sha256()
-        options = {**msgspec.to_builtins(self.config), "epochs": 0}
+        options = msgspec.to_builtins(self.config)
+        if self.config.schedule == "constant":
+            del options["epochs"]
         total.update(msgspec.json.encode([self.name, options, seed, data.n_users, data.n_items]))
         for values in (data.events.users, data.events.items, data.events.weight):
             total.update(np.ascontiguousarray(values).data)

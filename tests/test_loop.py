@@ -46,7 +46,17 @@ def lower(net: nn.Module) -> Scorer:
 
 def task(epochs: int = 6, fingerprint: str = "one", rate: float = 0.05) -> Task:
     net = Net()
-    return Task("sample", epochs, net, torch.optim.Adam(net.parameters(), lr=rate), batches, loss, lower, fingerprint)
+    return Task(
+        "sample",
+        epochs,
+        net,
+        torch.optim.Adam(net.parameters(), lr=rate),
+        batches,
+        loss,
+        lower,
+        fingerprint,
+        lambda epoch: rate,
+    )
 
 
 def place(scorer: Scorer) -> np.ndarray:
@@ -159,7 +169,15 @@ def test_progress_and_what_would_answer_are_reported() -> None:
 def test_a_loss_that_is_not_a_number_is_refused() -> None:
     what = task()
     broken = Task(
-        what.name, 2, what.net, what.optimiser, batches, lambda net, batch: {"x": net.place.sum() / 0 * 0}, lower, ""
+        what.name,
+        2,
+        what.net,
+        what.optimiser,
+        batches,
+        lambda net, batch: {"x": net.place.sum() / 0 * 0},
+        lower,
+        "",
+        what.rate,
     )
     with pytest.raises(SerendipError, match=r"sample: the loss must be a number\. Got nan in epoch 1\. Try a smaller"):
         run(broken, Run())

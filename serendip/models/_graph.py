@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -40,10 +40,16 @@ class GraphConfig(NeuralConfig, frozen=True):
     popularity: Annotated[
         float,
         msgspec.Meta(ge=0, le=2, description="β: negatives are drawn in proportion to their number of users to the β."),
-    ] = 0.0
+    ] = 0.5
+    user_power: Annotated[
+        float, msgspec.Meta(ge=0, le=2, description="g: larger lets a user with many events say less (softmax only).")
+    ] = 0.5
+    output_power: Annotated[
+        float, msgspec.Meta(ge=0, le=2, description="d: larger lifts popular items in lists (softmax only).")
+    ] = 0.75
     temperature: Annotated[
         float, msgspec.Meta(ge=0.01, le=10, description="τ: by which cosines are divided in sampled_softmax.")
-    ] = 0.15
+    ] = 0.1
     init: Annotated[
         Literal["svd", "normal"],
         msgspec.Meta(
@@ -81,7 +87,7 @@ class Groups:
 
     Attributes:
         users: ``[b]`` codes, rising.
-        positives: ``[b, n]`` 1 for each pair.
+        positives: ``[b, n]`` what each pair weighs.
         candidates: ``[k]`` items drawn from those that have an event.
     """
 
@@ -106,7 +112,10 @@ def batches_of(matrix: csr_array, config: GraphConfig, rng: np.random.Generator)
     """The batches of an epoch, of the kind that the loss needs."""
     if config.loss == "bpr":
         return triples(matrix, config.batch_size, rng)
-    return groups(matrix, config.batch_size, config.negatives, config.popularity, rng)
+    counts = np.diff(matrix.indptr)
+    weight = np.repeat(np.maximum(counts, 1) ** -config.user_power, counts).astype(np.float32)
+    weighed = csr_array((weight, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return groups(weighed, config.batch_size, config.negatives, config.popularity, rng)
 
 
 def groups(
@@ -180,3 +189,18 @@ def loss_of(
         sizes = (rows(batch.users, first[0]), rows(batch.items, first[1]), rows(batch.others, first[1]))
         parts["reg"] = config.reg / 2 * torch.stack([part.square().sum() for part in sizes]).sum() / len(who)
     return parts
+
+
+def answer(matrix: csr_array, last: NDArray[np.float32], config: GraphConfig) -> dict[str, Any]:
+    """What lists are ranked by, from the items' last vectors ``[n, d]``: ``right``, ``bias`` and ``scaled``.
+
+    For sampled_softmax, which learned ``cos(u, i)/τ ≈ log p(i|u) − β log n_i`` with n_i the number of users of item i,
+    that is ``cos(u, i) + τ d log n_i``; for bpr it is the inner product.
+    """
+    degrees = np.bincount(matrix.indices, minlength=len(last))
+    right, bias = last.astype(np.float32), np.zeros(len(last), np.float32)
+    cosines = config.loss == "sampled_softmax"
+    if cosines:
+        right = right / np.maximum(np.linalg.norm(right, axis=1, keepdims=True), np.float32(1e-12))
+        bias = (config.temperature * config.output_power * np.log(np.maximum(degrees, 1))).astype(np.float32)
+    return {"right": np.where(degrees[:, None] > 0, right, np.float32(np.nan)), "bias": bias, "scaled": cosines}

@@ -14,7 +14,8 @@ network for recommendation", SIGIR 2020; the softmax after J. Wu et al., "On the
 for item recommendation", ACM TOIS 2024.
 
 Deviations: in sampled_softmax each user comes with all that they took up, so that one step costs one pass over the
-graph and one row of logits a user; and lists are ranked by the inner product, though cosines are learned.
+graph and one row of logits a user; the user's pairs weigh ``|N(u)|^−g`` each, and the candidates are drawn in
+proportion to ``|N(j)|^β``, for which lists are ranked by ``cos(u, j) + τ d log |N(j)|``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serendip.data.dataset import Dataset
-from serendip.models._graph import Batch, GraphConfig, batches_of, loss_of, start
+from serendip.models._graph import Batch, GraphConfig, answer, batches_of, loss_of, start
 from serendip.neural import NeuralModel
 from serendip.scorers import NeighbourSums
 from serendip.space import Range, declare
@@ -47,6 +48,9 @@ class LightGCN(NeuralModel):
     source = "He et al., SIGIR 2020"
     space = declare(
         layers=Range(1, 4, whole=True),
+        popularity=Range(0, 1),
+        user_power=Range(0, 1),
+        output_power=Range(0, 1.5),
         temperature=Range(0.05, 0.5, log=True),
         learning_rate=Range(0.001, 0.1, log=True),
         epochs=Range(10, 200, log=True, whole=True),
@@ -81,6 +85,6 @@ class LightGCN(NeuralModel):
         by_user, by_item = np.diff(matrix.indptr), np.bincount(matrix.indices, minlength=data.n_items)
         root = np.where(by_item > 0, by_item, np.nan)[:, None] ** 0.5
         first, left, right = (value.cpu().numpy() for value in (net.users, total, last))
-        own = np.where(by_user[:, None] > 0, first, 0) / (layers + 1)
-        sound = (own, left / root / (layers + 1), np.where(by_item[:, None] > 0, right, np.nan))
-        return NeighbourSums(*(np.asarray(value, np.float32) for value in sound))
+        own = (np.where(by_user[:, None] > 0, first, 0) / (layers + 1)).astype(np.float32)
+        left = (left / root / (layers + 1)).astype(np.float32)
+        return NeighbourSums(own, left, **answer(matrix, right, self.config))

@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 
 from serendip.data.dataset import Dataset
-from serendip.models._graph import Batch, GraphConfig, batches_of, loss_of, start
+from serendip.models._graph import Batch, GraphConfig, answer, batches_of, loss_of, start
 from serendip.neural import NeuralModel
 from serendip.scorers import GraphLayers
 from serendip.space import Range, declare
@@ -50,6 +50,9 @@ class NGCF(NeuralModel):
     space = declare(
         layers=Range(1, 4, whole=True),
         dropout=Range(0, 0.5),
+        popularity=Range(0, 1),
+        user_power=Range(0, 1),
+        output_power=Range(0, 1.5),
         temperature=Range(0.05, 0.5, log=True),
         learning_rate=Range(0.0005, 0.05, log=True),
         epochs=Range(10, 200, log=True, whole=True),
@@ -93,5 +96,6 @@ class NGCF(NeuralModel):
         known = by_item[:, None] > 0
         own = np.where(by_user[:, None] > 0, first, 0)
         left = heads / np.where(known, by_item[:, None], np.nan) ** 0.5
-        sound = (own, left, np.where(known, right, np.nan), *rest)
-        return GraphLayers(*(np.asarray(value, np.float32) for value in sound))
+        own, left = (np.asarray(value, np.float32) for value in (own, left))
+        sums, mixed, shifts = rest
+        return GraphLayers(own, left, sums=sums, products=mixed, shifts=shifts, **answer(matrix, right, self.config))

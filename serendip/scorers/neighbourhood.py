@@ -17,7 +17,7 @@ SLOPE = np.float32(0.2)
 
 @dataclass(frozen=True, eq=False)
 class NeighbourSums:
-    """What `serendip.models.lightgcn` learned: ``w = o_u + |H|^−½ Σ_{i∈H} l_i``, and the score is ``w · r_j``.
+    """What `serendip.models.lightgcn` learned: ``w = o_u + |H|^−½ Σ_{i∈H} l_i``, and the score is ``w · r_j + b_j``.
 
     H are the items of the history at hand, so that the answer follows new events; o_u is 0 for somebody unknown.
 
@@ -25,15 +25,21 @@ class NeighbourSums:
         own: o, ``[users, d]`` float32, by user code.
         left: l, ``[n, d]`` float32; a row of NaN for an item that did not occur in training.
         right: r, ``[n, d]`` float32, with the same rows of NaN.
+        bias: b, ``[n]`` float32.
+        scaled: whether w is scaled to length 1.
     """
 
     kind: ClassVar[str] = "neighbour_sums"
     own: Floats
     left: Floats
     right: Floats
+    bias: Floats
+    scaled: bool = False
 
     def __post_init__(self) -> None:
         require(self, self.right.ndim == 2, "right must be [n, d]")
+        require(self, self.bias.shape == (len(self.right),), "bias must be [n]")
+        require(self, bool(np.isfinite(self.bias).all()), "bias must be finite")
         require(self, self.left.shape == self.right.shape, "left and right must have one shape")
         require(
             self,
@@ -55,7 +61,7 @@ class NeighbourSums:
 
     def item_vectors(self) -> Floats:
         """As `Embedder.item_vectors`."""
-        return self.right
+        return self._items
 
     def query_vectors(self, queries: Queries) -> Floats:
         """As `Embedder.query_vectors`. Somebody unknown whose history holds nothing known has none."""
@@ -65,11 +71,11 @@ class NeighbourSums:
         own = _own(self.own, queries.users)
         vectors += own
         vectors[(lengths == 0) & ~own.any(axis=1)] = np.nan
-        return vectors
+        return _asked(vectors, self.scaled)
 
     def score(self, queries: Queries, items: Ids | None = None) -> Floats:
         """As `Scorer.score`."""
-        return products(self.query_vectors(queries), self.right, as_rows(items, len(queries), self.n_items))
+        return products(self.query_vectors(queries), self._items, as_rows(items, len(queries), self.n_items))
 
     def similar_items(self, items: Ids, k: int = 10) -> Recs:
         """The items at the smallest angle (a cosine above 0)."""
@@ -84,13 +90,17 @@ class NeighbourSums:
         return np.asarray(np.where(self._known[:, None], self.left, 0), np.float32)
 
     @cached_property
+    def _items(self) -> Floats:
+        return np.concatenate([self.right, self.bias[:, None]], axis=1)
+
+    @cached_property
     def _unit(self) -> Floats:
         return _scaled(self.right)
 
 
 @dataclass(frozen=True, eq=False)
 class GraphLayers:
-    """What `serendip.models.ngcf` learned: the score is ``w · r_j``, w being the asker's layers one after another.
+    """What `serendip.models.ngcf` learned: the score is ``w · r_j + b_j``, w being the asker's layers side by side.
 
     ``u⁰ = o_u``, ``u^{l+1} = LeakyReLU( A_l (u^l + s_l) + B_l (s_l ⊙ u^l) + c_l )``,  ``s_l = |H|^−½ Σ_{i∈H} l_{l,i}``
 
@@ -102,7 +112,9 @@ class GraphLayers:
         left: l, ``[L, n, d]`` float32; NaN for an item that did not occur in training.
         right: r, ``[n, (L + 1) d]`` float32, NaN for the same items.
         sums, products: A and B, ``[L, d, d]`` float32.
-        bias: c, ``[L, d]`` float32.
+        shifts: c, ``[L, d]`` float32.
+        bias: b, ``[n]`` float32.
+        scaled: whether w is scaled to length 1.
     """
 
     kind: ClassVar[str] = "graph_layers"
@@ -111,7 +123,9 @@ class GraphLayers:
     right: Floats
     sums: Floats
     products: Floats
+    shifts: Floats
     bias: Floats
+    scaled: bool = False
 
     def __post_init__(self) -> None:
         require(self, self.left.ndim == 3 and len(self.left) > 0, "left must be [L, n, d] with L above 0")
@@ -120,8 +134,10 @@ class GraphLayers:
         require(self, self.right.shape == (n, (count + 1) * d), f"right must be [{n}, {(count + 1) * d}]")
         require(self, self.sums.shape == (count, d, d), f"sums must be [{count}, {d}, {d}]")
         require(self, self.products.shape == (count, d, d), f"products must be [{count}, {d}, {d}]")
-        require(self, self.bias.shape == (count, d), f"bias must be [{count}, {d}]")
-        finite = (self.own, self.sums, self.products, self.bias, self.right[self._known], self.left[:, self._known])
+        require(self, self.shifts.shape == (count, d), f"shifts must be [{count}, {d}]")
+        require(self, self.bias.shape == (n,), f"bias must be [{n}]")
+        finite = (self.own, self.sums, self.products, self.shifts, self.bias)
+        finite += (self.right[self._known], self.left[:, self._known])
         require(self, all(bool(np.isfinite(part).all()) for part in finite), "what is known must be finite")
         nothing = (self.right[~self._known], self.left[:, ~self._known])
         require(self, all(bool(np.isnan(part).all()) for part in nothing), "left and right must be NaN for one item")
@@ -133,7 +149,7 @@ class GraphLayers:
 
     def item_vectors(self) -> Floats:
         """As `Embedder.item_vectors`."""
-        return self.right
+        return self._items
 
     def query_vectors(self, queries: Queries) -> Floats:
         """As `Embedder.query_vectors`. Somebody unknown whose history holds nothing known has none."""
@@ -143,19 +159,19 @@ class GraphLayers:
         user = _own(self.own, queries.users)
         unknown = (lengths == 0) & ~user.any(axis=1)
         parts = [user]
-        for left, one, other, bias in zip(self._left, self.sums, self.products, self.bias, strict=True):
+        for left, one, other, shift in zip(self._left, self.sums, self.products, self.shifts, strict=True):
             near: Floats = (history @ left) / root
-            mixed = (user + near) @ one.T + (user * near) @ other.T + bias
+            mixed = (user + near) @ one.T + (user * near) @ other.T + shift
             user = np.maximum(mixed, SLOPE * mixed)
             length = np.sqrt(np.einsum("qd,qd->q", user, user))[:, None]
             parts.append(user / np.maximum(length, np.float32(1e-12)))
         vectors = np.concatenate(parts, axis=1)
         vectors[unknown] = np.nan
-        return vectors
+        return _asked(vectors, self.scaled)
 
     def score(self, queries: Queries, items: Ids | None = None) -> Floats:
         """As `Scorer.score`."""
-        return products(self.query_vectors(queries), self.right, as_rows(items, len(queries), self.n_items))
+        return products(self.query_vectors(queries), self._items, as_rows(items, len(queries), self.n_items))
 
     def similar_items(self, items: Ids, k: int = 10) -> Recs:
         """The items at the smallest angle (a cosine above 0)."""
@@ -168,6 +184,10 @@ class GraphLayers:
     @cached_property
     def _left(self) -> Floats:
         return np.asarray(np.where(self._known[:, None], self.left, 0), np.float32)
+
+    @cached_property
+    def _items(self) -> Floats:
+        return np.concatenate([self.right, self.bias[:, None]], axis=1)
 
     @cached_property
     def _unit(self) -> Floats:
@@ -180,6 +200,15 @@ def _own(own: Floats, users: Ids) -> Floats:
     found = np.zeros((len(users), own.shape[1]), np.float32)
     found[inside] = own[users[inside]]
     return found
+
+
+def _asked(vectors: Floats, scaled: bool) -> Floats:
+    """The vectors, at length 1 where that is asked for, with 1 for the bias in the last place."""
+    if scaled:
+        length = np.sqrt(np.einsum("qd,qd->q", vectors, vectors))[:, None]
+        vectors = vectors / np.maximum(length, np.float32(1e-12))
+    one = np.where(np.isnan(vectors[:, :1]), np.nan, 1).astype(np.float32)
+    return np.concatenate([vectors, one], axis=1)
 
 
 def _finite(vectors: Floats) -> Mask:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from serendip.checks.cases import odd_log
-from serendip.models._graph import GraphConfig, batches_of, groups, start, triples
+from serendip.models._graph import GraphConfig, Groups, batches_of, groups, start, triples
 from serendip.nn.graph import GraphEmbedding
 
 MATRIX = odd_log().matrix()
@@ -68,3 +68,11 @@ def test_the_first_vectors_span_what_the_graph_has_in_common() -> None:
     np.testing.assert_allclose(made / np.linalg.norm(made), best / np.linalg.norm(best), atol=1e-3)
     both = torch.cat([net.users, net.items]).detach()
     assert abs(float(both.square().mean().sqrt()) - 0.1) < 1e-4
+
+
+def test_a_users_pairs_weigh_less_the_more_there_are() -> None:
+    config = GraphConfig(user_power=0.5, batch_size=10**6)
+    (batch,) = batches_of(MATRIX, config, np.random.default_rng(0))
+    assert isinstance(batch, Groups)
+    counts = np.diff(batch.positives.indptr)
+    np.testing.assert_allclose(batch.positives.sum(axis=1), counts**0.5, rtol=1e-5)

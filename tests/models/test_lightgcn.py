@@ -37,7 +37,7 @@ def dense_answer(net: Any, layers: int) -> np.ndarray:
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_what_answers_is_the_mean_over_layers(layers: int) -> None:
-    model = LightGCN(layers=layers, factors=8, popularity=0.0)
+    model = LightGCN(layers=layers, factors=8, loss="bpr")
     torch.manual_seed(0)
     net = model.build(DATA)
     scorer = model.lowered(net.eval().requires_grad_(False), DATA)
@@ -47,6 +47,20 @@ def test_what_answers_is_the_mean_over_layers(layers: int) -> None:
     expected = dense_answer(net, layers)
     busy = np.diff(DATA.matrix().indptr) > 0
     np.testing.assert_allclose(scores[busy][:, known], expected[busy][:, known], rtol=1e-4, atol=1e-6)
+
+
+def test_softmax_lists_are_ranked_by_cosines_and_popularity() -> None:
+    model = LightGCN(factors=8, temperature=0.2, output_power=0.5)
+    torch.manual_seed(0)
+    net = model.build(DATA)
+    scores = model.lowered(net.eval().requires_grad_(False), DATA).score(DATA.queries())
+    users, items = (side.detach().double().numpy() for side in net.graph.mean(net.users, net.items, 3))
+    busy, known = np.diff(DATA.matrix().indptr) > 0, np.isfinite(scores[0])
+    counts = np.bincount(DATA.matrix().indices, minlength=DATA.n_items)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cosines = users @ items.T / np.linalg.norm(users, axis=1)[:, None] / np.linalg.norm(items, axis=1)
+        expected = cosines + 0.2 * 0.5 * np.log(counts)
+    np.testing.assert_allclose(scores[busy][:, known], expected[busy][:, known], atol=1e-5)
 
 
 @pytest.mark.parametrize("loss", ["sampled_softmax", "bpr"])

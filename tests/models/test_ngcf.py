@@ -19,7 +19,7 @@ DATA = odd_log()
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_what_answers_is_what_the_module_says(layers: int) -> None:
-    model = NGCF(layers=layers, factors=8, dropout=0.5)
+    model = NGCF(layers=layers, factors=8, dropout=0.5, loss="bpr")
     torch.manual_seed(0)
     net = model.build(DATA).eval().requires_grad_(False)
     users, items = (side.numpy() for side in net())
