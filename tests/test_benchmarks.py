@@ -1,0 +1,79 @@
+"""What the measurements rest on: jobs on data small enough to check by hand, and how rows are judged."""
+
+import math
+from xml.etree import ElementTree
+
+import numpy as np
+import polars as pl
+import pytest
+
+from benchmarks import kernel_jobs, scale_jobs
+from benchmarks.harness import Row, same
+from benchmarks.scale_plot import costs
+from benchmarks.topics import scale_classic
+from serendip.data.dataset import Dataset
+
+
+def test_results_must_be_equally_good():
+    same("a sum", 1.0005, 1.0, 1e-3)
+    with pytest.raises(RuntimeError, match=r"a sum: 1\.002 of ours and 1 of the peer differ by more than 0\.001"):
+        same("a sum", 1.002, 1.0, 1e-3)
+
+
+@pytest.mark.parametrize(("target", "holds"), [("<= 2", True), (">= 2.5", False), ("ratio >= 4", True), (None, None)])
+def test_rows_are_judged_by_value_or_ratio(target, holds):
+    assert Row("a", "seconds", 2.0, "s", ratio=4.0, target=target).judged().holds is holds
+
+
+def test_synthetic_log(tmp_path):
+    path = tmp_path / "log.parquet"
+    scale_jobs.make_log(str(path), 20_000)
+    log = pl.read_parquet(path)
+    assert len(log) == len(log.unique())
+    assert log["user_id"].n_unique() == 400
+    assert 12_000 < len(log) <= 20_500
+    assert log["item_id"].max() < scale_jobs.items_of(20_000)
+    counts = log["item_id"].value_counts()["count"].sort(descending=True)
+    assert counts[0] > 4 * counts[len(counts) // 2]
+
+
+def test_work_by_hand():
+    """Users with 2 and 1 items; items with 2 and 1 users."""
+    data = Dataset.from_frames(pl.DataFrame({"user_id": [0, 0, 1], "item_id": [0, 1, 0]}))
+    assert scale_jobs.work(data, "item_knn", {}) == {"additions": 5.0, "bytes": 4.0}
+    assert scale_jobs.work(data, "ease", {}) == {"additions": 5.0, "operations": 8.0}
+    assert scale_jobs.work(data, "ease", {"solver": "sparse", "neighbours": 3})["operations"] == 2 * 27 / 3
+    # d = 1: every row has low 1 and high its length; 6 entries on both sides, four rows
+    assert scale_jobs.work(data, "ials", {"factors": 1, "iterations": 2})["operations"] == 2 * (6 + 4 / 3 + 8)
+
+
+def test_exponents():
+    before = {"events": 100, "seconds": 1.0, "fit_peak_mb": 10.0, "work": {"additions": 10.0, "operations": 8.0}}
+    after = {"events": 400, "seconds": 8.0, "fit_peak_mb": 20.0, "work": {"additions": 20.0, "operations": 64.0}}
+    time, memory = scale_classic.exponents("x", before, after)
+    assert math.isclose(time.value, 1.5)
+    assert time.target == "<= 1.65"
+    assert "additions 0.50, operations 1.50" in time.note
+    assert math.isclose(memory.value, 0.5)
+
+
+def test_plot_is_a_picture_of_its_own():
+    picture = costs(["1M", "3M"], {"one": [1.0, 2.0], "other": [3.0, None]}, {"one": [5.0, 4.0], "other": [6.0, None]})
+    root = ElementTree.fromstring(picture)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert len(root.findall(".//{*}title")) == 6
+    assert {"one", "other", "1M", "3M"} <= {node.text for node in root.iter("{http://www.w3.org/2000/svg}text")}
+
+
+def test_the_least_time_counts():
+    calls: list[str] = []
+    times = kernel_jobs.best(lambda: calls.append("a"), lambda: calls.append("b"))
+    assert calls == ["a", "b"] * (kernel_jobs.TURNS + 1)
+    assert len(times) == 2
+    assert min(times) >= 0
+
+
+def test_bare_counting_counts():
+    sums = np.zeros(3, np.uint8)
+    kernel_jobs._counted(np.array([0, 2, 2], np.uint32), sums, np.uint8(1), 2)
+    assert sums.tolist() == [2, 0, 4]
