@@ -42,8 +42,8 @@ def parts(folder: str, share: float, seed: int) -> tuple[Any, Any, Any]:
         rng = np.random.default_rng(seed)
         late = [column.is_in(drawn(column.unique().sort(), rng)) for column in (log["user_id"], log["item_id"])]
         when = rng.random(len(log)) + 2 * (late[0] | late[1]).to_numpy()
-        test = rng.permutation(len(log))[:held]
-        when[test] = 4
+        chosen = rng.permutation(len(log))[:held]
+        when[chosen] = 4
         order = np.argsort(when)
     rows = np.split(order, [len(log) - held - wanted, len(log) - held])
     known, new, test = (log[np.sort(part)] for part in rows)
