@@ -26,14 +26,6 @@ def touched_items(change: Change, counts: Counts) -> Places:
     return np.unique(difference.indices).astype(np.int64)
 
 
-def linked(before: csr_array, after: csr_array) -> Places:
-    """The columns that share a row with a column that changed, or changed themselves; none are removed in between."""
-    columns = np.zeros(after.shape[1], np.float32)
-    columns[changed(before, after).indices] = 1
-    rows = ((after @ columns) > 0).astype(np.float32)
-    return np.flatnonzero((columns + after.T @ rows) > 0)
-
-
 def in_place(rows: csr_array, places: Places, n: int) -> csr_array:
     """These rows as rows ``places`` (ascending) of a matrix of n, the others empty; entries keep their order."""
     counts = np.zeros(n, np.int64)

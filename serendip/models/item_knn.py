@@ -33,14 +33,10 @@ from scipy.sparse import csr_array
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
-from serendip.models._folding import Places, linked, with_rows
 from serendip.models._weighting import Weight, Weighting, counts_of, matrix_of, weighted
-from serendip.scorers import Counts, ItemToItem
+from serendip.scorers import ItemToItem
 from serendip.space import OneOf, Range, declare
 from serendip.types import Scorer
-
-FEW = 0.01
-"""The share of the events up to which it pays to look for the items that an update leaves alone."""
 
 
 class Options(Config, frozen=True):
@@ -91,32 +87,20 @@ class ItemKNN(Model):
 
     def learn(self, data: Dataset, run: Run) -> ItemToItem:
         """Find the neighbours."""
-        counts = counts_of(data, self.config.weight)
-        return ItemToItem(self._turned(self._nearest(self._prepared(data, counts), None, run)), counts)
+        options = self.config
+        counts = counts_of(data, options.weight)
+        matrix = _damped(weighted(matrix_of(data, counts), options.weighting), options.user_power)
+        return ItemToItem(self._turned(self._nearest(matrix, run)), counts)
 
     def renew(self, known: Scorer, change: Change, run: Run) -> ItemToItem:
-        """Find the neighbours of the items that share a user with one that changed; the answer is that of a fit.
-
-        Where much is new, those are nearly all items, and all are done without a look at which.
-        """
-        counts = counts_of(change.after, self.config.weight)
-        few = change.events <= FEW * len(change.after.events)
-        if not few or not isinstance(known, ItemToItem) or known.counts != counts:
-            return self.learn(change.after, run)
-        after = self._prepared(change.after, counts)
-        stale = linked(self._prepared(change.before, counts), after)
-        kept = with_rows(self._turned(known.weights), stale, self._nearest(after, stale, run))
-        return ItemToItem(self._turned(kept), counts)
-
-    def _prepared(self, data: Dataset, counts: Counts) -> csr_array:
-        """x: users × items, weighted and with its rows divided."""
-        return _damped(weighted(matrix_of(data, counts), self.config.weighting), self.config.user_power)
+        """Find the neighbours again: looking for those that an event leaves alone takes longer."""
+        return self.learn(change.after, run)
 
     def _turned(self, weights: csr_array) -> csr_array:
-        """From a row per item whose neighbours were sought to a row per item of a history, and back."""
+        """From a row per item whose neighbours were sought to a row per item of a history."""
         return weights if self.config.nearest_to == "history" else csr_array(weights.T.tocsr())
 
-    def _nearest(self, matrix: csr_array, only: Places | None, run: Run) -> csr_array:
+    def _nearest(self, matrix: csr_array, run: Run) -> csr_array:
         from serendip.kernels.neighbours import Denominator, nearest
 
         options = self.config
@@ -129,7 +113,7 @@ class ItemKNN(Model):
             below = Denominator(square, square, options.shrink, overlap=1)
         else:
             below = Denominator(square / 2, square / 2, options.shrink, overlap=0)
-        return csr_array(nearest(matrix, options.neighbours, below, only=only, threads=run.threads))
+        return csr_array(nearest(matrix, options.neighbours, below, threads=run.threads))
 
 
 def _damped(matrix: csr_array, power: float) -> csr_array:

@@ -16,7 +16,6 @@ from serendip.scorers.reasons import Rows, explained
 from serendip.types import ABSENT, Changed, Floats, Ids, Queries, Recs, as_rows
 
 BATCH = 1024  # queries from which it pays to compile; requests to a server are smaller
-PASSES = 2  # how often an update solves for users and items in turn
 STRETCH = 1024  # events of one history handled at a time
 
 
@@ -110,10 +109,9 @@ class Factors:
         return explained(seen, asked, k, said, width=self.items.shape[1])
 
     def update(self, change: Changed, *, threads: int | None = None) -> Factors:
-        """As `Updatable.update`: users and the items of which anything changed are solved for in turn, `PASSES` times.
+        """As `Updatable.update`: users are solved for from what is known, then the items of which anything changed.
 
-        Other items keep their vectors. Items that are new start without one: at first users are solved for without
-        them.
+        Other items keep their vectors. Users are solved for without the items that have none yet.
         """
         weight = None if self.counts == "binary" else self.counts
         matrix, before = change.after.matrix(weight), change.before.matrix(weight)
@@ -125,7 +123,7 @@ class Factors:
         touched = np.flatnonzero(occurs & (np.bincount(changed.indices, minlength=len(vectors)) > 0))
         rows = matrix[np.diff(matrix.indptr) > 0]
         columns = csr_array(rows.T.tocsr()[touched])
-        for _ in range(PASSES if len(touched) else 0):
+        if len(touched):
             solved = ~np.isnan(vectors[:, 0])
             users = self._half_step(rows[:, solved], vectors[solved], threads)
             found = self._half_step(columns, users, threads)

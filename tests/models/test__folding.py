@@ -16,8 +16,8 @@ from serendip.data.synthetic import catalogue
 from serendip.evaluate import evaluate, given
 from serendip.model import Run, find, names
 from serendip.models import _rank, _spectrum
-from serendip.models._folding import linked, with_rows
-from serendip.scorers import Biases, DenseItemToItem, Factors, ItemToItem, dump, restore
+from serendip.models._folding import with_rows
+from serendip.scorers import Biases, DenseItemToItem, Factors, dump, restore
 from serendip.scorers.grown import grown
 
 ONE = Run(threads=1)
@@ -87,28 +87,6 @@ def test_an_update_equals_a_fit(name: str, options: dict[str, Any], parts: tuple
     np.testing.assert_allclose(updated.score(queries), expected.score(queries), rtol=1e-5, atol=1e-6)
     assert updated is not before and updated.config == before.config
     np.testing.assert_array_equal(before.score(data.queries(np.arange(40, dtype=np.int32))), kept)
-
-
-@pytest.mark.parametrize("options", [{}, {"similarity": "dice", "neighbours": 2, "user_power": 0.0, "shrink": 1.0}])
-def test_neighbours_far_from_what_is_new_are_left_alone(
-    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data, change, _ = few()
-    model = find("item_knn")(**options)
-    fitted, expected = model.fit(data, ONE).lower(), find("item_knn")(**options).fit(change.after, ONE).lower()
-    monkeypatch.setattr(type(model), "learn", lambda *_: pytest.fail("a fit"))
-    asked: list[int] = []
-    original = type(model)._nearest  # type: ignore[attr-defined]
-
-    def watched(self: Any, matrix: Any, only: Any, run: Run) -> Any:
-        asked.append(len(only))
-        return original(self, matrix, only, run)
-
-    monkeypatch.setattr(type(model), "_nearest", watched)
-    updated = model.renew(fitted, change, ONE)
-    assert isinstance(updated, ItemToItem)
-    same(updated, expected)
-    assert 0 < asked[0] < 12 < change.after.n_items
 
 
 @pytest.mark.parametrize("options", [{"reg": 3.0}, {"reg": 3.0, "popularity_power": 0.5}])
@@ -206,11 +184,8 @@ def test_weights_that_are_none_have_no_inverse() -> None:
     assert _rank.inverse_of(np.full((3, 3), 50, np.float32), matrix, np.ones(3)) is None
 
 
-def test_linked_columns_and_rows_put_in_place() -> None:
-    """Column 2 changed; rows with it hold 0 and 2. Column 1 is linked to neither."""
-    before = csr_array(np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]], np.float32))
-    after = csr_array(np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 1, 0]], np.float32))
-    assert linked(before, after).tolist() == [0, 2]
+def test_rows_are_put_in_place() -> None:
+    """Row 0 is replaced, row 1 stays, and row 2 is new."""
     known = csr_array(np.array([[0, 1], [2, 0]], np.float32))
     rows = csr_array(np.array([[0, 5, 6]], np.float32))
     expected = [[0, 5, 6], [2, 0, 0], [0, 0, 0]]
