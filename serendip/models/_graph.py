@@ -25,6 +25,7 @@ Codes = NDArray[np.int64]
 class GraphConfig(NeuralConfig, frozen=True):
     """Options that the models on a graph share."""
 
+    epochs: Annotated[int, msgspec.Meta(ge=1, description="How often training goes through the log, at most.")] = 30
     batch_size: Annotated[int, msgspec.Meta(ge=1, description="How many pairs a step learns from, about.")] = 65536
     learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of Adam's steps.")] = 0.02
     factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="d: dimensions of the vectors.")] = 64

@@ -55,11 +55,13 @@ GROWTH: dict[type[Any], dict[str, Axes]] = {
         "own": Axes(("users", None)),
         "left": Axes(("items", None), np.nan),
         "right": Axes(("items", None), np.nan),
+        "bias": Axes(("items",)),
     },
     GraphLayers: {
         "own": Axes(("users", None)),
         "left": Axes((None, "items", None), np.nan),
         "right": Axes(("items", None), np.nan),
+        "bias": Axes(("items",)),
     },
     SparsePlusLowRank: {
         "weights": Axes(("items", "items")),
