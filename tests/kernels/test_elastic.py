@@ -46,3 +46,15 @@ def test_the_conditions_of_the_optimum_hold(l1: float, l2: float) -> None:
 def test_nothing_is_at_stake_without_columns() -> None:
     assert nonnegative(csr_array((0, 0), dtype=np.float32), 1, 1, sweeps=1, tolerance=0).shape == (0, 0)
     assert nonnegative(csr_array((3, 3), dtype=np.float32), 1, 1, sweeps=1, tolerance=0).nnz == 0
+
+
+def test_only_the_columns_that_are_wanted() -> None:
+    rng = np.random.default_rng(5)
+    x = (rng.random((30, 12)) < 0.4).astype(np.float32)
+    gram = csr_array(x.T @ x)
+    every = nonnegative(gram, 0.5, 1.0, sweeps=20, tolerance=1e-6).toarray()
+    some = nonnegative(gram, 0.5, 1.0, sweeps=20, tolerance=1e-6, only=np.array([2, 7, 11])).toarray()
+    expected = np.zeros_like(every)
+    expected[:, [2, 7, 11]] = every[:, [2, 7, 11]]
+    np.testing.assert_array_equal(some, expected)
+    assert expected.any()

@@ -163,3 +163,15 @@ def test_columns_without_entries_may_have_any_denominator():
     matrix = csr_array(np.array([[1, 0, 1]], np.float32))
     sides = np.array([1, np.inf, 1])
     assert nearest(matrix, 2, Denominator(sides, sides)).toarray().tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("only", [[], [4], [0, 7, 19], list(range(20))])
+def test_only_the_rows_that_are_wanted(only):
+    matrix = matrix_of(np.random.default_rng(3), 12, 20, 0.3, binary=False)
+    ones = Denominator(np.ones(20), np.ones(20))
+    every, some = nearest(matrix, 5, ones), nearest(matrix, 5, ones, only=np.array(only, np.int64))
+    assert some.shape == (len(only), 20)
+    for row, column in enumerate(only):
+        part, whole = (slice(*one.indptr[at : at + 2]) for one, at in ((some, row), (every, column)))
+        assert some.indices[part].tolist() == every.indices[whole].tolist()
+        assert some.data[part].tolist() == every.data[whole].tolist()
