@@ -15,7 +15,8 @@ from serendip.scorers.common import BLOCK, Counts, Mask, blocks, history_matrix,
 from serendip.scorers.reasons import Rows, explained
 from serendip.types import ABSENT, Changed, Floats, Ids, Queries, Recs, as_rows
 
-BATCH = 1024  # queries from which it pays to compile; requests to a server are smaller
+BATCH = 64  # queries from which compiled code is considered; requests to a server are smaller
+LARGE = 1 << 22  # numbers in the matrices of all queries from which it pays
 STRETCH = 1024  # events of one history handled at a time
 
 
@@ -69,7 +70,7 @@ class Factors:
         history = history_matrix(queries, self.n_items, self.counts, self._known)
         vectors = np.full((len(queries), self.items.shape[1]), np.nan, np.float32)
         lengths = np.diff(history.indptr)
-        if len(queries) >= BATCH:
+        if len(queries) >= BATCH and len(queries) * self.items.shape[1] ** 2 >= LARGE:
             vectors = self._solve_batch(history)
             vectors[lengths == 0] = np.nan
             lengths = np.where(np.isnan(vectors).any(axis=1), lengths, 0)  # single precision did not do
