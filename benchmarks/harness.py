@@ -123,6 +123,7 @@ def digest(*parts: Any) -> str:
 
 def run_job(
     target: str,
+    /,
     *,
     python: Path | None = None,
     threads: int = THREADS,

@@ -6,7 +6,7 @@ kernel's bound is stands in its docstring; the rates it is held against are meas
 
 from __future__ import annotations
 
-from benchmarks import everyone, kernels, knn, svdpp
+from benchmarks import everyone, kernels, knn, learned, pairwise_jobs, svdpp
 from benchmarks.harness import Topic
 
 
@@ -19,3 +19,7 @@ def measure(topic: Topic) -> None:
     for factors in (64, 256):
         everyone.measure(topic, factors, 5.0)
     kernels.measure(topic)
+    for factors, target, repeats in ((64, 1.5, 2), (256, 1.5, 2), (512, 3.0, 1), (1024, 3.0, 1)):
+        learned.ials(topic, factors, target, repeats)
+    pairwise_jobs.measure(topic)
+    learned.graph(topic, target=5.0, share=0.6)
