@@ -27,7 +27,7 @@ class GraphConfig(NeuralConfig, frozen=True):
 
     epochs: Annotated[int, msgspec.Meta(ge=1, description="How often training goes through the log, at most.")] = 30
     batch_size: Annotated[int, msgspec.Meta(ge=1, description="How many pairs a step learns from, about.")] = 65536
-    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of Adam's steps.")] = 0.02
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of Adam's steps.")] = 0.03
     factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="d: dimensions of the vectors.")] = 64
     layers: Annotated[int, msgspec.Meta(ge=1, le=8, description="L: steps along the edges of the graph.")] = 3
     loss: Annotated[
@@ -47,10 +47,10 @@ class GraphConfig(NeuralConfig, frozen=True):
     ] = 0.5
     output_power: Annotated[
         float, msgspec.Meta(ge=0, le=2, description="d: larger lifts popular items in lists (softmax only).")
-    ] = 0.75
+    ] = 0.5
     temperature: Annotated[
         float, msgspec.Meta(ge=0.01, le=10, description="τ: by which cosines are divided in sampled_softmax.")
-    ] = 0.1
+    ] = 0.13
     init: Annotated[
         Literal["svd", "normal"],
         msgspec.Meta(
