@@ -110,11 +110,15 @@ def _write_tables(entry: Entry, files: Files, out: Path) -> Path:
 
     schema = entry.schema
     readings = {"events": entry.events, "users": entry.users, "items": entry.items}
-    tables = {name: None if reading is None else reading.frame(files.paths) for name, reading in readings.items()}
+    tables = {
+        name: None if reading is None else reading.frame(files.paths)
+        for name, reading in {**readings, **entry.relations}.items()
+    }
     paths = write_tables(out, tables)
     data = DataSection(
         events=paths["events"],
         users=paths["users"],
+        relations={name: str(paths[name]) for name in entry.relations},
         items=paths["items"],
         columns=dict(roles(schema)),
         time_kind=schema.time_kind,

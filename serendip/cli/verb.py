@@ -222,7 +222,7 @@ def _flag(field: msgspec.inspect.Field) -> inspect.Parameter:
 def _flag_type(name: str, kind: msgspec.inspect.Type) -> tuple[Any, str | None, Any]:
     match kind:
         case msgspec.inspect.DictType():
-            return list[str], "NAME=VALUE,…", []
+            return list[str], "NAME=FILE,…" if name == "relations" else "NAME=VALUE,…", []
         case msgspec.inspect.BoolType():
             return bool | None, None, None
         case msgspec.inspect.IntType():

@@ -84,6 +84,8 @@ def ingest(
     _warn(events, users, items, users_listed, items_listed, inputs.events, found)
     known = {name: one for name, one in relations.items() if one is not None}
     pairs = {name: one.pairs(user_ids if one.side == "users" else item_ids, found) for name, one in known.items()}
+    if pairs:
+        found.note(f"Relations: {', '.join(f'{n} ({len(pairs[n]):,} pairs of {known[n].side})' for n in pairs)}.")
     if target is not None:
         write_rejects(target, inputs.tables, found)
         found.set_aside(target)

@@ -67,7 +67,8 @@ class Related:
         strange = np.flatnonzero(kept & ~known)
         if len(strange):
             what = f"pairs of {self.side} that neither the log nor a table knows: {len(strange):,}. They are left out."
-            found.warn(self.table.where(strange), what, "", len(strange))
+            hint = "Check that the ids are written alike in both." if len(strange) == kept.sum() else ""
+            found.warn(self.table.where(strange), what, hint, len(strange))
         rows = kept & known
         codes = [pl.Series("left", left[rows]), pl.Series("right", right[rows])]
         return pl.DataFrame([*codes, *self.table.frame.filter(rows).get_columns()[2:]])

@@ -74,9 +74,9 @@ def related(data: Dataset, model: str, wanted: str) -> csr_array:
         names = known if names == ["auto"] else []
     for name in names:
         if name not in known:
-            listed = ", ".join(known) or "none"
+            listed = f"{', '.join(known)}." if known else "none. Try giving the data a table of pairs: relations."
             raise SerendipError(
-                f"{model}: relations must name relations between users. Got {name!r} instead. There are: {listed}."
+                f"{model}: relations must name relations between users. Got {name!r} instead. There are: {listed}"
             )
     left, right = (
         np.concatenate([np.empty(0, np.int32), *(data.relations[name][side].to_numpy() for name in names)])

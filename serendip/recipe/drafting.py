@@ -60,6 +60,7 @@ def draft(recipe: Recipe) -> Draft:
     paths = {role: getattr(section, role) for role in ("events", "users", "items")}
     try:
         tables = {role: read(path, role, encoding=section.encoding).frame for role, path in paths.items() if path}
+        related = {name: read(path, name, encoding=section.encoding).frame for name, path in section.relations.items()}
     except SerendipError as error:
         raise DataError(str(error)) from error
     schema = Schema.infer(
@@ -73,6 +74,8 @@ def draft(recipe: Recipe) -> Draft:
         labels=section.labels,
     )
     notes = {f"data.{role}": _described(table) for role, table in tables.items()}
+    if related:
+        notes["data.relations"] = " ".join(f"{name}: {_described(table)}" for name, table in related.items())
     found: dict[str, Any] = {
         "columns": dict(roles(schema)),
         "time_kind": schema.time_kind,
@@ -100,6 +103,7 @@ def written(draft: Draft, path: Path) -> str:
     recipe = draft.recipe
     paths = {name: getattr(recipe.data, name) for name in ("events", "items", "users")}
     moved: dict[str, Any] = {name: None if to is None else _relative(to, path) for name, to in paths.items()}
+    moved["relations"] = {name: _relative(to, path) for name, to in recipe.data.relations.items()}
     out = None if recipe.run.out is None else _relative(recipe.run.out, path)
     recipe = msgspec.structs.replace(
         recipe, data=msgspec.structs.replace(recipe.data, **moved), run=msgspec.structs.replace(recipe.run, out=out)

@@ -43,6 +43,7 @@ def fit(
     positive_from: float | None = None,
     event_weights: Mapping[str, float] | None = None,
     labels: Mapping[str, LabelKind] | None = None,
+    relations: Mapping[str, Any] | None = None,
     run: Run | None = None,
     **options: Any,
 ) -> Bundle:
@@ -56,6 +57,8 @@ def fit(
             or text, then popular.
         schema: what the columns mean; None: inferred, with the help of the next five.
         columns, time_kind, positive_from, event_weights, labels: as `serendip.data.schema.Schema.infer` takes them.
+        relations: tables of pairs by name (friends, trust): their first two columns hold ids of users, or of items if
+            the first is named like an item column.
         run: seed, threads and progress.
         options: of the model.
 
@@ -69,6 +72,7 @@ def fit(
         "positive_from": positive_from,
         "event_weights": event_weights,
         "labels": labels,
+        "relations": relations,
     }
     if not isinstance(events, Dataset):
         data = Dataset.from_frames(events, users, items, **meaning)  # type: ignore[arg-type]
@@ -150,7 +154,8 @@ def portable(recipe: Recipe) -> Recipe:
     here = Path.cwd()
     paths = {name: getattr(recipe.data, name) for name in ("events", "items", "users")}
     kept = {name: None if path is None else _within(Path(path), here) for name, path in paths.items()}
-    data = msgspec.structs.replace(recipe.data, **kept, rejects=None)
+    pairs = {name: _within(Path(path), here) for name, path in recipe.data.relations.items()}
+    data = msgspec.structs.replace(recipe.data, **kept, relations=pairs, rejects=None)
     return msgspec.structs.replace(recipe, data=data, run=msgspec.structs.replace(recipe.run, out=None))
 
 

@@ -48,6 +48,7 @@ def load_data(recipe: Recipe) -> Dataset:
             positive_from=section.positive_from,
             event_weights=section.event_weights or None,
             labels=section.labels or None,
+            relations=section.relations or None,
             encoding=section.encoding,
             strict=section.strict,
             rejects=section.rejects,

@@ -21,6 +21,8 @@ from serendip.types import SerendipError
 
 PATHS = (("data", "events"), ("data", "items"), ("data", "users"), ("data", "rejects"), ("run", "out"))
 """Keys that hold paths: in a file they are relative to it, on the command line to the working directory."""
+PATH_TABLES = (("data", "relations"),)
+"""Keys that hold tables of such paths."""
 
 Key = tuple[str, ...]
 
@@ -281,8 +283,12 @@ def _toml(text: str, name: str) -> dict[str, Any]:
 
 
 def _absolute(raw: dict[str, Any], base: Path) -> None:
-    for section, key in PATHS:
-        table = raw.get(section)
+    tables = [(raw.get(section), key) for section, key in PATHS]
+    for section, key in PATH_TABLES:
+        above = raw.get(section)
+        inner = above.get(key) if isinstance(above, dict) else None
+        tables += [(inner, name) for name in (inner if isinstance(inner, dict) else ())]
+    for table, key in tables:
         if isinstance(table, dict) and isinstance(table.get(key), str):
             table[key] = str(base / table[key])
 

@@ -72,6 +72,15 @@ class DataSection(Section, frozen=True):
         str | None,
         Meta(examples=["users.parquet"], description="File with one row per user: its id and attributes. Optional."),
     ] = None
+    relations: Annotated[
+        dict[str, str],
+        Meta(
+            examples=[{"trust": "trust.parquet"}],
+            description="Files with one row per pair, by a name of your choice, such as friends or trust: the first "
+            "column holds who has the relation, the second with whom. They join users, or items where the first column "
+            "is named like the items' ids. Models such as hybrid_mf make use of them.",
+        ),
+    ] = {}
     source: Annotated[
         str | None,
         Meta(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import zipfile
@@ -52,6 +53,14 @@ def test_unpacked_files_become_tables_with_a_recipe(run: Any, here: Path) -> Non
     again = run("data", "get", "ml-100k", "--from", "downloads")
     assert "the same with --out DIR" in again.stderr
     assert "Try: serendip data get ml-100k" in run("fit", "--source", "ml-100k", code=4).stderr
+
+
+def test_relations_become_tables_too(run: Any, here: Path) -> None:
+    visits = "".join(f"{user}\t2010-10-19T23:55:2{item}Z\t1.5\t2.5\t{item}\n" for user in (1, 7) for item in (3, 4))
+    (here / "loc-gowalla_totalCheckins.txt.gz").write_bytes(gzip.compress(visits.encode()))
+    (here / "loc-gowalla_edges.txt.gz").write_bytes(gzip.compress(b"1\t7\n7\t1\n"))
+    run("data", "get", "gowalla", "--from", str(here), "--out", "places")
+    assert load_data(read("places/recipe.toml")).relations["friends"].rows() == [(0, 1), (1, 0)]
 
 
 def test_what_cannot_be_had(run: Any, here: Path) -> None:

@@ -58,7 +58,18 @@ def test_each_key_of_the_data_has_a_flag_described_by_the_key() -> None:
 
 def test_flags_make_a_recipe(look: Any) -> None:
     found = look(
-        *("--events", "log.csv", "--items", "i.csv", "--users", "u.csv", "--columns", "timestamp=time_rank,user=who"),
+        *(
+            "--events",
+            "log.csv",
+            "--items",
+            "i.csv",
+            "--users",
+            "u.csv",
+            "--relations",
+            "trust=t.csv",
+            "--columns",
+            "timestamp=time_rank,user=who",
+        ),
         *("--time-kind", "rank", "--positive-from", "3.5", "--event-weights", "view=1,buy=5", "--labels", "w=duration"),
         *("--encoding", "latin-1", "--strict", "--rejects", "bad.csv", "--model", "ease", "--seed", "4"),
         *("--threads", "2", "--set", "model.reg=9", "--set", "evaluate.split=per_user"),
@@ -67,6 +78,7 @@ def test_flags_make_a_recipe(look: Any) -> None:
         events="log.csv",
         items="i.csv",
         users="u.csv",
+        relations={"trust": "t.csv"},
         columns={"timestamp": "time_rank", "user": "who"},
         time_kind="rank",
         positive_from=3.5,

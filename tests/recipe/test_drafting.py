@@ -35,6 +35,15 @@ def test_what_is_written_reads_as_what_was_found(shop: Path, tmp_path: Path) -> 
     jsonschema.Draft202012Validator(json_schema()).validate(tomllib.loads(path.read_text()))
 
 
+def test_relations_are_written_relative_to_the_recipe(shop: Path, tmp_path: Path) -> None:
+    pl.DataFrame({"user_id": ["u1"], "friend": ["u2"]}).write_csv(tmp_path / "friends.csv")
+    found = draft(recipe_of(shop, relations={"friends": str(tmp_path / "friends.csv")}))
+    assert found.notes["data.relations"] == "friends: 1 rows with the columns user_id, friend."
+    path = tmp_path / "sub" / "recipe.toml"
+    text = written(found, path)
+    assert 'relations = { friends = "../friends.csv" }' in text.splitlines()
+
+
 def test_every_key_and_option_is_listed_with_its_meaning(shop: Path, tmp_path: Path) -> None:
     text = written(draft(recipe_of(shop)), tmp_path / "recipe.toml")
     lines = text.splitlines()

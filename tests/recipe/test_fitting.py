@@ -74,6 +74,22 @@ def test_a_data_set_is_given_alone(world: World) -> None:
         serendip.fit(world.dataset(), positive_from=3)
 
 
+def test_relations_reach_the_model(world: World, tmp_path: Path) -> None:
+    ids = world.users["user_id"]
+    trust = pl.DataFrame({"user_id": ids[:-1], "trusts": ids[1:]})
+    options = {"model": "hybrid_mf", "epochs": 2, "factors": 4}
+    linked = serendip.fit(world.events, world.users, world.items, relations={"trust": trust}, **options)
+    plain = serendip.fit(world.events, world.users, world.items, **options)
+    assert linked.manifest.version != plain.manifest.version
+    again = serendip.fit(
+        world.events, world.users, world.items, relations={"trust": trust}, **options | {"relation_weight": 0.0}
+    )
+    asked = ids[:20].to_list()
+    assert again.recommend(asked)["item_id"].to_list() == plain.recommend(asked)["item_id"].to_list()
+    with pytest.raises(TypeError, match="a Dataset already holds"):
+        serendip.fit(world.dataset(), relations={"trust": trust})
+
+
 def test_an_unknown_option_is_refused(world: World) -> None:
     with pytest.raises(SerendipError, match="ease has no option 'factors'"):
         serendip.fit(world.dataset(), model="ease", factors=3)
@@ -122,8 +138,10 @@ def test_a_bundle_keeps_paths_relative_to_the_working_directory(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     given = {"events": "data/../data/log.csv", "items": "/elsewhere/items.csv", "rejects": "bad.csv"}
+    given |= {"relations": {"trust": "data/x/../trust.csv"}}
     found = portable(read(given={"data": given, "run": {"out": "b"}}))
     assert found.data.events == "data/log.csv"
     assert found.data.items == "/elsewhere/items.csv"
+    assert found.data.relations == {"trust": "data/trust.csv"}
     assert found.data.rejects is None
     assert found.run.out is None

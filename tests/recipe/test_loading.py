@@ -77,6 +77,23 @@ def test_a_missing_file_and_bad_rows_are_told_apart_from_recipes(tmp_path: Path)
     assert "row 3" in str(caught.value)
 
 
+def test_relations_arrive_by_their_names(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user_id,item_id\n1,2\n2,2\n2,3\n3,3\n")
+    (tmp_path / "trust.csv").write_text("user_id,trusts\n1,2\n3,1\n1,9\n")
+    given = {"events": str(tmp_path / "log.csv"), "relations": {"trust": str(tmp_path / "trust.csv")}}
+    data = load_data(recipe(**given))
+    assert data.relations["trust"].rows() == [(0, 1), (2, 0)]
+    assert "Relations: trust (2 pairs of users)." in data.report.notes
+    assert [finding.count for finding in data.report.of("warning") if "neither the log nor a table" in finding.what]
+    (tmp_path / "trust.csv").write_text("user_id,trusts\nu1,u2\n")
+    assert any("written alike" in finding.hint for finding in load_data(recipe(**given)).report.findings)
+    (tmp_path / "trust.csv").write_text("user_id,trusts\n1,\n")
+    with pytest.raises(SchemaError, match=r'trust\.csv: column "trusts", row 1: expected an id'):
+        load_data(recipe(**given))
+    with pytest.raises(DataError, match=r"nowhere\.csv: no such file"):
+        load_data(recipe(**given | {"relations": {"trust": str(tmp_path / "nowhere.csv")}}))
+
+
 def test_rejects_are_written_and_the_rest_is_used(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("user_id,item_id\n1,2\n1,\n2,2\n2,3\n1,3\n")
     data = load_data(recipe(events=str(tmp_path / "log.csv"), rejects=str(tmp_path / "bad.csv")))

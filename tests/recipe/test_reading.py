@@ -70,13 +70,23 @@ def test_options_without_a_name_belong_to_the_default_model(recipe: Any) -> None
 
 def test_paths_in_a_file_are_relative_to_it_and_given_ones_are_not(recipe: Any, tmp_path: Path) -> None:
     path = recipe(
-        '[data]\nevents = "log.parquet"\nitems = "/elsewhere/items.parquet"\nusers = "u.parquet"\n[run]\nout = "b"'
+        '[data]\nevents = "log.parquet"\nitems = "/elsewhere/items.parquet"\nusers = "u.parquet"\n'
+        'relations = {trust = "trust.csv", friends = "/elsewhere/friends.csv"}\n[run]\nout = "b"'
     )
     found = read(path, ["data.users=mine.parquet"])
     assert found.data.events == str(tmp_path / "log.parquet")
     assert found.data.items == "/elsewhere/items.parquet"
     assert found.data.users == "mine.parquet"
+    assert found.data.relations == {"trust": str(tmp_path / "trust.csv"), "friends": "/elsewhere/friends.csv"}
     assert found.run.out == str(tmp_path / "b")
+    assert read(path, ["data.relations.trust=mine.csv"]).data.relations["trust"] == "mine.csv"
+
+
+def test_relations_are_a_table_of_paths(recipe: Any) -> None:
+    with pytest.raises(RecipeError, match=r'data\.relations must be a table, each value text\. Got "trust\.csv"'):
+        read(recipe('[data]\nrelations = "trust.csv"'))
+    with pytest.raises(RecipeError, match=r"line 2: data\.relations\.trust must be text\. Got 3 instead"):
+        read(recipe("[data]\nrelations = {trust = 3}"))
 
 
 def test_overrides_win_over_flags_and_flags_over_the_file(recipe: Any) -> None:
