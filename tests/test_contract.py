@@ -14,6 +14,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from serendip.checks import Check, check, checks_for
+from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run, find, names
 from serendip.models.ials import IALS
@@ -337,13 +338,36 @@ class Narcissus(Honest):
     @dataclass(frozen=True)
     class Answers(Wrapped):
         def similar_items(self, items: Ids, k: int = 10) -> Recs:
-            recs = self.inner.similar_items(items, k)
+            recs: Recs = self.inner.similar_items(items, k)
             named = recs.items.copy()
             named[:, 0] = items
             return replace(recs, items=named)
 
     def learn(self, data: Dataset, run: Run) -> Scorer:
         return self.Answers(super().learn(data, run))
+
+
+class Echo(Honest):
+    @dataclass(frozen=True)
+    class Answers(Wrapped):
+        def similar_items(self, items: Ids, k: int = 10) -> Recs:
+            recs: Recs = self.inner.similar_items(items, k)
+            return replace(recs, scores=np.where(recs.items == 2, np.float32(np.nan), recs.scores))
+
+    def learn(self, data: Dataset, run: Run) -> Scorer:
+        return self.Answers(super().learn(data, run))
+
+
+class Brittle(Honest):
+    def learn(self, data: Dataset, run: Run) -> Scorer:
+        together = self.together(data)
+        together.data[:] = np.where(self.config.power < 2, together.data, np.nan)
+        return ItemToItem(together)
+
+
+class Stubborn(Honest):
+    def renew(self, known: Scorer, change: Change, run: Run) -> Scorer:
+        return known
 
 
 class Rater(Honest):
@@ -438,6 +462,9 @@ BROKEN: list[tuple[type[Model], str, str]] = [
     (Turncoat, "scores_are_predictions", "scores and predicted ratings must agree"),
     (Wobbler, "one_rating_throughout_is_predicted", r"where all ratings are 4 it must predict 4\. Got 3\.5999"),
     (Grumbler, "predicts_better_than_the_mean", r"RMSE on planted_factors must be below the \d\.\d+ of the mean"),
+    (Echo, "every_answer_is_a_number", "an odd log: similar items must not be NaN"),
+    (Brittle, "extreme_options_are_answered", r"an odd log with power=2\.0: scores must not be NaN"),
+    (Stubborn, "updates_are_answered", r"n_items after an update must be 28\. Got 26\."),
     (Narcissus, "similar_items_exclude_the_item", "the items similar to 0 must not hold itself"),
 ]
 

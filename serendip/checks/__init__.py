@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from serendip.checks import contract, rating, searching
+from serendip.checks import bounds, contract, rating, searching
 from serendip.checks.cases import odd_log
 from serendip.model import Model, find, name_of
 from serendip.types import Embedder, Predictor, Similar
@@ -32,6 +32,9 @@ _ALL = (
     contract.scores_are_numbers,
     contract.lowered_scorer_agrees,
     contract.dump_and_restore_keep_scores,
+    bounds.every_answer_is_a_number,
+    bounds.extreme_options_are_answered,
+    bounds.updates_are_answered,
 )
 _PERSONALISED = (contract.beats_popularity,)
 _PREDICTOR = (

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from serendip.data import synthetic
+from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.data.schema import Schema
 from serendip.types import Queries, SerendipError
@@ -18,6 +19,7 @@ FEATURES_ONLY = ITEMS
 NOTHING = ITEMS + 1
 USERS = 30
 _START = 1_704_067_200
+_LATER = _START + 10_000_000
 _SCHEMA = Schema(
     timestamp="timestamp",
     time_kind="unix",
@@ -81,6 +83,18 @@ def tiny_logs() -> dict[str, Dataset]:
         "no interest": data.where(weight == 0),
         "nobody shares an item": data.where(np.isin(np.arange(len(users)), first_of_item)),
     }
+
+
+def later() -> Change:
+    """The odd log with what came later: events of old and new users with old and new items, one of no interest."""
+    new = {
+        "user_id": [0, 0, 1, USERS, USERS + 5, USERS + 5, USERS + 6],
+        "item_id": [3, ITEMS + 9, FEATURES_ONLY, 2, 4, ITEMS + 9, ITEMS + 10],
+        "timestamp": [_LATER + hour * 3600 for hour in range(7)],
+        "weight": [1.0, 2.0, 0.5, 1.0, 3.0, 1.0, 0.0],
+        "rating": [5.0, 1.0, None, 3.0, 4.0, 2.0, 5.0],
+    }
+    return Change.read(odd_log(), pl.DataFrame(new))
 
 
 def rated_alike(rating: float) -> Dataset:

@@ -108,7 +108,7 @@ class Alternation:
 
 def _averaged(matrix: csr_array, items: Floats, passes: int, threads: int | None) -> Floats:
     """The items after so many passes over the users and back, with the deviation that they had."""
-    if passes == 0:
+    if passes == 0 or items.size == 0:
         return items
     deviation = items.std()
     by_user, by_item = (np.asarray(matrix.sum(axis=axis, dtype=np.float64)) for axis in (1, 0))
@@ -118,4 +118,5 @@ def _averaged(matrix: csr_array, items: Floats, passes: int, threads: int | None
     back = csr_array(averaging.T.tocsr())
     for _ in range(passes):
         items = times(back, times(averaging, items, threads), threads)
-    return np.asarray(items * (deviation / items.std()), np.float32)
+    spread = items.std()
+    return np.asarray(items * (deviation / spread if spread > 0 else 1), np.float32)

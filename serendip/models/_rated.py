@@ -12,6 +12,7 @@ from serendip.data.dataset import Dataset
 from serendip.types import Floats, Ids, SerendipError
 
 RATING = "rating"
+RUNAWAY = 1e15  # sums of products of two such numbers still fit into float32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,10 +93,10 @@ def finite(model: str, *arrays: NDArray[np.floating], lr: float) -> None:
     """That a descent has not run away.
 
     Raises:
-        SerendipError: some number is not finite.
+        SerendipError: some number is not finite, or so large that products with it would not be.
     """
-    if not all(bool(np.isfinite(array).all()) for array in arrays):
+    if not all(bool(np.abs(array).max(initial=0) < RUNAWAY) for array in arrays):
         raise SerendipError(
             f"{model}: lr must be small enough for the descent to converge. Got {lr:g}, with which the parameters "
-            "grew without bound. Try a tenth of it."
+            "grew without bound. Try a tenth of it, or the default of every other step size, reg and stddev."
         )

@@ -81,7 +81,7 @@ class LogisticMF(Model):
         by_user = csr_array(full[np.diff(full.indptr) > 0][:, known])
         total = float(by_user.data.sum(dtype=np.float64))
         others = float(np.prod(by_user.shape, dtype=np.float64)) - by_user.nnz
-        weighed = by_user * np.float32(options.balance * max(others, 1.0) / max(total, np.finfo(np.float32).tiny))
+        weighed = by_user * np.float32(options.balance * max(others, 1.0) / (total or 1.0))
         by_user, by_item = csr_array(weighed), csr_array(weighed.T.tocsr())
         rng = np.random.default_rng(run.seed)
         users, items = (

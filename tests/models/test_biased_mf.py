@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from serendip.checks.cases import odd_log
+from serendip.checks.cases import odd_log, tiny_logs
 from serendip.kernels import descent, ridge
 from serendip.models.baseline import Baseline
 from serendip.models.biased_mf import BiasedMF
@@ -84,3 +84,5 @@ def test_more_factors_than_items_and_no_regularisation(method: str) -> None:
 def test_steps_that_run_away_are_refused() -> None:
     with pytest.raises(SerendipError, match=r"biased_mf: lr must be small enough .* Got 9, .* Try a tenth of it"):
         BiasedMF(lr=9, epochs=30).fit(odd_log())
+    with pytest.raises(SerendipError, match="grew without bound"):  # finite, but their products are not
+        BiasedMF(lr=1e9, epochs=2).fit(tiny_logs()["one event"])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serendip.checks.cases import odd_log
+from serendip.checks.cases import odd_log, tiny_logs
 from serendip.kernels import descent
 from serendip.model import Run
 from serendip.models.baseline import Baseline
@@ -101,3 +101,5 @@ def test_items_seen_without_a_rating_are_in_the_set() -> None:
 def test_steps_that_run_away_are_refused() -> None:
     with pytest.raises(SerendipError, match=r"svdpp: lr must be small enough .* Got 9, .* Try a tenth of it"):
         SVDpp(lr=9, epochs=30).fit(odd_log())
+    with pytest.raises(SerendipError, match="grew without bound"):  # finite, but their products are not
+        SVDpp(lr=1e9, epochs=2).fit(tiny_logs()["one event"])
