@@ -40,11 +40,12 @@ def explain(
                 frames.append(_frame(part, queries.take(chosen), (at, request.users[at], codes[at]), table, request.k))
             else:
                 source = "has no score" if part is None else f"comes from {part.name}"
-                refused.append(f"{wanted[at[0]]!r} for {asked[at[0]]!r} {source}")
+                whom = "somebody unknown" if asked[at[0]] is None else repr(asked[at[0]])
+                refused.append(f"{wanted[at[0]]!r} for {whom} {source}")
     if refused and not frames:
         raise SerendipError(
             f"Only models whose scores are sums over the history can say why: {CAN}. Got an item that they do not "
-            f"name: {refused[0]}."
+            f"name: {'; '.join((refused[0], *request.notes))}."
         )
     return pl.concat(frames).sort("pair", "rank").drop("pair")
 

@@ -14,11 +14,12 @@ from serendip.bundle.content import Content, titled
 from serendip.bundle.manifest import Manifest
 from serendip.data.change import Change, read_part
 from serendip.data.dataset import Dataset, Events
+from serendip.data.findings import DataError, SchemaError
 from serendip.data.schema import Schema
 from serendip.data.vocab import Vocab
 from serendip.pipeline import from_dict, retrievers, to_dict
 from serendip.scorers.grown import grown
-from serendip.types import Scorer, Stage, Updatable
+from serendip.types import Scorer, SerendipError, Stage, Updatable
 
 if TYPE_CHECKING:
     from serendip.model import Model, Run
@@ -47,11 +48,12 @@ def update(
     """See `Bundle.update`; ``how`` as of `serendip.data.dataset.Dataset.from_frames`."""
     from serendip.model import Run
 
-    schema = _schema(made, events, users, items)
-    fresh = read_part(schema, events, users, items, **how)
-    table = titled(fresh)
-    fresh = replace(fresh, schema=_renamed(fresh.schema, table), items=table)
-    change = Change.join(_known(content, schema), fresh)
+    try:
+        schema, change = _joined(made, content, events, users, items, how)
+    except SchemaError:
+        raise
+    except SerendipError as error:
+        raise DataError(str(error)) from error
     parts = [part.name for part in retrievers(content.pipeline)]
     models = {} if made.schema is None else _models(made.recipe, parts)
     scorers: dict[str, Scorer] = {}
@@ -65,6 +67,17 @@ def update(
             renewed = grown(part.scorer, change.after.n_users, change.after.n_items)
         scorers[part.name] = renewed
     return Updated(change, from_dict(to_dict(content.pipeline), scorers), schema, tuple(notes))
+
+
+def _joined(
+    made: Manifest, content: Content, events: Any, users: Any, items: Any, how: Mapping[str, Any]
+) -> tuple[Schema, Change]:
+    """What the columns of the new tables mean, and the tables joined to what is known."""
+    schema = _schema(made, events, users, items)
+    fresh = read_part(schema, events, users, items, **how)
+    table = titled(fresh)
+    fresh = replace(fresh, schema=_renamed(fresh.schema, table), items=table)
+    return schema, Change.join(_known(content, schema), fresh)
 
 
 def _schema(made: Manifest, events: Any, users: Any, items: Any) -> Schema:

@@ -46,6 +46,9 @@ def explain(
         raise RecipeError("explain must be told for whom: --user ID or --history ID,…. Got none.")
     liked = None if history is None else [part.strip() for part in history.split(",") if part.strip()]
     rows = load(bundle, show).explain(user, item, k, history=liked)
+    explained = set(rows["item_id"].cast(str))
+    if bare := [name for name in dict.fromkeys(item) if name not in explained]:
+        show.say(f"Note: nothing in the history says anything of {', '.join(bare)}, or their model cannot say why.")
     show.result(
         rows.to_dicts(),
         lambda: show.table(rows.columns, ([cell(*pair) for pair in row.items()] for row in rows.to_dicts())),

@@ -78,6 +78,7 @@ def tune(
     require_writable(out, directory=True)
     given = {name: value for name, value in {"trials": trials, "time": time}.items() if value is not None}
     recipe = msgspec.structs.replace(recipe, tune=msgspec.structs.replace(recipe.tune, **given))
+    _require_own(out)
     data = loaded(recipe, show)
     try:
         with show.step(f"Tuning {recipe.model.name}") as progress:
@@ -91,6 +92,21 @@ def tune(
         f"Written to {out}: recipe.toml, tuned.json, and tuned.html to look at. "
         f"Next: serendip evaluate {out / 'recipe.toml'}"
     )
+
+
+def _require_own(out: Path) -> None:
+    """Make sure that no file of the user's is written over: a recipe may stand where a study stands, too.
+
+    Raises:
+        SurroundingsError: there is a recipe and no study.
+    """
+    from serendip.tune.study import FILE
+
+    if (out / "recipe.toml").exists() and not (out / FILE).exists():
+        raise SurroundingsError(
+            f"{out} must be a folder of its own: {out / 'recipe.toml'} is there, and would be written over. "
+            f"Try --out {FOLDER}"
+        )
 
 
 def _teller(recipe: Recipe, show: Output, progress: Progress | None) -> Any:

@@ -67,7 +67,10 @@ class Change:
         Raises:
             SerendipError: texts for ids where the known ones are integers; one log has times and the other has not.
         """
-        user_ids, item_ids = known.user_ids.extend(new.user_ids.ids), known.item_ids.extend(new.item_ids.ids)
+        user_ids, item_ids = (
+            _extended(vocab, come.ids, what)
+            for vocab, come, what in ((known.user_ids, new.user_ids, "user"), (known.item_ids, new.item_ids, "item"))
+        )
         users, users_listed, user_notes = _table(known.users, known.users_listed, new.users, new.users_listed, user_ids)
         items, items_listed, item_notes = _table(known.items, known.items_listed, new.items, new.items_listed, item_ids)
         wide = Events(**{**_fields(known.events), "indptr": _wider(known.events.indptr, len(user_ids))})
@@ -118,6 +121,15 @@ def _fields(events: Events) -> dict[str, Any]:
 
 def _wider(indptr: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     return np.concatenate([indptr, np.full(n + 1 - len(indptr), indptr[-1])])
+
+
+def _extended(known: Vocab, come: pl.Series, what: str) -> Vocab:
+    try:
+        return known.extend(come)
+    except SerendipError as error:
+        raise SerendipError(
+            f"New events and tables, {what}: {error} Try the kind of ids that the log had, or fit again."
+        ) from error
 
 
 def _padded(listed: NDArray[np.bool_], n: int) -> NDArray[np.bool_]:

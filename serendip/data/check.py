@@ -106,7 +106,7 @@ def has_columns(table: Table, names: list[str], found: Findings) -> bool:
     columns = table.frame.columns
     for name in missing:
         what = f'expected a column "{name}". Got the columns {listed(columns)} instead.'
-        found.error(table.name, what, near(name, columns) or "Try naming another one (--columns role=column).")
+        found.error(table.name, what, near(name, columns) or f"Try {found.naming}.")
     return not missing
 
 
@@ -197,7 +197,7 @@ def _numbers(table: Table, column: str, found: Findings) -> pl.Series | None:
         numbers = series.cast(pl.String).str.strip_chars().cast(pl.Float32, strict=False)
         found.refuse(table, column, _worded(series, numbers), "a number", ASIDE)
         return numbers
-    hint = "Try casting the column, or naming another one (--columns role=column)."
+    hint = f"Try casting the column, or {found.naming}."
     found.error(f'{table.name}: column "{column}"', f"expected numbers. Got {series.dtype} instead.", hint)
     return None
 

@@ -84,6 +84,10 @@ class SchemaError(SerendipError):
         super().__init__(str(errors[0]) if len(errors) == 1 else "\n".join([f"{count} in the data:", *lines]))
 
 
+class DataError(SerendipError):
+    """Input that cannot be read, or that does not go with what is known."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Refusal:
     """Rows of one table that are not used, and why."""
@@ -99,6 +103,7 @@ class Findings:
 
     Attributes:
         strict: whether what would be repaired is refused instead.
+        naming: what to try where a column is missing.
         found: the findings so far.
         refusals: the rows refused so far.
         notes: how the input was understood.
@@ -106,6 +111,7 @@ class Findings:
     """
 
     strict: bool = False
+    naming: str = "naming another one (--columns role=column)"
     unusable: bool = False
     found: list[Finding] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)

@@ -26,6 +26,7 @@ from serendip.types import Ids
 
 Rows = NDArray[np.int64] | slice
 ALL = slice(None)
+NAMED_BEFORE = "naming the columns as in the log that is known"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +64,7 @@ def ingest(
 ) -> Dataset:
     """See `Dataset.from_frames`."""
     target = None if rejects is None else check_target(rejects, inputs.tables)
-    found = Findings(strict)
+    found = Findings(strict, naming=NAMED_BEFORE) if part else Findings(strict)
     for note in [note for table in inputs.tables for one in table.parts for note in one.notes]:
         found.note(note)
     found.note(understood(schema))

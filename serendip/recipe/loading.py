@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from serendip.data.dataset import Dataset
-from serendip.data.findings import SchemaError
+from serendip.data.findings import DataError, SchemaError
 from serendip.recipe.reading import RecipeError
 from serendip.recipe.sections import DataSection, Recipe
 from serendip.types import SerendipError
@@ -16,10 +16,6 @@ DEMO = "demo"
 """The source that is generated."""
 BESIDE_SOURCE = ("source", "positive_from")
 """The keys that may stand beside ``source``: a set's columns are known."""
-
-
-class DataError(SerendipError):
-    """Input that cannot be read."""
 
 
 def load_data(recipe: Recipe) -> Dataset:
@@ -81,3 +77,6 @@ def _published(section: DataSection, name: str) -> Dataset:
 
 def _is_here(cache: Path, name: str) -> bool:
     return (cache / name / "files").is_dir()
+
+
+__all__ = ["DataError", "load_data"]

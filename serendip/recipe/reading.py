@@ -23,6 +23,8 @@ PATHS = (("data", "events"), ("data", "items"), ("data", "users"), ("data", "rej
 """Keys that hold paths: in a file they are relative to it, on the command line to the working directory."""
 PATH_TABLES = (("data", "relations"),)
 """Keys that hold tables of such paths."""
+RATING_METRICS = ("rmse", "mae")
+"""What options of models that predict ratings may be chosen by; `serendip.evaluate.ratings.METRICS`."""
 
 Key = tuple[str, ...]
 
@@ -160,21 +162,23 @@ def _section(kind: type[msgspec.Struct], table: Mapping[str, Any], name: str, so
         except msgspec.ValidationError as error:
             raise _culprit(here, hints[key], listed, value, source) from error
         if here == ("evaluate", "metrics"):
-            _check_metrics(values[key], source)
+            _check_metrics({f"metrics[{place}]": one for place, one in enumerate(values[key])}, name, source)
+        if here == ("tune", "metric") and values[key] not in (None, *RATING_METRICS):
+            _check_metrics({key: values[key]}, name, source)
         if here == ("tune", "space"):
             _check_space(values[key], source)
     return kind(**values)
 
 
-def _check_metrics(names: Sequence[str], source: Source) -> None:
-    """That all figures can be computed: better now than after the models are fitted."""
+def _check_metrics(names: Mapping[str, str], section: str, source: Source) -> None:
+    """That all figures, by the key that names each, can be computed: better now than after the models are fitted."""
     from serendip.evaluate.metrics import define
 
-    for place, name in enumerate(names):
+    for place, name in names.items():
         try:
             define(name)
         except SerendipError as error:
-            key = ("evaluate", f"metrics[{place}]")
+            key = (section, place)
             raise RecipeError(f"{source.place(key)}{'.'.join(key)}: {error}") from error
 
 

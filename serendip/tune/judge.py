@@ -62,7 +62,7 @@ def judge_of(metric: str, split: Split, *, ratings: bool, seed: int, threads: in
     if metric in RATING_METRICS:
         if not ratings:
             raise SerendipError(
-                f"{metric} judges predicted ratings, and this model ranks items. Try --metric ndcg@10, or a model that "
+                f"{metric} judges predicted ratings, and this model ranks items. Try ndcg@10, or a model that "
                 "predicts ratings, such as svdpp."
             )
         return RatingJudge(metric, split, threads)

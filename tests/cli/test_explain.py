@@ -36,3 +36,13 @@ def test_mistakes_say_what_to_do(run: Any, bundle: Path) -> None:
     assert "--user ID or --history" in run("explain", "--bundle", bundle, "--item", item, code=4).stderr
     assert "among the 150 users" in run("explain", "--bundle", bundle, "--item", item, "--user", "zz", code=4).stderr
     assert "among the 80 items" in run("explain", "--bundle", bundle, "--item", "zz", "--user", "u0001", code=4).stderr
+
+
+def test_what_cannot_be_explained_is_named(run: Any, here: Path) -> None:
+    (here / "log.csv").write_text("user,item\n1,a\n1,b\n2,a\n2,b\n3,a\n3,c\n4,d\n")
+    run("fit", "--events", "log.csv", "--model", "item_knn", "--out", "b")
+    result = run("explain", "--bundle", "b", "--user", 1, "--item", "c", "--item", "d", "--item", "d", "--json")
+    assert {row["item_id"] for row in json.loads(result.stdout)} == {"c"}
+    assert "Note: nothing in the history says anything of d, or their model cannot say why." in result.stderr
+    told = run("explain", "--bundle", "b", "--history", "zz", "--item", "c", code=4).stderr
+    assert "'c' for somebody unknown comes from popular; history: 1 not known: 'zz'." in told

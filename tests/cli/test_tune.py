@@ -48,6 +48,14 @@ def test_running_it_again_goes_on_where_it_was(run: Any, data_flags: list[object
     assert 'holds a study of something else: metric is "ndcg@10" there and "recall@5" here' in other.stderr
 
 
+def test_a_recipe_of_the_users_is_not_written_over(run: Any, data_flags: list[object], here: Path) -> None:
+    (here / "recipe.toml").write_text("# mine\n")
+    result = run("tune", *data_flags, *SMALL, "--trials", "2", "--out", here, code=6)
+    assert "would be written over. Try --out out/tune" in result.stderr
+    assert (here / "recipe.toml").read_text() == "# mine\n"
+    assert [path.name for path in here.iterdir()] == ["recipe.toml"]
+
+
 def test_an_interruption_loses_nothing(run: Any, data_flags: list[object], here: Path, monkeypatch: Any) -> None:
     from serendip.models.ease import Ease
 

@@ -37,3 +37,20 @@ def test_what_is_wrong_is_told_and_nothing_is_written(run: Any, bundle: Path, sh
     result = run("update", "--bundle", bundle, "--events", here / "bad.parquet", "--out", here / "b2", code=3)
     assert "item_id" in result.stderr
     assert not (here / "b2").exists()
+
+
+def test_columns_are_those_of_the_known_log(run: Any, bundle: Path, shop: Path, here: Path) -> None:
+    pl.read_parquet(more(shop, here)).rename({"item_id": "thing"}).write_parquet(here / "bad.parquet")
+    result = run("update", "--bundle", bundle, "--events", here / "bad.parquet", code=3)
+    assert "Try naming the columns as in the log that is known." in result.stderr and "--columns" not in result.stderr
+
+
+def test_data_that_cannot_be_used_end_alike_whatever_is_wrong(run: Any, bundle: Path, here: Path) -> None:
+    (here / "empty.csv").touch()
+    assert "The file is empty" in run("update", "--bundle", bundle, "--events", "empty.csv", code=3).stderr
+    assert "no such file" in run("update", "--bundle", bundle, "--events", "none.csv", code=3).stderr
+    (here / "log.csv").write_text("user,item\n1,1\n1,2\n2,1\n2,2\n3,2\n")
+    run("fit", "--events", "log.csv", "--model", "popular", "--out", "b")
+    (here / "new.csv").write_text("user,item\nx5,2\n")
+    told = run("update", "--bundle", "b", "--events", "new.csv", code=3).stderr
+    assert "New events and tables, user: ids must be integers" in told and "or fit again" in told

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from serendip.evaluate.ratings import METRICS
 from serendip.recipe import Choice, RecipeError, override, read
-from serendip.recipe.reading import line_of
+from serendip.recipe.reading import RATING_METRICS, line_of
 
 
 @pytest.fixture
@@ -82,6 +83,12 @@ def test_paths_in_a_file_are_relative_to_it_and_given_ones_are_not(recipe: Any, 
     assert read(path, ["data.relations.trust=mine.csv"]).data.relations["trust"] == "mine.csv"
 
 
+def test_options_may_be_chosen_by_the_errors_of_ratings(recipe: Any) -> None:
+    assert RATING_METRICS == METRICS
+    for metric in METRICS:
+        assert read(recipe(f'[tune]\nmetric = "{metric}"')).tune.metric == metric
+
+
 def test_relations_are_a_table_of_paths(recipe: Any) -> None:
     with pytest.raises(RecipeError, match=r'data\.relations must be a table, each value text\. Got "trust\.csv"'):
         read(recipe('[data]\nrelations = "trust.csv"'))
@@ -143,6 +150,8 @@ def test_what_is_no_override_is_refused(text: str) -> None:
         ('[evaluate]\nmetrics = ["ndcg@10", 3]', ["evaluate.metrics[1] must be text", "Got 3 instead"]),
         ("[evaluate]\nmetrics = []", ["evaluate.metrics must be a list with at least one entry", "Got [] instead"]),
         ('[evaluate]\nmetrics = ["mrr@5", "ndgc@10"]', ["line 2: evaluate.metrics[1]:", "Did you mean 'ndcg'?"]),
+        ('[tune]\nmetric = "ndgc@10"', ["line 2: tune.metric: A metric must be one of", "Did you mean 'ndcg'?"]),
+        ('[tune]\nmetric = "ndcg"', ["tune.metric: ndcg must say how many places count"]),
         ('[evaluate]\nmetrics = ["ndcg@0"]', ["evaluate.metrics[0]: ndcg must say how many places count"]),
         ('[data]\nevent_weights = { view = "x" }', ["data.event_weights.view must be a number ≥ 0", 'Got "x" instead']),
         ('[data.labels]\nwatch = "time"', ['data.labels.watch must be one of "binary"', 'Got "time" instead']),
