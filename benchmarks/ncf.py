@@ -102,18 +102,16 @@ def search_job(
     model: str,
     space: dict[str, Any],
     fixed: dict[str, Any],
-    test: dict[str, Any],
     trials: int,
     seeds: Sequence[int],
 ) -> dict[str, Any]:
-    """Options chosen on the hold-out by NDCG@10, then fitted on the training part and judged by the test.
+    """Options chosen on the hold-out by the mean of both figures, then fitted on the training part, judged by the test.
 
     Args:
         folder, model: data and model.
         space, trials: as in `benchmarks.holdout`.
         fixed: options of all trials.
         seeds: of the final fits.
-        test: options of the final fit that differ from them (such as more factors).
     """
     from benchmarks.holdout import propose
 
@@ -122,12 +120,13 @@ def search_job(
     rng = np.random.default_rng(0)
     done: list[dict[str, Any]] = []
     for _ in range(trials):
-        options = propose(space, rng, done, trials, "ndcg@10")
-        done.append({"options": options, **fit_and_judge(inner, model, {**fixed, **options})})
-    done.sort(key=lambda one: -one["ndcg@10"])
-    chosen = {**fixed, **done[0]["options"], **test}
+        options = propose(space, rng, done, trials, "both")
+        found = fit_and_judge(inner, model, {**fixed, **options})
+        done.append({"options": options, **found, "both": (found["hit_rate@10"] + found["ndcg@10"]) / 2})
+    done.sort(key=lambda one: -one["both"])
+    chosen = {**fixed, **done[0]["options"]}
     return {
-        "rule": "last of each training user by time_rank against 99 random items not theirs, best NDCG@10; seed 0",
+        "rule": "last of each training user by time_rank against 99 random items not theirs, best mean of both figures; seed 0",
         "space": space,
         "trials": trials,
         "chosen": chosen,

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.harness import ROOT, Row, Topic, data_dir, median, run_job, spread
 
 PACKAGE = ROOT / "serendip"
-TOOLS = (ROOT / "benchmarks/holdout.py", ROOT / "benchmarks/ncf.py")
+HOLD_OUT, NCF = (ROOT / "benchmarks" / f"{name}.py" for name in ("holdout", "ncf"))
 METRICS = ("recall@20", "ndcg@20")
 USERS = 5000
 TRIALS = 160
@@ -57,6 +57,12 @@ SPACES: dict[str, dict[str, Any]] = {
         "iterations": {"low": 2, "high": 12, "log": True, "whole": True},
         "init_passes": [0, 1],
     },
+    "ials_small": {
+        "factors": [192, 256, 384],
+        "alpha0": {"low": 0.03, "high": 1, "log": True},
+        "reg": {"low": 0.001, "high": 0.03, "log": True},
+        "iterations": {"low": 4, "high": 20, "log": True, "whole": True},
+    },
 }
 FILES = {
     "spectral": ["models/_spectrum.py", "scorers/filters.py", "kernels/votes.py"],
@@ -94,7 +100,7 @@ def measure(topic: Topic) -> None:
     ncf(topic, "item_knn", 60, targets=(0.6596, 0.3900))
     ncf(topic, "user_knn", 50, targets=(0.6705, 0.3908))
     ncf(topic, "slim", 20, fixed={"tolerance": 1e-3}, targets=(0.7161, 0.4470))
-    ncf(topic, "ials", 60, fixed={"factors": 192}, targets=(0.7310, 0.4521), seeds=SEEDS)
+    ncf(topic, "ials", 80, space="ials_small", targets=(0.7310, 0.4521), seeds=SEEDS)
     chosen(topic, "yelp_sslrec", "spectral", TRIALS, name="best", fixed=EIGENVECTORS)
     chosen(topic, "ml_1m_ultragcn", "spectral", TRIALS, name="best", fixed=EIGENVECTORS, targets=(0.2787, 0.2642))
     chosen(topic, gowalla, "gf_cf", 10, targets=(0.1849, 0.1518))
@@ -106,7 +112,7 @@ def measure(topic: Topic) -> None:
 def rests_on(*models: str) -> list[Path]:
     """The files that these models' figures rest on."""
     own = [PACKAGE / "models" / f"{model}.py" for model in models]
-    return [*TOOLS, PACKAGE / "models/_weighting.py", *own, *(PACKAGE / f for m in models for f in FILES[m])]
+    return [HOLD_OUT, PACKAGE / "models/_weighting.py", *own, *(PACKAGE / f for m in models for f in FILES[m])]
 
 
 def options_of(topic: Topic, name: str) -> dict[str, Any]:
@@ -306,7 +312,7 @@ def ncf(
     trials: int,
     *,
     fixed: dict[str, Any] | None = None,
-    final: dict[str, Any] | None = None,
+    space: str | None = None,
     targets: Sequence[float],
     seeds: Sequence[int] = (0,),
 ) -> None:
@@ -318,9 +324,8 @@ def ncf(
             "benchmarks.ncf:search_job",
             folder=str(data_dir("ml_1m")),
             model=model,
-            space=SPACES[model],
+            space=SPACES[space or model],
             fixed=fixed or {},
-            test=final or {},
             trials=trials,
             seeds=seeds,
         )
@@ -330,7 +335,7 @@ def ncf(
     topic.row(
         [(label, metric) for metric in metrics],
         make,
-        depends=[*rests_on(model), SPACES[model], trials, fixed, final],
+        depends=[NCF, *rests_on(model), SPACES[space or model], trials, fixed],
         timed=False,
         data=["ml_1m"],
         seeds=seeds,
