@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from serendip.types import SerendipError
+
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/proc/self/cgroup")
 _CONTROL = Path("/sys/fs/cgroup")
@@ -17,6 +19,22 @@ def available(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP, control: Path = 
     """
     rooms = [room for room in (_free(meminfo), _within_limits(cgroup, control)) if room is not None]
     return min(rooms, default=None)
+
+
+def require(what: str, needed: int, instead: str) -> None:
+    """Refuse what does not fit, before it is begun.
+
+    Args:
+        what: what needs the memory, such as ``"ease: the inverse needs"``.
+        needed: bytes.
+        instead: what can be done about it, such as ``"solver='sparse'"``.
+
+    Raises:
+        SerendipError: fewer bytes are `available`.
+    """
+    room = available()
+    if room is not None and needed > room:
+        raise SerendipError(f"{what} {needed:,} bytes, but only {room:,} are available. Try {instead}.")
 
 
 def _free(meminfo: Path) -> int | None:

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from serendip.data.dataset import Dataset
 from serendip.model import Run
 from serendip.models._history import answering
+from serendip.models._room import factors_fit
 from serendip.scorers import Summed
 from serendip.types import Floats, SerendipError
 
@@ -44,7 +45,7 @@ def descend(data: Dataset, run: Run, descent: Descent, step: Step) -> Summed:
     """Learn vectors of users and items by so many epochs, and what answers from them.
 
     Raises:
-        SerendipError: the numbers grew without bound.
+        SerendipError: the vectors do not fit into memory, or the numbers grew without bound.
     """
     from serendip.kernels.strata import Strata
 
@@ -52,6 +53,7 @@ def descend(data: Dataset, run: Run, descent: Descent, step: Step) -> Summed:
     full = data.matrix()
     known = np.bincount(full.indices, minlength=full.shape[1]) > 0
     matrix = csr_array(full[rng.permutation(np.flatnonzero(np.diff(full.indptr)))][:, known])
+    factors_fit(descent.model, sum(matrix.shape), descent.factors, 5 if descent.adaptive else 4)
     deviation = descent.stddev / descent.factors**0.5
     users, items = (rng.normal(0, deviation, (n, descent.factors)).astype(np.float32) for n in matrix.shape)
     bias = np.zeros(len(items), np.float32)

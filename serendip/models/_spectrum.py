@@ -17,6 +17,7 @@ PASSES = 2
 SMALL = 1024  # columns up to which the eigenpairs are computed exactly
 LEAST = 1e-6  # of the largest eigenvalue: what is smaller is the rounding of float32
 _CHUNK = 512
+_DENSE = 1 << 24  # numbers of rows written out at a time
 
 Doubles = NDArray[np.float64]
 
@@ -97,7 +98,8 @@ def gram(matrix: csr_array, left: Doubles, right: Doubles, most: int | None, thr
         part.data = (part.data * left[rows] * right[part.indices]).astype(np.float32)
         parts[start] = part if most is None else _largest(part, most)
 
-    pool.rows(task, n, chunk=_CHUNK, threads=threads)
+    chunk = _CHUNK if most is None else max(1, min(_CHUNK, _DENSE // max(n, 1)))
+    pool.rows(task, n, chunk=chunk, threads=threads)
     ordered = [parts.pop(start) for start in sorted(parts)]
     counts = [np.zeros(1, np.int64), *(np.diff(part.indptr) for part in ordered)]
     starts = np.cumsum(np.concatenate(counts), dtype=np.int64)

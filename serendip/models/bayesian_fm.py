@@ -116,7 +116,8 @@ class BayesianFM(Model):
         blocks, days = self._blocks(data, ratings)
         kept = min(options.iterations, -(-options.samples // options.chains))
         shapes = [(options.chains * kept, block.features.shape[0] + 1, options.factors + 1) for block in blocks]
-        _check_memory(sum(4 * int(np.prod(shape)) for shape in shapes))
+        needed = sum(4 * int(np.prod(shape)) for shape in shapes)
+        memory.require(f"{self.name}: the draws kept need", needed, "fewer samples or factors")
         draws = Draws(
             tuple(np.empty(shape, np.float32) for shape in shapes),
             np.zeros(options.chains * kept, np.float32),
@@ -243,15 +244,6 @@ def _run_chain(
 def _spaced(iterations: int, kept: int) -> dict[int, int]:
     """The sweeps whose draws are kept, evenly spaced up to the last, and the place of each."""
     return {(place + 1) * iterations // kept - 1: place for place in range(kept)}
-
-
-def _check_memory(needed: int) -> None:
-    room = memory.available()
-    if room is not None and needed > room:
-        raise SerendipError(
-            f"bayesian_fm: the draws kept need {needed:,} bytes, but only {room:,} are available. "
-            "Try fewer samples or factors."
-        )
 
 
 def _draw_latent(chain: Chain, cuts: Cuts, latent: NDArray[np.float64], rng: np.random.Generator) -> None:

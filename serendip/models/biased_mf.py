@@ -21,6 +21,7 @@ import numpy as np
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._rated import Ratings, finite, ratings_of
+from serendip.models._room import factors_fit
 from serendip.scorers import RatingFactors
 from serendip.space import Range, declare
 from serendip.types import Floats
@@ -61,9 +62,11 @@ class BiasedMF(Model):
         """Minimise.
 
         Raises:
-            SerendipError: the log has no ratings, or the steps are too large.
+            SerendipError: the log has no ratings, the factors do not fit into memory, or the steps are too large.
         """
         options, ratings = self.config, ratings_of(data, self.name)
+        copies = 5 if options.method == "als" else 3
+        factors_fit(self.name, ratings.n_users + ratings.n_items, options.factors, copies)
         rng = np.random.default_rng(run.seed)
         p, q = (
             rng.normal(0, options.stddev, (n, options.factors)).astype(np.float32)

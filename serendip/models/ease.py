@@ -36,6 +36,7 @@ from serendip.kernels.pool import blas_threads
 from serendip.model import Config, Model, Run
 from serendip.models._folding import Places, changed, in_place, touched_items, with_rows
 from serendip.models._rank import change_rows, inverse_of, pays
+from serendip.models._room import neighbours_fit, pairs_fit
 from serendip.models._spectrum import Doubles, degrees, gram, power
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import Counts, DenseItemToItem, ItemToItem
@@ -94,7 +95,7 @@ class Ease(Model):
 
         Raises:
             SerendipError: the dense solver was asked for and does not fit into the memory that is left, or λ is too
-                small to invert the matrix.
+                small to invert the matrix; or the pairs of items that occur together do not fit either.
         """
         from serendip.kernels.gram import gram as dense_gram
 
@@ -192,6 +193,8 @@ class Ease(Model):
         n = matrix.shape[1]
         targets = np.arange(n) if only is None else only
         ones = np.ones(n)
+        pairs_fit(self.name, matrix, None, "item_knn or ials")
+        neighbours_fit(self.name, matrix, self.config.neighbours, run.threads, "fewer neighbours")
         together = gram(matrix, ones, ones, None, run.threads)
         run.report(1, 3)
         strong = Denominator(ones, np.sqrt(together.diagonal().astype(np.float64) + reg))
@@ -215,13 +218,9 @@ def _fits(n: int, dtype: np.dtype[Any]) -> bool:
 
 
 def _check_memory(n: int, dtype: np.dtype[Any]) -> None:
-    needed, room = _needed(n, dtype), memory.available()
-    if room is not None and needed > room:
-        other = " or precision='float32'" if dtype.itemsize > 4 else ""
-        raise SerendipError(
-            f"ease: a dense matrix of {n:,} × {n:,} items needs {needed:,} bytes, but only {room:,} are available. "
-            f"Try solver='sparse'{other}."
-        )
+    other = " or precision='float32'" if dtype.itemsize > 4 else ""
+    what = f"ease: a dense matrix of {n:,} × {n:,} items needs"
+    memory.require(what, _needed(n, dtype), f"solver='sparse'{other}")
 
 
 def negative_inverse(a: NDArray[Any], report: Callable[[int, int], None]) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
+from serendip.models._room import factors_fit, pairs_fit
 from serendip.models._spectrum import degrees, eigenpairs, gram, power, scaled
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import SparsePlusLowRank
@@ -67,6 +68,8 @@ class GFCF(Model):
         options = self.config
         counts = counts_of(data, options.weight)
         matrix = matrix_of(data, counts)
+        factors_fit(self.name, sum(matrix.shape), min(options.factors, *matrix.shape), 2)
+        pairs_fit(self.name, matrix, options.neighbours, "fewer neighbours, such as 100")
         by_user, by_item = degrees(matrix)
         inverse = power(by_item, -0.5)
         filtered = scaled(matrix, power(by_user, -0.5), inverse)

@@ -33,6 +33,7 @@ from serendip.data.dataset import Dataset
 from serendip.model import Model, Run
 from serendip.models._features import FeatureOptions, item_features
 from serendip.models._known import Normalize, related, rows_of, sums, user_attributes
+from serendip.models._room import factors_fit
 from serendip.models.warp import rank_weights
 from serendip.scorers import Summed
 from serendip.space import OneOf, Range, declare
@@ -150,10 +151,12 @@ class HybridMF(Model):
         """Descend.
 
         Raises:
-            SerendipError: nothing is known of any item, a column or relation that does not exist, or steps that are too
-                large.
+            SerendipError: nothing is known of any item, a column or relation that does not exist, vectors that do not
+                fit into memory, or steps that are too large.
         """
         rows = self._rows(data)
+        features = 2 * rows.items.shape[1] + rows.users.shape[1]
+        factors_fit(self.name, features + data.n_users + data.n_items, self.config.factors, 3)
         tables = _drawn(rows, self.config, np.random.default_rng(run.seed))
 
         def answer() -> Summed:

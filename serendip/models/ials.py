@@ -33,6 +33,7 @@ from scipy.sparse import csr_array
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._alternation import Alternation
+from serendip.models._room import factors_fit
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import Counts, Factors
 from serendip.space import Range, declare
@@ -96,9 +97,11 @@ class IALS(Model):
         """Alternate.
 
         Raises:
-            SerendipError: the regularisation is too small for the equations to be solved in float32.
+            SerendipError: the factors do not fit into memory, or the regularisation is too small for the equations to
+                be solved in float32.
         """
         matrix, known, counts = occurring(data, self.config)
+        factors_fit(self.name, sum(matrix.shape), self.config.factors, 2)
         alternation = begin(matrix, self.config, run.seed, run.threads)
 
         def answer() -> Factors:

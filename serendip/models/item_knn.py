@@ -33,6 +33,7 @@ from scipy.sparse import csr_array
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
+from serendip.models._room import neighbours_fit
 from serendip.models._weighting import Weight, Weighting, counts_of, matrix_of, weighted
 from serendip.scorers import ItemToItem
 from serendip.space import OneOf, Range, declare
@@ -86,7 +87,11 @@ class ItemKNN(Model):
     )
 
     def learn(self, data: Dataset, run: Run) -> ItemToItem:
-        """Find the neighbours."""
+        """Find the neighbours.
+
+        Raises:
+            SerendipError: they do not fit into memory.
+        """
         options = self.config
         counts = counts_of(data, options.weight)
         matrix = _damped(weighted(matrix_of(data, counts), options.weighting), options.user_power)
@@ -105,6 +110,7 @@ class ItemKNN(Model):
 
         options = self.config
         square = np.bincount(matrix.indices, matrix.data.astype(np.float64) ** 2, matrix.shape[1])
+        neighbours_fit(self.name, matrix, options.neighbours, run.threads, "fewer neighbours")
         beta = 1 - options.alpha if options.beta is None else options.beta
         if options.similarity == "cosine":
             powers = (options.alpha, beta) if options.nearest_to == "history" else (beta, options.alpha)

@@ -25,6 +25,7 @@ from scipy.sparse import csr_array
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._history import answering
+from serendip.models._room import factors_fit
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import Summed
 from serendip.space import Range, declare
@@ -73,12 +74,13 @@ class LogisticMF(Model):
         """Climb by turns.
 
         Raises:
-            SerendipError: the steps are too large.
+            SerendipError: the vectors do not fit into memory, or the steps are too large.
         """
         options, d = self.config, self.config.factors
         full = matrix_of(data, counts_of(data, options.weight))
         known = np.bincount(full.indices, minlength=full.shape[1]) > 0
         by_user = csr_array(full[np.diff(full.indptr) > 0][:, known])
+        factors_fit(self.name, sum(by_user.shape), d, 4)
         total = float(by_user.data.sum(dtype=np.float64))
         others = float(np.prod(by_user.shape, dtype=np.float64)) - by_user.nnz
         weighed = by_user * np.float32(options.balance * max(others, 1.0) / (total or 1.0))

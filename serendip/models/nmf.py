@@ -25,12 +25,15 @@ from scipy.sparse import csr_array
 
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
-from serendip.models._rated import ratings_of
+from serendip.models._rated import Ratings, ratings_of
+from serendip.models._room import factors_fit
 from serendip.models.baseline import by_turns
 from serendip.scorers import RatingFactors
 from serendip.space import Range, declare
 
 Values = NDArray[np.float64]
+
+STRETCH = 1 << 16  # ratings whose factors are laid out at a time
 
 
 class Options(Config, frozen=True):
@@ -61,9 +64,10 @@ class NMF(Model):
         """Multiply.
 
         Raises:
-            SerendipError: the log has no ratings.
+            SerendipError: the log has no ratings, or the factors do not fit into memory.
         """
         options, ratings = self.config, ratings_of(data, self.name)
+        factors_fit(self.name, ratings.n_users + ratings.n_items, options.factors, 10)
         shift = min(0.0, ratings.low)
         values = ratings.values.astype(np.float64) - shift
         rng = np.random.default_rng(run.seed)
@@ -72,7 +76,7 @@ class NMF(Model):
         given = ratings.matrix(values)
         by_item = given.T.tocsr()
         for done in range(options.epochs):
-            found = ratings.matrix(np.einsum("md,md->m", users[ratings.users], items[ratings.items]))
+            found = ratings.matrix(_products(ratings, users, items))
             factor = _factor(given @ items, found @ items + of_user[:, None] * users)
             items = items * _factor(by_item @ users, found.T @ users + of_item[:, None] * items)
             users = users * factor
@@ -81,6 +85,15 @@ class NMF(Model):
         return RatingFactors(
             ratings.mean, *ratings.masked(*by_turns(ratings, 5.0, 3.0, 10)), ratings.low, ratings.high, *parts, False
         )
+
+
+def _products(ratings: Ratings, users: Values, items: Values) -> Values:
+    """``p_u · q_i`` of each rating."""
+    out = np.empty(len(ratings.values))
+    for start in range(0, len(out), STRETCH):
+        part = slice(start, start + STRETCH)
+        np.einsum("md,md->m", users[ratings.users[part]], items[ratings.items[part]], out=out[part])
+    return out
 
 
 def _factor(above: Values | csr_array, below: Values) -> Values:

@@ -30,8 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset
+from serendip.kernels import memory
 from serendip.model import Config, Model, Run
 from serendip.models._rated import Ratings, ratings_of
+from serendip.models._room import PER_ENTRY
 from serendip.models.baseline import by_turns
 from serendip.scorers import RatingNeighbours
 from serendip.space import OneOf, Range, declare
@@ -84,7 +86,7 @@ class RatingKNN(Model):
         """Compare all targets.
 
         Raises:
-            SerendipError: the log has no ratings.
+            SerendipError: the log has no ratings, or what is alike does not fit into memory.
         """
         from serendip.kernels.alike import alike
 
@@ -100,6 +102,7 @@ class RatingKNN(Model):
         elif options.similarity == "adjusted_cosine":
             compared = ratings.values - _mean(ratings.values, sides[1], sizes[1])[sides[1]]
         matrix = ratings.matrix(compared)
+        _check_memory(ratings, sides[1], sizes, options)
         similar = alike(
             matrix.T.tocsr() if by_item else matrix,
             centred=options.similarity == "pearson",
@@ -117,6 +120,14 @@ class RatingKNN(Model):
             ratings.mean, *ratings.masked(user, item), ratings.low, ratings.high, options.by, options.k, similar, rated,
             centre.astype(np.float32), scale.astype(np.float32), options.centring == "baseline",
         )  # fmt: skip
+
+
+def _check_memory(ratings: Ratings, others: NDArray[np.int32], sizes: tuple[int, int], options: Options) -> None:
+    shared = int((np.bincount(others, minlength=sizes[1]).astype(np.float64) ** 2).sum())
+    pairs = min(shared, sizes[0] * min(options.keep, sizes[0]))
+    other = "user" if options.by == "item" else "item"
+    what = f"rating_knn: what up to {pairs:,} pairs of {options.by}s have in common needs"
+    memory.require(what, PER_ENTRY * pairs, f"a smaller keep, by={other!r}, or biased_mf")
 
 
 def _mean(values: NDArray[np.floating], codes: NDArray[np.int32], n: int) -> Values:

@@ -21,6 +21,7 @@ from scipy.sparse import csr_array
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
+from serendip.models._room import neighbours_fit
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import ItemToItem
 from serendip.space import Range, declare
@@ -53,12 +54,17 @@ class RP3Beta(Model):
     )
 
     def learn(self, data: Dataset, run: Run) -> ItemToItem:
-        """Find the items most likely reached from each."""
+        """Find the items most likely reached from each.
+
+        Raises:
+            SerendipError: they do not fit into memory.
+        """
         from serendip.kernels.neighbours import Denominator, nearest
 
         options = self.config
         counts = counts_of(data, options.weight)
         matrix = matrix_of(data, counts)
+        neighbours_fit(self.name, matrix, options.neighbours, run.threads, "fewer neighbours")
         users = np.repeat(np.arange(data.n_users), np.diff(matrix.indptr))
         by_user = np.bincount(users, matrix.data, data.n_users)
         by_item = np.bincount(matrix.indices, matrix.data, data.n_items)

@@ -20,6 +20,7 @@ from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._folding import Places, touched_items, with_rows
+from serendip.models._room import pairs_fit
 from serendip.models._spectrum import gram
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import Counts, ItemToItem
@@ -52,7 +53,11 @@ class Slim(Model):
     )
 
     def learn(self, data: Dataset, run: Run) -> ItemToItem:
-        """Descend, one item after the other."""
+        """Descend, one item after the other.
+
+        Raises:
+            SerendipError: the pairs of items that occur together do not fit into memory.
+        """
         counts = counts_of(data, self.config.weight)
         return ItemToItem(self._descended(data, counts, None, run), counts)
 
@@ -68,9 +73,10 @@ class Slim(Model):
     def _descended(self, data: Dataset, counts: Counts, only: Places | None, run: Run) -> csr_array:
         from serendip.kernels.elastic import nonnegative
 
-        options, ones = self.config, np.ones(data.n_items)
+        options, ones, matrix = self.config, np.ones(data.n_items), matrix_of(data, counts)
+        pairs_fit(self.name, matrix, None, "item_knn or ials")
         return nonnegative(
-            gram(matrix_of(data, counts), ones, ones, None, run.threads),
+            gram(matrix, ones, ones, None, run.threads),
             options.l1,
             options.l2,
             sweeps=options.iterations,

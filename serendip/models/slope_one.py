@@ -26,7 +26,6 @@ from serendip.models._rated import Ratings, ratings_of
 from serendip.models.baseline import by_turns
 from serendip.scorers import Slopes
 from serendip.space import OneOf, declare
-from serendip.types import SerendipError
 
 PER_PAIR = 60  # bytes: the counts, two products on the way and what is kept
 
@@ -86,9 +85,5 @@ def _mapped(matrix: csr_array, values: np.ndarray) -> csr_array:
 
 def _check_memory(ratings: Ratings) -> None:
     pairs = min(int((ratings.user_counts.astype(np.float64) ** 2).sum()), ratings.n_items**2)
-    room = memory.available()
-    if room is not None and pairs * PER_PAIR > room:
-        raise SerendipError(
-            f"slope_one: the differences of up to {pairs:,} pairs of items need {pairs * PER_PAIR:,} bytes, but only "
-            f"{room:,} are available. Try biased_mf or svdpp."
-        )
+    what = f"slope_one: the differences of up to {pairs:,} pairs of items need"
+    memory.require(what, pairs * PER_PAIR, "biased_mf or svdpp")

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._rated import finite, ratings_of
+from serendip.models._room import factors_fit
 from serendip.scorers import RatingFactors
 from serendip.space import Range, declare
 from serendip.types import Floats
@@ -64,11 +65,12 @@ class SVDpp(Model):
         """Descend.
 
         Raises:
-            SerendipError: the log has no ratings, or the steps are too large.
+            SerendipError: the log has no ratings, the factors do not fit into memory, or the steps are too large.
         """
         from serendip.kernels import descent
 
         options, ratings = self.config, ratings_of(data, self.name)
+        factors_fit(self.name, ratings.n_users + 2 * ratings.n_items, options.factors, 3)
         rng = np.random.default_rng(run.seed)
         p, q, y = (
             rng.normal(0, options.stddev, (n, options.factors)).astype(np.float32)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from serendip.kernels.memory import available
+from serendip.kernels import memory
+from serendip.kernels.memory import available, require
+from serendip.types import SerendipError
 
 
 @pytest.fixture
@@ -49,3 +51,12 @@ def test_where_nothing_is_known_nothing_is_said(tmp_path: Path) -> None:
 def test_this_machine_has_some() -> None:
     found = available()
     assert found is None or found > 1 << 20
+
+
+def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 1234)
+    require("the table needs", 1234, "less")
+    with pytest.raises(SerendipError, match=r"the table needs 1,235 bytes, but only 1,234 are available\. Try less\."):
+        require("the table needs", 1235, "less")
+    monkeypatch.setattr(memory, "available", lambda: None)
+    require("the table needs", 1 << 60, "less")

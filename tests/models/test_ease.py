@@ -143,7 +143,7 @@ def test_what_does_not_fit_is_approximated_and_said(
     data = checkerboard(items=40)
     asked = Ease(solver="sparse", neighbours=9).fit(data).lower()
     assert not caplog.records
-    monkeypatch.setattr(memory, "available", lambda: 1000)
+    monkeypatch.setattr(memory, "available", lambda: 100_000)
     found = Ease(neighbours=9).fit(data).lower()
     np.testing.assert_array_equal(found.weights.toarray(), asked.weights.toarray())
     assert "each item is solved for with its 9 strongest neighbours instead" in caplog.text
