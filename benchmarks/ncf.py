@@ -126,7 +126,8 @@ def search_job(
     done.sort(key=lambda one: -one["both"])
     chosen = {**fixed, **done[0]["options"]}
     return {
-        "rule": "last of each training user by time_rank against 99 random items not theirs, best mean of both figures; seed 0",
+        "rule": "last of each training user by time_rank against 99 random items not theirs, best by the mean of both "
+        "figures; seed 0",
         "space": space,
         "trials": trials,
         "chosen": chosen,
