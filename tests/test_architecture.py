@@ -133,3 +133,11 @@ def test_no_unfinished_business() -> None:
     files = [*SOURCES, *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "docs").rglob("*.md")]
     found = [f"{path.relative_to(ROOT)}: {mark}" for path in files for mark in marks.findall(path.read_text())]
     assert not found
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "kernels").glob("*.py")), ids=lambda path: path.stem)
+def test_every_kernel_states_its_bound(path: Path) -> None:
+    if path.stem in {"__init__", "jit", "memory", "pool"}:  # what kernels stand on
+        return
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    assert re.search(r"\bBound\b.*?:", text), f"{path.name} must say in its docstring what bounds it: Bound: …"

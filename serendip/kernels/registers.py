@@ -3,6 +3,9 @@
 Numba keeps no array in registers, which costs a product two thirds of its speed; hence the instructions written out
 here. Each sum runs over the steps in order, with multiply and add in one instruction where the processor has it, so
 that a sum does not depend on the block and place it falls in.
+
+Bound: an instruction for `LANES` multiply-adds, as many a cycle as the processor has units for them; what is loaded
+serves a whole block, so that loads do not count.
 """
 
 from __future__ import annotations

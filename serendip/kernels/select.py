@@ -1,4 +1,7 @@
-"""`top_k` for large matrices, compiled."""
+"""`top_k` for large matrices, compiled.
+
+Bound: reading each score once, ``4·q·n`` bytes; few of them become keys (see `best`).
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,9 @@
 
 They are written only if one of them reaches its query's mark, so a search writes almost nothing. Equal vectors get
 equal scores, wherever they stand.
+
+Bound: ``2·d`` operations a product at the rate of multiply-adds, for which ``4·d·(ROWS + WIDTH)`` bytes a tile are
+loaded from the first-level cache.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 The order is total, so that every path and every number of threads gives the same lists: the higher score first, and of
 equal scores the lower item code. NaN and ``-inf`` mean "not to be recommended".
+
+Bound: reading each score once, ``4·q·n`` bytes; a few queries, which NumPy answers, take some passes over theirs.
 """
 
 from __future__ import annotations
@@ -31,8 +33,6 @@ def top_k(
         scores ``[q, n]`` float32, not modified; exclude ``[q, e]`` item codes in any order, of which `ABSENT` and any
         other code outside ``0 … n-1`` exclude nothing; allow ``[1 | q, ceil(n/8)]`` bits as of `pack_mask`; the lists
         are ``[q, k]``.
-
-    Bound: reads each score once, ``4·q·n`` bytes.
 
     Raises:
         ValueError: scores that are not ``[q, n]``, ``k < 0``, or exclude or allow of another number of rows or items.

@@ -102,7 +102,7 @@ class Alternation:
         if not sound:
             raise SerendipError(
                 f"ials: reg must be large enough for the equations to be solved in float32. Got {self.of_users.reg:g} "
-                "instead. Try 0.01."
+                f"instead. Try {max(0.01, 10 * self.of_users.reg):g}, or weight='binary' where weights are large."
             )
 
 

@@ -116,7 +116,8 @@ class Ease(Model):
             if not negative_inverse(work, run.report):
                 raise SerendipError(
                     f"ease: reg must be large enough for the matrix to be inverted in {dtype}. "
-                    f"Got {self.config.reg:g} instead. Try 100{'' if double else ', or precision=float64'}."
+                    f"Got {self.config.reg:g} instead. Try {max(100.0, 10 * self.config.reg):g}"
+                    f"{'' if double else ', or precision=float64'}, or weight='binary' where weights are large."
                 )
             weights = _weights(work, known)
             if self.config.popularity_power != 0:

@@ -25,7 +25,7 @@ from serendip.models._spectrum import gram
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import Counts, ItemToItem
 from serendip.space import Range, declare
-from serendip.types import Scorer
+from serendip.types import Scorer, SerendipError
 
 
 class Options(Config, frozen=True):
@@ -56,7 +56,8 @@ class Slim(Model):
         """Descend, one item after the other.
 
         Raises:
-            SerendipError: the pairs of items that occur together do not fit into memory.
+            SerendipError: the pairs of items that occur together do not fit into memory, or the products of the
+                weights into float32.
         """
         counts = counts_of(data, self.config.weight)
         return ItemToItem(self._descended(data, counts, None, run), counts)
@@ -75,8 +76,14 @@ class Slim(Model):
 
         options, ones, matrix = self.config, np.ones(data.n_items), matrix_of(data, counts)
         pairs_fit(self.name, matrix, None, "item_knn or ials")
+        together = gram(matrix, ones, ones, None, run.threads)
+        if not np.isfinite(together.data).all():
+            raise SerendipError(
+                "slim: weights must be small enough for the sums of their products to fit into float32. "
+                f"Got weights up to {matrix.data.max():g} instead. Try weight='binary'."
+            )
         return nonnegative(
-            gram(matrix, ones, ones, None, run.threads),
+            together,
             options.l1,
             options.l2,
             sweeps=options.iterations,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,7 +12,7 @@ from serendip.data.dataset import Dataset
 from serendip.data.schema import Schema
 from serendip.model import Run
 from serendip.models.slim import Slim
-from serendip.types import Queries
+from serendip.types import Queries, SerendipError
 
 
 def test_two_items_by_hand() -> None:
@@ -35,3 +37,11 @@ def test_weights_are_those_of_nonnegative_least_squares(counts: str, l1: float, 
         expected, _ = nnls(root.T, np.linalg.solve(root, x[:, others].T @ x[:, item] - l1))
         np.testing.assert_allclose(weights[others, item], expected, atol=1e-4)
         assert weights[item, item] == 0
+
+
+def test_weights_whose_products_overflow_are_refused() -> None:
+    data = odd_log()
+    huge = replace(data, events=replace(data.events, weight=data.events.weight * np.float32(1e20)))
+    with pytest.raises(SerendipError, match=r"slim: weights must be small .* Got weights up to \d.*e\+2\d .*binary"):
+        Slim().fit(huge)
+    assert np.isfinite(Slim(weight="binary").fit(huge).score(huge.queries()).max(axis=1)).any()
