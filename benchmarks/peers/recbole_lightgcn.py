@@ -1,5 +1,6 @@
 """RecBole's LightGCN, trained and judged in its own environment by its own program."""
 
+import contextlib
 import tempfile
 import time
 from pathlib import Path
@@ -23,8 +24,9 @@ def train(folder, batch_size, seconds, cores, every=1, learning_rate=0.001):
         judged ``ndcg`` and ``recall`` at 20.
     """
     torch.set_num_threads(cores)
-    with tempfile.TemporaryDirectory() as home:
-        _write(Path(folder), Path(home) / NAME)
+    folder = Path(folder).resolve()
+    with tempfile.TemporaryDirectory() as home, contextlib.chdir(home):  # its logs go where it is called
+        _write(folder, Path(home) / NAME)
         config = Config(model="LightGCN", dataset=NAME, config_dict=_options(home, batch_size, learning_rate))
         init_seed(config["seed"], config["reproducibility"])
         dataset = create_dataset(config)
