@@ -57,6 +57,17 @@ def history_matrix(
     return matrix
 
 
+def silent(scores: Floats, history: csr_array) -> Mask:
+    """``[q]`` whose history says nothing of any other item: scores ``[q, n]`` are 0 but for those of its own items.
+
+    So are those of whoever is known only by new items that nobody else has. Another model answers such queries better
+    than a list in no order.
+    """
+    row = np.repeat(np.arange(len(scores)), np.diff(history.indptr))
+    own = np.bincount(row, scores[row, history.indices] != 0, minlength=len(scores))
+    return np.asarray(np.count_nonzero(scores, axis=1) == own)
+
+
 def require(scorer: Any, holds: bool, what: str) -> None:
     """Raise a `SerendipError` that names the scorer's kind unless ``holds``."""
     if not holds:

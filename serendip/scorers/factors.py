@@ -76,6 +76,7 @@ class Factors:
             lengths = np.where(np.isnan(vectors).any(axis=1), lengths, 0)  # single precision did not do
         for rows in _of_like_length(lengths, self.items.shape[1]):
             vectors[rows] = self._solve(history, rows)
+        vectors[~vectors.any(axis=1)] = np.nan  # nobody but they had their items, of which nothing was learnt
         return vectors
 
     def score(self, queries: Queries, items: Ids | None = None) -> Floats:

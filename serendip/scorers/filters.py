@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from serendip.scorers.common import Counts, Mask, history_matrix, in_blocks, require, voted
+from serendip.scorers.common import Counts, Mask, history_matrix, in_blocks, require, silent, voted
 from serendip.scorers.reasons import Rows, explained, pair_weights
 from serendip.types import Floats, Ids, Queries, Recs
 
@@ -20,6 +20,8 @@ LARGE = 1 << 20  # scores from which it does
 @dataclass(frozen=True, eq=False)
 class SparsePlusLowRank:
     """Each item of a history votes for all others: ``score_j = Σ_i h_i · (W_ij + l_i · r_j)``.
+
+    A query whose history says nothing of any other item has no scores.
 
     Attributes:
         weights: W, ``[n, n]`` float32; row i: what i says of the others.
@@ -76,5 +78,5 @@ class SparsePlusLowRank:
         else:
             votes = history @ self.weights
             out[np.repeat(np.arange(len(queries)), np.diff(votes.indptr)), votes.indices] += votes.data
-        out[np.diff(history.indptr) == 0] = -np.inf
+        out[silent(out, history)] = -np.inf
         out[:, ~self.known] = -np.inf

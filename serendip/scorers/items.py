@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from serendip.scorers.common import Counts, Mask, history_matrix, in_blocks, require, spread, voted
+from serendip.scorers.common import Counts, Mask, history_matrix, in_blocks, require, silent, spread, voted
 from serendip.scorers.reasons import Rows, explained, pair_weights
 from serendip.types import Floats, Ids, Queries, Recs
 
@@ -67,6 +67,8 @@ class ItemToItem:
 class DenseItemToItem:
     """As `ItemToItem` with a weight for every pair, so that every item that occurred in training gets a score.
 
+    A query whose history says nothing of any other item has no scores.
+
     Attributes:
         weights: ``[n, n]`` float32; row i: what i says of the others.
         known: ``[n]`` whether the item occurred in training.
@@ -109,5 +111,5 @@ class DenseItemToItem:
     def _full(self, queries: Queries, out: Floats) -> None:
         history = history_matrix(queries, self.n_items, self.counts, self.known)
         out[:] = history @ self.weights
-        out[np.diff(history.indptr) == 0] = -np.inf
+        out[silent(out, history)] = -np.inf
         out[:, ~self.known] = -np.inf

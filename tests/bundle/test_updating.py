@@ -89,6 +89,14 @@ def test_the_new_are_known_and_answered(world: World, tmp_path: Path) -> None:
     assert before.manifest.updates == ()
 
 
+@pytest.mark.parametrize("model", ["ials", "ease", "spectral", "gf_cf", "item_knn", "bpr"])
+def test_who_has_nothing_but_what_nobody_else_has_is_shown_what_is_popular(model: str, world: World) -> None:
+    known, _, items = cut(world)
+    before = serendip.fit(known, items=items, model=model, fallback=("popular",), run=ONE)
+    new = known.head(2).with_columns(user_id=pl.lit("newcomer"), item_id=pl.Series(["z1", "z2"]))
+    assert before.update(new, run=ONE).recommend("newcomer", k=3)["source"].to_list() == ["popular"] * 3
+
+
 def test_a_loaded_bundle_is_updated_again_and_again(world: World, tmp_path: Path) -> None:
     _, new, _ = cut(world)
     half = len(new) // 2
