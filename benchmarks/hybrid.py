@@ -138,7 +138,7 @@ def relations_job(folder: str, trials: int, seeds: Sequence[int]) -> dict[str, A
     """
     split = trusting(folder)
     inner = hold_out(split.train)
-    alone = {"relations": "none"}
+    alone = {"relation_names": "none"}
     done = searched("hybrid_mf", RELATIONS_SPACE, {**RELATIONS_FIXED, **alone}, inner, trials, "ndcg@20")
     base = {**RELATIONS_FIXED, **done[0]["options"]}
     tried = [

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from serendip.data.events import NOTHING, Events, Examples, Histories, starts
 from serendip.data.schema import LabelKind, Report, Schema, TimeKind
 from serendip.data.vocab import Vocab
-from serendip.types import ABSENT, Ids, Queries
+from serendip.types import ABSENT, Ids, Queries, SerendipError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,6 +188,11 @@ class Dataset:
         settings = (columns, time_kind, positive_from, event_weights, labels)
         if schema is not None and any(setting is not None for setting in settings):
             raise TypeError("give either a schema, or columns, time_kind, positive_from, event_weights and labels.")
+        if relations is not None and not isinstance(relations, Mapping):
+            raise SerendipError(
+                'relations must be tables by name, such as {"trust": "trust.parquet"}. '
+                f"Got {relations!r:.80} instead."
+            )
         inputs = Inputs.read(events, users, items, relations or {}, encoding or "utf-8")
         known = schema or infer(
             inputs.events,

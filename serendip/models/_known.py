@@ -76,7 +76,7 @@ def related(data: Dataset, model: str, wanted: str) -> csr_array:
         if name not in known:
             listed = f"{', '.join(known)}." if known else "none. Try giving the data a table of pairs: relations."
             raise SerendipError(
-                f"{model}: relations must name relations between users. Got {name!r} instead. There are: {listed}"
+                f"{model}: relation_names must name relations between users. Got {name!r} instead. There are: {listed}"
             )
     left, right = (
         np.concatenate([np.empty(0, np.int32), *(data.relations[name][side].to_numpy() for name in names)])

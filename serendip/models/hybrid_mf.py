@@ -80,7 +80,7 @@ class Options(FeatureOptions, frozen=True):
             "separated by commas."
         ),
     ] = "auto"
-    relations: Annotated[
+    relation_names: Annotated[
         str,
         msgspec.Meta(
             description="Relations whose users are features: auto (all between users), none, or names separated by "
@@ -179,7 +179,7 @@ class HybridMF(Model):
             )
         matrix.data *= (np.diff(items.indptr) > 0)[matrix.indices]
         matrix.eliminate_zeros()
-        circle = related(data, self.name, options.relations) * np.float32(options.relation_weight)
+        circle = related(data, self.name, options.relation_names) * np.float32(options.relation_weight)
         circle.eliminate_zeros()
         attributes = user_attributes(data, self.name, options.user_columns)
         users = rows_of(active, options.user_identity, attributes, options.normalize, circle)

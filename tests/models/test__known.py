@@ -65,5 +65,5 @@ def test_the_related_are_averaged_in_one_direction() -> None:
 
 
 def test_an_unknown_relation_is_named() -> None:
-    with pytest.raises(SerendipError, match=r"m: relations must .* Got 'foes' instead\. There are: friends\."):
+    with pytest.raises(SerendipError, match=r"m: relation_names must .* Got 'foes' instead\. There are: friends\."):
         related(trusting(friends=[(0, 1)]), "m", "friends, foes")

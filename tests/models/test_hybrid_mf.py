@@ -93,7 +93,7 @@ def test_a_user_without_history_is_answered_by_those_whom_a_relation_names(ident
     for number in range(KINDS):
         assert best(scores[number], 5) <= kind(number)
     assert np.isneginf(scores[4]).all()
-    for options in ({"relations": "none"}, {"relation_weight": 0.0}):
+    for options in ({"relation_names": "none"}, {"relation_weight": 0.0}):
         without = HybridMF(factors=8, user_columns="none", **options).fit(data)
         assert np.isneginf(without.score(data.queries(np.array([48], np.int32)))).all()
 
@@ -117,7 +117,7 @@ def test_relations_help_where_tastes_are_shared_and_histories_short() -> None:
         named: np.mean(
             [
                 evaluate(
-                    HybridMF(factors=16, relations=named).fit(split.train, Run(seed=seed)), split, ("recall@10",)
+                    HybridMF(factors=16, relation_names=named).fit(split.train, Run(seed=seed)), split, ("recall@10",)
                 ).mean("recall@10")
                 for seed in range(2)
             ]
@@ -173,8 +173,8 @@ def test_it_can_be_stored_and_recommends_cold_items_then(tmp_path: Path) -> None
     [
         ({"item_identity": False}, r"hybrid_mf must have features of items where item_identity is false\. Got none\."),
         (
-            {"relations": "trust"},
-            r"relations must name relations between users\. Got 'trust' instead\. There are: none\.",
+            {"relation_names": "trust"},
+            r"relation_names must name relations between users\. Got 'trust' instead\. There are: none\.",
         ),
         ({"user_columns": "age"}, r"user_columns must name columns of the table\. Got 'age' instead\. It has: none\."),
         ({"learning_rate": 1e38}, r"learning_rate must be small enough .* Got 1e\+38 instead\. Try 0\.05\."),

@@ -77,7 +77,7 @@ def test_a_data_set_is_given_alone(world: World) -> None:
 def test_relations_reach_the_model(world: World, tmp_path: Path) -> None:
     ids = world.users["user_id"]
     trust = pl.DataFrame({"user_id": ids[:-1], "trusts": ids[1:]})
-    options = {"model": "hybrid_mf", "epochs": 2, "factors": 4}
+    options: dict[str, Any] = {"model": "hybrid_mf", "epochs": 2, "factors": 4}
     linked = serendip.fit(world.events, world.users, world.items, relations={"trust": trust}, **options)
     plain = serendip.fit(world.events, world.users, world.items, **options)
     assert linked.manifest.version != plain.manifest.version
@@ -86,6 +86,12 @@ def test_relations_reach_the_model(world: World, tmp_path: Path) -> None:
     )
     asked = ids[:20].to_list()
     assert again.recommend(asked)["item_id"].to_list() == plain.recommend(asked)["item_id"].to_list()
+    named = serendip.fit(
+        world.events, world.users, world.items, relations={"trust": trust}, **options, relation_names="none"
+    )
+    assert named.recommend(asked)["item_id"].to_list() == plain.recommend(asked)["item_id"].to_list()
+    with pytest.raises(SerendipError, match=r"relations must be tables by name.* Got 'trust' instead"):
+        serendip.fit(world.events, relations="trust", **options)
     with pytest.raises(TypeError, match="a Dataset already holds"):
         serendip.fit(world.dataset(), relations={"trust": trust})
 
@@ -137,7 +143,7 @@ def test_a_bundle_keeps_paths_relative_to_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    given = {"events": "data/../data/log.csv", "items": "/elsewhere/items.csv", "rejects": "bad.csv"}
+    given: dict[str, Any] = {"events": "data/../data/log.csv", "items": "/elsewhere/items.csv", "rejects": "bad.csv"}
     given |= {"relations": {"trust": "data/x/../trust.csv"}}
     found = portable(read(given={"data": given, "run": {"out": "b"}}))
     assert found.data.events == "data/log.csv"
