@@ -140,7 +140,8 @@ class Answers:
                 [who], [self._ids[code]], asked.k, history=None if history is None else [history]
             )
         except SerendipError as error:
-            raise ApiError(501, "not_supported", "No model of this bundle can say why it names the item.") from error
+            text = "The model that names this item to this user or history cannot say why."
+            raise ApiError(501, "not_supported", " ".join([text, *lost])) from error
         rows = found.to_dicts()
         reasons = [
             wire.Reason(row["history_item_id"], _short(row["contribution"]), row["rank"], _title(row.get("title")))

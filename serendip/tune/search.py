@@ -91,7 +91,13 @@ def tune(
     """
     opened = _optuna()
     kind = find(model) if isinstance(model, str) else model
-    _require(trials >= 1, f"trials must be at least 1. Got {trials} instead.")
+    _require(
+        isinstance(data, Dataset),
+        f"data must be a Dataset. Got {type(data).__name__} instead. Try: serendip.Dataset.from_frames(events).",
+    )
+    for what, value, least in (("trials", trials, 1), ("seed", seed, 0)):
+        sound = isinstance(value, int) and not isinstance(value, bool) and value >= least
+        _require(sound, f"{what} must be a whole number, {least} or more. Got {value!r} instead.")
     _require(time_budget is None or time_budget > 0, f"time_budget must be above 0 seconds. Got {time_budget} instead.")
     fixed = dict(options or {})
     searched = _space_of(kind, space, fixed)

@@ -195,8 +195,9 @@ def test_an_item_is_explained_by_what_was_liked_with_it(answers: Answers, named:
         (wire.ExplainRequest(user_id=1, item_id=999), 404, "No item has the id 999"),
         (wire.ExplainRequest(user_id=99, item_id=101), 404, "No user has the id 99"),
         (wire.ExplainRequest(item_id=101), 422, "One of the fields `user_id` and `history` is required"),
-        (wire.ExplainRequest(user_id=1, item_id=111), 501, "No model of this bundle can say why"),
-        (wire.ExplainRequest(history=[], item_id=111), 501, "No model of this bundle can say why"),
+        (wire.ExplainRequest(user_id=1, item_id=111), 501, "this user or history cannot say why"),
+        (wire.ExplainRequest(history=[], item_id=111), 501, "this user or history cannot say why"),
+        (wire.ExplainRequest(history=[999], item_id=111), 501, r"cannot say why\. history: 1 not known: 999"),
     ],
 )
 def test_what_cannot_be_explained_says_so(

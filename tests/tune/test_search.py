@@ -255,11 +255,13 @@ def test_options_that_are_none_may_begin_a_search(data: Dataset) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ({"trials": 0}, "trials must be at least 1. Got 0 instead"),
+        ({"trials": 0}, "trials must be a whole number, 1 or more. Got 0 instead"),
+        ({"trials": "3"}, "trials must be a whole number, 1 or more. Got '3' instead"),
+        ({"seed": -1}, "seed must be a whole number, 0 or more. Got -1 instead"),
         ({"time_budget": 0.0}, "time_budget must be above 0 seconds. Got 0.0 instead"),
         ({"metric": "coverage@10"}, r"metric must be one that says how right lists are.* Got 'coverage@10' instead"),
         ({"metric": "ndgc@10"}, "Did you mean 'ndcg'"),
-        ({"metric": "rmse"}, "rmse judges predicted ratings, and this model ranks items. Try --metric ndcg@10"),
+        ({"metric": "rmse"}, "rmse judges predicted ratings, and this model ranks items. Try ndcg@10"),
         ({"options": {"rge": 1}}, "has no option 'rge'. Did you mean 'reg'"),
         ({"space": {"rge": [1, 2]}}, "space: .* has no option 'rge'. Did you mean 'reg'"),
         ({"space": {"reg": {"low": -1, "high": 2}}}, "reg must be float > 0. Got -1.0 instead"),
@@ -272,6 +274,11 @@ def test_options_that_are_none_may_begin_a_search(data: Dataset) -> None:
 def test_what_cannot_be_searched_is_refused(data: Dataset, call: dict[str, Any], message: str) -> None:
     with pytest.raises(SerendipError, match=message):
         tune(Planted, data, threads=1, **call)
+
+
+def test_what_is_no_data_set_is_refused() -> None:
+    with pytest.raises(SerendipError, match=r"data must be a Dataset\. Got list instead\. Try: serendip\.Dataset"):
+        tune(Planted, [], threads=1)  # type: ignore[arg-type]
 
 
 def test_a_model_without_a_space_says_so(data: Dataset) -> None:
