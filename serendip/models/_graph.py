@@ -25,9 +25,9 @@ Codes = NDArray[np.int64]
 class GraphConfig(NeuralConfig, frozen=True):
     """Options that the models on a graph share."""
 
-    epochs: Annotated[int, msgspec.Meta(ge=1, description="How often training goes through the log, at most.")] = 30
-    batch_size: Annotated[int, msgspec.Meta(ge=1, description="How many pairs a step learns from, about.")] = 65536
-    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of Adam's steps.")] = 0.03
+    epochs: Annotated[int, msgspec.Meta(ge=1, description="How often training goes through the log, at most.")] = 20
+    batch_size: Annotated[int, msgspec.Meta(ge=1, description="How many pairs a step learns from, about.")] = 8192
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of Adam's steps.")] = 0.01
     factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="d: dimensions of the vectors.")] = 64
     layers: Annotated[int, msgspec.Meta(ge=1, le=8, description="L: steps along the edges of the graph.")] = 3
     loss: Annotated[
