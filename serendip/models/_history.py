@@ -12,6 +12,8 @@ events are better than those of w_u itself, so that w_u is not kept.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
@@ -23,6 +25,7 @@ from serendip.types import Floats
 Doubles = NDArray[np.float64]
 
 POWER = 0.5
+ROWS = 1 << 14  # histories summed up at a time
 RIDGE = 1e-3
 """κ, as a share of the mean square of a history's sum, times the number of users."""
 
@@ -45,11 +48,8 @@ def answering(
         rng: which parts of the histories are taken.
         threads: as in `serendip.kernels.pool.count`.
     """
-    part = thinned(matrix, rng)
-    some = np.diff(part.indptr) > 0
     with blas_threads(threads):
-        left = np.concatenate([_said(matrix, items), _said(part, items)[some]])
-        from_history, constant = _ridge(left, np.concatenate([users, users[some]]).astype(np.float64))
+        from_history, constant = _ridge([matrix, thinned(matrix, rng)], users, items)
         spoken = (items.astype(np.float64) @ from_history).astype(np.float32)
         level = (items.astype(np.float64) @ constant).astype(np.float32) + bias
         vectors = np.column_stack([items, level])
@@ -74,14 +74,26 @@ def _said(matrix: csr_array, items: Floats) -> Doubles:
     return np.asarray(said, np.float64)
 
 
-def _ridge(left: Doubles, right: Doubles) -> tuple[Doubles, Doubles]:
-    """M ``[d, d]`` and m ``[d]`` that minimise ``‖left M + m − right‖² + κ ‖M‖²``."""
-    if len(left) == 0:
-        return np.zeros((left.shape[1], right.shape[1])), np.zeros(right.shape[1])
-    mean_left, mean_right = left.mean(axis=0), right.mean(axis=0)
-    centred = left - mean_left
-    gram = centred.T @ centred
-    kappa = RIDGE * (left**2).sum() / left.shape[1]
+def _ridge(parts: Sequence[csr_array], users: Floats, items: Floats) -> tuple[Doubles, Doubles]:
+    """M ``[d, d]`` and m ``[d]`` that minimise ``Σ ‖w M + m − u‖² + κ ‖M‖²``.
+
+    The sum runs over the rows of each part that hold something, with w what they say and u the vector of their user.
+    """
+    d = users.shape[1]
+    count, sums, products = 0, np.zeros((2, d)), np.zeros((2, d, d))
+    for part in parts:
+        for start in range(0, len(users), ROWS):
+            rows = part[start : start + ROWS]
+            some = np.diff(rows.indptr) > 0
+            left, right = _said(rows, items)[some], users[start : start + ROWS][some].astype(np.float64)
+            count += len(left)
+            sums += left.sum(axis=0), right.sum(axis=0)
+            products += left.T @ left, left.T @ right
+    if count == 0:
+        return np.zeros((d, d)), np.zeros(d)
+    mean_left, mean_right = sums / count
+    gram = products[0] - np.outer(sums[0], mean_left)
+    kappa = RIDGE * np.trace(products[0]) / d
     gram[np.diag_indices_from(gram)] += max(kappa, np.finfo(np.float64).tiny)
-    from_history = np.linalg.solve(gram, centred.T @ (right - mean_right))
+    from_history = np.linalg.solve(gram, products[1] - np.outer(sums[0], mean_right))
     return from_history, mean_right - mean_left @ from_history

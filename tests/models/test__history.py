@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from serendip.models import _history
 from serendip.models._history import RIDGE, answering, thinned
 from serendip.types import Queries
 
@@ -43,6 +44,17 @@ def test_values_of_the_matrix_do_not_matter() -> None:
         answering(held, users, items, bias, KNOWN, np.random.default_rng(0)) for held in (matrix, csr_array(matrix * 7))
     )
     np.testing.assert_array_equal(once.history, again.history)
+
+
+def test_sums_do_not_depend_on_the_stretches_they_are_made_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix, _, items, bias = world()
+    users = np.random.default_rng(2).normal(0, 1, (400, 3)).astype(np.float32)
+    scorers = []
+    for rows in (400, 7):
+        monkeypatch.setattr(_history, "ROWS", rows)
+        scorers.append(answering(matrix, users, items, bias, KNOWN, np.random.default_rng(0)))
+    for name in ("items", "history"):
+        np.testing.assert_allclose(*(getattr(scorer, name) for scorer in scorers), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("users", [0, 1])
