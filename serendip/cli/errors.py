@@ -29,6 +29,10 @@ CODE_OF = {"DataError": 3, "SchemaError": 3, "RecipeError": 4, "BundleError": 5}
 """Exit code by the name of an error's class; others are 6 where the system caused them, else 4."""
 
 
+EXTRAS = ("torch", "optuna")
+"""Packages that are installed on demand: what lacks one is right, but cannot be done here."""
+
+
 class SurroundingsError(Exception):
     """What was asked for is right, but this machine does not allow it."""
 
@@ -44,7 +48,8 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, SerendipError):
         kinds = {kind.__name__ for kind in type(error).__mro__}
         named = [code for name, code in CODE_OF.items() if name in kinds]
-        return named[0] if named else 6 if isinstance(error.__cause__, OSError) else 4
+        surroundings = isinstance(error.__cause__, OSError) or getattr(error.__cause__, "name", None) in EXTRAS
+        return named[0] if named else 6 if surroundings else 4
     return 1
 
 

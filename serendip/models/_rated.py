@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from serendip.data.dataset import Dataset
+from serendip.models._sound import sound
 from serendip.types import Floats, Ids, SerendipError
 
 RATING = "rating"
-RUNAWAY = 1e15  # sums of products of two such numbers still fit into float32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +72,7 @@ def ratings_of(data: Dataset, model: str) -> Ratings:
         others = ", ".join(events.labels) or "none"
         raise SerendipError(
             f"{model} learns from ratings: the events must have a column with the role rating. "
-            f'Got a log without one (its labels: {others}). Name it in the schema: rating="stars".'
+            f"Got a log without one (its labels: {others}). Try naming it, such as --columns rating=stars."
         )
     given = np.flatnonzero(~np.isnan(events.labels[RATING]))
     if len(given) == 0:
@@ -95,7 +95,7 @@ def finite(model: str, *arrays: NDArray[np.floating], lr: float) -> None:
     Raises:
         SerendipError: some number is not finite, or so large that products with it would not be.
     """
-    if not all(bool(np.abs(array).max(initial=0) < RUNAWAY) for array in arrays):
+    if not sound(*arrays):
         raise SerendipError(
             f"{model}: lr must be small enough for the descent to converge. Got {lr:g}, with which the parameters "
             "grew without bound. Try a tenth of it, or the default of every other step size, reg and stddev."

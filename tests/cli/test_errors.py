@@ -34,6 +34,8 @@ def caused(error: SerendipError, cause: Exception) -> SerendipError:
         (caused(BundleError("x"), OSError("y")), 5),
         (SurroundingsError("x"), 6),
         (caused(SerendipError("port taken"), OSError("y")), 6),
+        (caused(SerendipError("learns with PyTorch"), ModuleNotFoundError("x", name="torch")), 6),
+        (caused(SerendipError("no such model"), ModuleNotFoundError("x", name="my.models")), 4),
         (PermissionError(errno.EACCES, "no"), 6),
         (MemoryError(), 6),
         (KeyboardInterrupt(), 130),
