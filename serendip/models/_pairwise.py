@@ -13,6 +13,7 @@ from serendip.data.dataset import Dataset
 from serendip.model import Run
 from serendip.models._history import answering
 from serendip.models._room import factors_fit
+from serendip.models._sound import sound
 from serendip.scorers import Summed
 from serendip.types import Floats, SerendipError
 
@@ -76,9 +77,7 @@ def _epoch(strata: Any, users: Floats, user_sums: Floats, step: Step, rate: np.f
 
 
 def _finite(descent: Descent, *tables: Floats) -> None:
-    with np.errstate(invalid="ignore", over="ignore"):
-        sound = all(np.isfinite(table.sum()) for table in tables)
-    if not sound:
+    if not sound(*tables):
         raise SerendipError(
             f"{descent.model}: learning_rate must be small enough for the descent to converge. Got "
             f"{descent.learning_rate:g}, with which the vectors grew without bound. Try a tenth of it."

@@ -26,6 +26,7 @@ from serendip.data.dataset import Dataset
 from serendip.model import Config, Model, Run
 from serendip.models._history import answering
 from serendip.models._room import factors_fit
+from serendip.models._sound import sound
 from serendip.models._weighting import Weight, counts_of, matrix_of
 from serendip.scorers import Summed
 from serendip.space import Range, declare
@@ -102,7 +103,7 @@ class LogisticMF(Model):
         return answering(by_user, users[:, :d], items[:, :d], bias, known, rng, run.threads)
 
     def _check(self, *tables: Floats) -> None:
-        if not all(np.isfinite(table).all() for table in tables):
+        if not sound(*tables):
             raise SerendipError(
                 f"{self.name}: learning_rate must be small enough for the ascent to converge. Got "
                 f"{self.config.learning_rate:g}, with which the vectors grew without bound. Try a tenth of it."
