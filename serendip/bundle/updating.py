@@ -57,7 +57,10 @@ def update(
     parts = [part.name for part in retrievers(content.pipeline)]
     models = {} if made.schema is None else _models(made.recipe, parts)
     scorers: dict[str, Scorer] = {}
-    notes = list(change.notes)
+    report = change.after.report
+    notes = [f"set aside, not taken in: {finding.where}" for finding in report.of("error")]
+    notes += [f"{finding.where}: {finding.what}" for finding in report.of("repair")]
+    notes += change.notes
     for part in retrievers(content.pipeline):
         if part.name in scorers:
             continue

@@ -54,3 +54,14 @@ def test_data_that_cannot_be_used_end_alike_whatever_is_wrong(run: Any, bundle: 
     (here / "new.csv").write_text("user,item\nx5,2\n")
     told = run("update", "--bundle", "b", "--events", "new.csv", code=3).stderr
     assert "New events and tables, user: ids must be integers" in told and "or fit again" in told
+
+
+def test_what_is_set_aside_or_repaired_is_told(run: Any, here: Path) -> None:
+    (here / "log.csv").write_text("user,item,timestamp\n1,1,5\n1,2,6\n2,1,7\n2,2,8\n3,2,9\n")
+    run("fit", "--events", "log.csv", "--model", "popular", "--out", "b")
+    (here / "new.csv").write_text("user,item,timestamp\n3,1,10\n,2,11\n3,1,10\n")
+    result = run("update", "--bundle", "b", "--events", "new.csv", "--rejects", "bad.csv")
+    assert 'Note: set aside, not taken in: new.csv: column "user", row 2' in result.stderr
+    assert "exact repeats of an earlier row, its time included, were dropped: 1." in result.stderr
+    assert "1 new events" in result.stdout
+    assert len(Bundle.load(here / "b").manifest.updates[0].notes) == 2
