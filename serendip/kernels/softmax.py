@@ -81,7 +81,7 @@ def cross_entropy(
 def _part(x: Floats, weight: Floats, turned: Floats, chosen: Floats, to_users: Floats, share: Floats) -> float:
     """The log-partitions of some users, weighted and summed; their gradients are written and added."""
     logits: Any = x @ turned
-    highest = logits.max(axis=1, initial=0)
+    highest = logits.max(axis=1)
     logits -= highest[:, None]
     np.exp(logits, out=logits)
     total = logits.sum(axis=1)

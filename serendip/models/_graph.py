@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from serendip.models._sound import sound
 from serendip.models._spectrum import eigenpairs, times
 from serendip.neural import NeuralConfig
+from serendip.types import SerendipError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -197,8 +199,16 @@ def answer(matrix: csr_array, last: NDArray[np.float32], config: GraphConfig) ->
 
     For sampled_softmax, which learned ``cos(u, i)/τ ≈ log p(i|u) − β log n_i`` with n_i the number of users of item i,
     that is ``cos(u, i) + τ d log n_i``; for bpr it is the inner product.
+
+    Raises:
+        SerendipError: a vector that is not finite.
     """
     degrees = np.bincount(matrix.indices, minlength=len(last))
+    if not sound(last[degrees > 0]):
+        raise SerendipError(
+            f"learning_rate must be small enough for the vectors to stay finite. Got {config.learning_rate:g} instead. "
+            "Try a tenth of it."
+        )
     right, bias = last.astype(np.float32), np.zeros(len(last), np.float32)
     cosines = config.loss == "sampled_softmax"
     if cosines:

@@ -57,3 +57,11 @@ def test_large_logits_do_not_overflow() -> None:
     value, *gradients = cross_entropy(users * 1000, items, positives, candidates, 0.1)
     assert np.isfinite(value)
     assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_logits_that_are_all_far_below_0_count_as_well() -> None:
+    users, items, positives, candidates = case()
+    away = np.float32(1e-3) - np.abs(users), np.abs(items)
+    value, *gradients = cross_entropy(*away, positives, candidates, 0.01)
+    assert value == pytest.approx(exact(*away, positives, candidates, 0.01), rel=1e-5)
+    assert all(np.isfinite(gradient).all() and np.abs(gradient).max() < 1e4 for gradient in gradients)

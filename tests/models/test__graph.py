@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from serendip.checks.cases import odd_log
-from serendip.models._graph import GraphConfig, Groups, batches_of, groups, start, triples
+from serendip.models._graph import GraphConfig, Groups, answer, batches_of, groups, start, triples
 from serendip.nn.graph import GraphEmbedding
+from serendip.types import SerendipError
 
 MATRIX = odd_log().matrix()
 
@@ -76,3 +78,12 @@ def test_a_users_pairs_weigh_less_the_more_there_are() -> None:
     assert isinstance(batch, Groups)
     counts = np.diff(batch.positives.indptr)
     np.testing.assert_allclose(batch.positives.sum(axis=1), counts**0.5, rtol=1e-5)
+
+
+def test_vectors_that_ran_away_are_refused() -> None:
+    matrix = odd_log().matrix()
+    last = np.ones((matrix.shape[1], 2), np.float32)
+    assert np.isfinite(answer(matrix, last, GraphConfig())["bias"]).all()
+    last[0, 1] = np.nan
+    with pytest.raises(SerendipError, match=r"learning_rate must be small enough .* Got 7 instead\. Try a tenth"):
+        answer(matrix, last, GraphConfig(learning_rate=7))
