@@ -52,7 +52,9 @@ def regress(gram: csr_array, chosen: csr_array, reg: NDArray[np.float64], *, thr
         # A place that is not used gets the equation w = 0.
         penalty = np.ones(used.shape)
         penalty[used] = reg[chosen.indices[first:last]]
-        left[:, places, places] += penalty
+        # Never below the rounding error of the sums, so that there always is one solution.
+        diagonal = left[:, places, places]
+        left[:, places, places] += np.maximum(penalty, 1e-10 * diagonal.max(axis=1, keepdims=True))
         out[first:last] = np.linalg.solve(left, right[:, :, None])[:, :, 0][used]
 
     pool.rows(task, len(counts), chunk=max(1, _NUMBERS // most**2), threads=threads)

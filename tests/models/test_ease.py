@@ -180,3 +180,10 @@ def test_active_users_say_less_and_popular_items_are_held_more(solver: str, coun
         expected[others, item] = np.linalg.solve(left, gram[others, item])
     found = (weights if solver == "dense" else weights.toarray())[np.ix_(known, known)]
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_sparse_solver_has_one_solution_for_items_that_are_alike() -> None:
+    alike = pl.DataFrame({"user_id": [0, 0, 0, 1, 1, 1, 2], "item_id": [0, 1, 2, 0, 1, 2, 3]})
+    data = Dataset.from_frames(alike, schema=Schema())
+    scores = Ease(solver="sparse", reg=1e-30).fit(data).score(data.queries())
+    np.testing.assert_allclose(scores[:2, :3], 1, rtol=1e-4)
