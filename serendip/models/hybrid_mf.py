@@ -34,6 +34,7 @@ from serendip.model import Model, Run
 from serendip.models._features import FeatureOptions, item_features
 from serendip.models._known import Normalize, related, rows_of, sums, user_attributes
 from serendip.models._room import factors_fit
+from serendip.models._sound import sound
 from serendip.models.warp import rank_weights
 from serendip.scorers import Summed
 from serendip.space import OneOf, Range, declare
@@ -192,7 +193,7 @@ class HybridMF(Model):
     def _answer(self, rows: Rows, tables: Tables) -> Summed:
         """What the vectors say as they stand."""
         items, history, users = (table[0] for table in (tables.items, tables.history, tables.users))
-        if not (np.isfinite(items).all() and np.isfinite(history).all() and np.isfinite(users).all()):
+        if not sound(items, history, users):
             raise SerendipError(
                 f"hybrid_mf: learning_rate must be small enough for the vectors to stay finite. Got "
                 f"{self.config.learning_rate:g} instead. Try 0.05."
