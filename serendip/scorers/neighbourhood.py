@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -15,8 +16,53 @@ SLOPE = np.float32(0.2)
 """Of LeakyReLU below 0."""
 
 
+class _OnGraph(ABC):
+    """What both kinds do with their items; neither holds state beyond its own fields."""
+
+    left: Floats
+    right: Floats
+    bias: Floats
+
+    @property
+    def n_items(self) -> int:
+        """Size of the item vocabulary."""
+        return len(self.right)
+
+    def item_vectors(self) -> Floats:
+        """As `Embedder.item_vectors`."""
+        return self._items
+
+    @abstractmethod
+    def query_vectors(self, queries: Queries) -> Floats:
+        """As `Embedder.query_vectors`. Somebody unknown whose history holds nothing known has none."""
+
+    def score(self, queries: Queries, items: Ids | None = None) -> Floats:
+        """As `Scorer.score`."""
+        return products(self.query_vectors(queries), self._items, as_rows(items, len(queries), self.n_items))
+
+    def similar_items(self, items: Ids, k: int = 10) -> Recs:
+        """The items at the smallest angle (a cosine above 0)."""
+        return _alike(self._unit, items, k)
+
+    @cached_property
+    def _known(self) -> Mask:
+        return _finite(self.right)
+
+    @cached_property
+    def _left(self) -> Floats:
+        return np.asarray(np.where(self._known[:, None], self.left, 0), np.float32)
+
+    @cached_property
+    def _items(self) -> Floats:
+        return np.concatenate([self.right, self.bias[:, None]], axis=1)
+
+    @cached_property
+    def _unit(self) -> Floats:
+        return _scaled(self.right)
+
+
 @dataclass(frozen=True, eq=False)
-class NeighbourSums:
+class NeighbourSums(_OnGraph):
     """What `serendip.models.lightgcn` learned: ``w = o_u + |H|^−½ Σ_{i∈H} l_i``, and the score is ``w · r_j + b_j``.
 
     H are the items of the history at hand, so that the answer follows new events; o_u is 0 for somebody unknown.
@@ -54,15 +100,6 @@ class NeighbourSums:
             "a row of left and of right must be finite, or all NaN in both",
         )
 
-    @property
-    def n_items(self) -> int:
-        """Size of the item vocabulary."""
-        return len(self.right)
-
-    def item_vectors(self) -> Floats:
-        """As `Embedder.item_vectors`."""
-        return self._items
-
     def query_vectors(self, queries: Queries) -> Floats:
         """As `Embedder.query_vectors`. Somebody unknown whose history holds nothing known has none."""
         history = history_matrix(queries, self.n_items, "binary", self._known)
@@ -73,33 +110,9 @@ class NeighbourSums:
         vectors[(lengths == 0) & ~own.any(axis=1)] = np.nan
         return _asked(vectors, self.scaled)
 
-    def score(self, queries: Queries, items: Ids | None = None) -> Floats:
-        """As `Scorer.score`."""
-        return products(self.query_vectors(queries), self._items, as_rows(items, len(queries), self.n_items))
-
-    def similar_items(self, items: Ids, k: int = 10) -> Recs:
-        """The items at the smallest angle (a cosine above 0)."""
-        return _alike(self._unit, items, k)
-
-    @cached_property
-    def _known(self) -> Mask:
-        return _finite(self.right)
-
-    @cached_property
-    def _left(self) -> Floats:
-        return np.asarray(np.where(self._known[:, None], self.left, 0), np.float32)
-
-    @cached_property
-    def _items(self) -> Floats:
-        return np.concatenate([self.right, self.bias[:, None]], axis=1)
-
-    @cached_property
-    def _unit(self) -> Floats:
-        return _scaled(self.right)
-
 
 @dataclass(frozen=True, eq=False)
-class GraphLayers:
+class GraphLayers(_OnGraph):
     """What `serendip.models.ngcf` learned: the score is ``w · r_j + b_j``, w being the asker's layers side by side.
 
     ``u⁰ = o_u``, ``u^{l+1} = LeakyReLU( A_l (u^l + s_l) + B_l (s_l ⊙ u^l) + c_l )``,  ``s_l = |H|^−½ Σ_{i∈H} l_{l,i}``
@@ -142,15 +155,6 @@ class GraphLayers:
         nothing = (self.right[~self._known], self.left[:, ~self._known])
         require(self, all(bool(np.isnan(part).all()) for part in nothing), "left and right must be NaN for one item")
 
-    @property
-    def n_items(self) -> int:
-        """Size of the item vocabulary."""
-        return len(self.right)
-
-    def item_vectors(self) -> Floats:
-        """As `Embedder.item_vectors`."""
-        return self._items
-
     def query_vectors(self, queries: Queries) -> Floats:
         """As `Embedder.query_vectors`. Somebody unknown whose history holds nothing known has none."""
         history = history_matrix(queries, self.n_items, "binary", self._known)
@@ -168,30 +172,6 @@ class GraphLayers:
         vectors = np.concatenate(parts, axis=1)
         vectors[unknown] = np.nan
         return _asked(vectors, self.scaled)
-
-    def score(self, queries: Queries, items: Ids | None = None) -> Floats:
-        """As `Scorer.score`."""
-        return products(self.query_vectors(queries), self._items, as_rows(items, len(queries), self.n_items))
-
-    def similar_items(self, items: Ids, k: int = 10) -> Recs:
-        """The items at the smallest angle (a cosine above 0)."""
-        return _alike(self._unit, items, k)
-
-    @cached_property
-    def _known(self) -> Mask:
-        return _finite(self.right)
-
-    @cached_property
-    def _left(self) -> Floats:
-        return np.asarray(np.where(self._known[:, None], self.left, 0), np.float32)
-
-    @cached_property
-    def _items(self) -> Floats:
-        return np.concatenate([self.right, self.bias[:, None]], axis=1)
-
-    @cached_property
-    def _unit(self) -> Floats:
-        return _scaled(self.right)
 
 
 def _own(own: Floats, users: Ids) -> Floats:
