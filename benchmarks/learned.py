@@ -17,7 +17,7 @@ from benchmarks.harness import ROOT, THREADS, Row, Topic, data_dir, in_turn, med
 DATA = "gowalla_lightgcn"
 CHOSEN_UP_TO = 256
 """Factors: with more of them options are taken over, as a search would take longer than everything else."""
-TRAINED, BATCH = 300, 8192
+TRAINED, BATCH = 1500, 8192
 """Seconds that RecBole's LightGCN may train, and the size of its batches."""
 Point = dict[str, float]
 Trace = list[Point]

@@ -161,37 +161,39 @@ _TRIES = 20
 
 
 def loss_of(
-    batch: Batch, users: Tensor, items: Tensor, first: tuple[Tensor, Tensor], config: GraphConfig
+    batch: Batch, asked: Tensor, items: Tensor, first: tuple[Tensor, Tensor], config: GraphConfig
 ) -> Mapping[str, Tensor]:
     """The parts of the loss.
 
     Args:
         batch: of the kind of ``config.loss``.
-        users, items: the vectors that the graph made.
+        asked: the vectors that the graph made of the batch's users, ``[b, d]``.
+        items: those of all items.
         first: those that are learned, which bpr holds towards 0.
         config: the options.
     """
     import torch
-    from torch.nn.functional import embedding, normalize
+    from torch.nn.functional import normalize
 
     from serendip.nn.losses import bpr, shared_softmax
 
-    def rows(codes: Codes, vectors: Tensor) -> Tensor:
-        return embedding(torch.from_numpy(codes).to(vectors.device), vectors)
-
     if isinstance(batch, Groups):
-        asked = normalize(rows(batch.users, users), dim=1)
-        return {
-            "softmax": shared_softmax(
-                asked, normalize(items, dim=1), batch.positives, batch.candidates, config.temperature
-            )
-        }
-    who, liked, other = rows(batch.users, users), rows(batch.items, items), rows(batch.others, items)
+        sides = normalize(asked, dim=1), normalize(items, dim=1)
+        return {"softmax": shared_softmax(*sides, batch.positives, batch.candidates, config.temperature)}
+    who, liked, other = asked, rows(batch.items, items), rows(batch.others, items)
     parts = {"bpr": bpr((who * liked).sum(dim=1), (who * other).sum(dim=1))}
     if config.reg > 0:
         sizes = (rows(batch.users, first[0]), rows(batch.items, first[1]), rows(batch.others, first[1]))
         parts["reg"] = config.reg / 2 * torch.stack([part.square().sum() for part in sizes]).sum() / len(who)
     return parts
+
+
+def rows(codes: Codes, vectors: Tensor) -> Tensor:
+    """The vectors of these codes."""
+    import torch
+    from torch.nn.functional import embedding
+
+    return embedding(torch.from_numpy(codes).to(vectors.device), vectors)
 
 
 def answer(matrix: csr_array, last: NDArray[np.float32], config: GraphConfig) -> dict[str, Any]:

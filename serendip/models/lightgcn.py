@@ -70,8 +70,8 @@ class LightGCN(NeuralModel):
 
     def loss(self, net: Any, batch: Batch) -> Mapping[str, Tensor]:
         """By the option."""
-        users, items = net.graph.mean(net.users, net.items, self.config.layers)
-        return loss_of(batch, users, items, (net.users, net.items), self.config)
+        asked, items = net.graph.mean(net.users, net.items, self.config.layers, batch.users)
+        return loss_of(batch, asked, items, (net.users, net.items), self.config)
 
     def lowered(self, net: Any, data: Dataset) -> NeighbourSums:
         """The sums over layers that a history is worked out from, and the items' last vectors."""

@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 
 from serendip.data.dataset import Dataset
-from serendip.models._graph import Batch, GraphConfig, answer, batches_of, loss_of, start
+from serendip.models._graph import Batch, GraphConfig, answer, batches_of, loss_of, rows, start
 from serendip.neural import NeuralModel
 from serendip.scorers import GraphLayers
 from serendip.space import Range, declare
@@ -74,7 +74,7 @@ class NGCF(NeuralModel):
     def loss(self, net: Any, batch: Batch) -> Mapping[str, Tensor]:
         """By the option."""
         users, items = net()
-        return loss_of(batch, users, items, (net.users, net.items), self.config)
+        return loss_of(batch, rows(batch.users, users), items, (net.users, net.items), self.config)
 
     def lowered(self, net: Any, data: Dataset) -> GraphLayers:
         """What each layer needs of the items to work out a user."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,6 +25,7 @@ from serendip.types import Floats
 SLOPE = 0.2
 """Of LeakyReLU below 0."""
 
+Codes = NDArray[np.int64]
 Pair = tuple[Tensor, Tensor]
 """Vectors of users ``[users, d]`` and of items ``[items, d]``."""
 
@@ -46,9 +48,25 @@ class BipartiteGraph(nn.Module):
         new: Pair = self._run(users, items, 1, False)
         return new
 
-    def mean(self, users: Tensor, items: Tensor, layers: int) -> Pair:
-        """The mean of the vectors after 0, 1 … ``layers`` steps."""
-        return self._run(users, items, layers, True)
+    def mean(self, users: Tensor, items: Tensor, layers: int, asked: Codes | None = None) -> Pair:
+        """The mean of the vectors after 0, 1 … ``layers`` steps; ``layers`` is 1 or more.
+
+        Args:
+            users: ``[users, d]``.
+            items: ``[items, d]``.
+            layers: L.
+            asked: ``[b]`` codes of users, which may repeat: only their vectors are given, ``[b, d]``. For few of them
+                that saves a sixth of the work at 3 layers, forwards and backwards. None: all.
+        """
+        if asked is None:
+            return self._run(users, items, layers, True)
+        codes, places = np.unique(asked, return_inverse=True)
+        if users.device.type == "cpu":
+            left, right = _SpreadTo.apply(users, items, self, layers, codes)  # type: ignore[no-untyped-call]
+        else:
+            left, right = self.spread_elsewhere(users, items, layers, True)
+            left = left[torch.from_numpy(codes).to(left.device)]
+        return functional.embedding(torch.from_numpy(places).to(left.device), left), right
 
     def _run(self, users: Tensor, items: Tensor, layers: int, mean: bool) -> Pair:
         if users.device.type == "cpu":
@@ -82,6 +100,38 @@ class BipartiteGraph(nn.Module):
                 product(self.to_users, right, plus=users, scale=scale, threads=threads),
                 product(self.to_items, left, plus=items, scale=scale, threads=threads),
             )
+        return left, right
+
+    def spread_to(self, users: Floats, items: Floats, layers: int, codes: Codes) -> tuple[Floats, Floats]:
+        """The mean of arrays, ``[b, d]`` and ``[items, d]``: of users only those of these codes."""
+        from serendip.kernels.propagate import product
+
+        threads, scale = torch.get_num_threads(), 1 / (layers + 1)
+        left, right = users, items
+        for _ in range(layers - 1):
+            left, right = (
+                product(self.to_users, right, plus=users, threads=threads),
+                product(self.to_items, left, plus=items, threads=threads),
+            )
+        wanted = product(csr_array(self.to_users[codes]), right, plus=users[codes], scale=scale, threads=threads)
+        return wanted, product(self.to_items, left, plus=items, scale=scale, threads=threads)
+
+    def spread_from(self, users: Floats, items: Floats, layers: int, codes: Codes) -> tuple[Floats, Floats]:
+        """What `spread` gives for users ``[b, d]`` of these codes, all others being 0: the gradients of `spread_to`."""
+        from serendip.kernels.propagate import product
+
+        threads = torch.get_num_threads()
+        every = np.zeros((self.to_users.shape[0], users.shape[1]), np.float32)
+        every[codes] = users
+        left, right = every, items
+        for layer in range(layers):
+            scale = 1 / (layers + 1) if layer == layers - 1 else 1.0
+            if layer == 0:
+                to_items = csr_array(self.to_users[codes].T.tocsr())
+                first = product(to_items, users, plus=items, scale=scale, threads=threads)
+            else:
+                first = product(self.to_items, left, plus=items, scale=scale, threads=threads)
+            left, right = product(self.to_users, right, plus=every, scale=scale, threads=threads), first
         return left, right
 
 
@@ -148,10 +198,29 @@ class _Spread(torch.autograd.Function):
         return (*_spread(users, items, graph, layers, mean), None, None, None)
 
 
+class _SpreadTo(torch.autograd.Function):
+    """As `_Spread`, where few users are asked for."""
+
+    @staticmethod
+    def forward(ctx: Any, users: Tensor, items: Tensor, graph: BipartiteGraph, layers: int, codes: Codes) -> Pair:
+        ctx.how = graph, layers, codes
+        left, right = graph.spread_to(*_arrays(users, items), layers, codes)
+        return torch.from_numpy(left), torch.from_numpy(right)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        graph, layers, codes = ctx.how
+        left, right = graph.spread_from(*_arrays(*gradients), layers, codes)
+        return torch.from_numpy(left), torch.from_numpy(right), None, None, None
+
+
 def _spread(users: Tensor, items: Tensor, graph: BipartiteGraph, layers: int, mean: bool) -> Pair:
-    left, right = (side.detach().contiguous().numpy() for side in (users, items))
-    left, right = graph.spread(left, right, layers, mean)
+    left, right = graph.spread(*_arrays(users, items), layers, mean)
     return torch.from_numpy(left), torch.from_numpy(right)
+
+
+def _arrays(users: Tensor, items: Tensor) -> tuple[Floats, Floats]:
+    return users.detach().contiguous().numpy(), items.detach().contiguous().numpy()
 
 
 def normalised(matrix: csr_array) -> csr_array:

@@ -52,6 +52,26 @@ def test_mean_and_its_gradient_are_those_of_the_dense_matrix(layers: int) -> Non
     torch.testing.assert_close(torch.cat([users.grad, items.grad]).double(), plain.grad, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("asked", [[0, 2, 6], [5, 1, 5, 5], [3]], ids=["rising", "repeated", "one"])
+def test_the_mean_of_some_users_and_its_gradient_are_those_of_the_dense_matrix(layers: int, asked: list[int]) -> None:
+    graph, whole = BipartiteGraph(edges()), dense(edges())
+    users, items = vectors()
+    found = torch.cat(graph.mean(users, items, layers, np.array(asked)))
+    plain = torch.cat([users, items]).detach().double().requires_grad_()
+    powers = [plain]
+    for _ in range(layers):
+        powers.append(whole @ powers[-1])
+    every = torch.stack(powers).mean(dim=0)
+    expected = torch.cat([every[asked], every[USERS:]])
+    torch.testing.assert_close(found.double(), expected, atol=1e-6, rtol=1e-5)
+    outer = torch.randn(len(asked) + ITEMS, D, generator=torch.Generator().manual_seed(5))
+    found.backward(outer)
+    expected.backward(outer.double())
+    assert plain.grad is not None
+    torch.testing.assert_close(torch.cat([users.grad, items.grad]).double(), plain.grad, atol=1e-6, rtol=1e-5)
+
+
 def test_a_step_and_its_gradient_are_those_of_the_dense_matrix() -> None:
     graph, whole = BipartiteGraph(edges()), dense(edges())
     users, items = vectors()
