@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,29 @@ def pack_mask(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
 def unpack_mask(bits: NDArray[np.uint8], n: int) -> NDArray[np.bool_]:
     """The inverse of `pack_mask`: ``[1 | q, n]`` booleans."""
     return np.unpackbits(bits, axis=1, count=n, bitorder="little").astype(bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An array that says something of users, items or the moment, as `Queries.features` holds it and networks read it.
+
+    Attributes:
+        name: of the feature.
+        side: whose it is: ``user``, ``item`` or ``context``.
+        size: of codes: every code is below it, and `ABSENT` is none; None: the values are float32 numbers.
+        width: how many codes (`ABSENT`-padded) or numbers each has; 0: one code, an array ``[q]``.
+        table: features with codes of one kind share the embedding table of this name; "" for the feature's own.
+        pooling: of several codes: ``mean``, ``sum`` or ``sqrtn`` (the sum over the root of their number).
+        dim: dimensions of the embedding; None: by the logarithm of ``size``.
+    """
+
+    name: str
+    side: Literal["user", "item", "context"]
+    size: int | None = None
+    width: int = 0
+    table: str = ""
+    pooling: Literal["mean", "sum", "sqrtn"] = "mean"
+    dim: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
