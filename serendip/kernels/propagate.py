@@ -11,13 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from scipy.sparse import csr_array
 
 from serendip.kernels import pool
 from serendip.kernels.jit import compiled
-from serendip.kernels.registers import FUSED, LANES, LONG, instructions, load, number, origin, spread, store
+from serendip.kernels.registers import FUSED, LANES, LONG, fetch, instructions, load, number, origin, spread, store
 from serendip.types import Floats
 
 _CHUNKS = 64  # enough for even work, few enough that dealing them out does not count
@@ -87,7 +86,7 @@ def _gatherer(width: int) -> Any:
             later = builder.add(entry, number(_AHEAD))
             ahead = begins(builder.select(builder.icmp_signed("<", later, last), later, last))
             for line in range(-(-width * LANES // _LINE)):
-                _fetch(builder, rows, builder.add(ahead, number(_LINE * line)))
+                fetch(builder, rows, builder.add(ahead, number(_LINE * line)))
             here, factor = begins(entry), spread(builder, builder.load(builder.gep(weight, [entry])))
             added = []
             for one, vector in enumerate(running):
@@ -108,15 +107,6 @@ def _gatherer(width: int) -> Any:
         return signature, generate
 
     return gather
-
-
-def _fetch(builder: Any, start: Any, offset: Any) -> None:
-    """Ask for the cache line that lies ``offset`` floats after ``start``."""
-    byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
-    kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
-    function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
-    where = builder.bitcast(builder.gep(start, [offset]), byte)
-    builder.call(function, [where, *(ir.Constant(flag, value) for value in (0, 3, 1))])
 
 
 _MANY = 4

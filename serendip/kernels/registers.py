@@ -60,6 +60,15 @@ def _at(builder: Any, start: Any, offset: Any) -> Any:
     return builder.bitcast(builder.gep(start, [offset]), _VECTOR.as_pointer())
 
 
+def fetch(builder: Any, start: Any, offset: Any) -> None:
+    """Ask for the cache line that lies ``offset`` floats after ``start``."""
+    byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+    function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+    where = builder.bitcast(builder.gep(start, [offset]), byte)
+    builder.call(function, [where, *(ir.Constant(flag, value) for value in (0, 3, 1))])
+
+
 def zeros(rows: int, vectors: int) -> Sums:
     """Sums that are 0."""
     return [[ir.Constant(_VECTOR, [0.0] * LANES) for _ in range(vectors)] for _ in range(rows)]
