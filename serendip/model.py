@@ -13,14 +13,17 @@ import os
 import pkgutil
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
 
 import msgspec
 
+from serendip.run import Pace as Pace
+from serendip.run import Run as Run
+from serendip.run import Start as Start
+from serendip.run import Training as Training
 from serendip.space import Space
 from serendip.types import Floats, Ids, Predictor, Queries, Scorer, SerendipError, Updatable
 
@@ -43,67 +46,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
 
-@dataclass(frozen=True)
-class Run:
-    """How a fit is carried out; never what is fitted.
-
-    Attributes:
-        seed: of every random choice.
-        threads: how many threads the kernels and BLAS may use; None: all cores this process may run on.
-        progress: called as ``progress(done, total)`` while the fit goes on, or None.
-        look: called as ``look(done, total, make)`` by models that could answer before they are done: ``make()`` is
-            what would answer now. It may raise, which ends the fit.
-
-    The others are for models that the training loop trains (`serendip.neural`):
-
-        device: where PyTorch computes.
-        validation: how good a scorer is, higher being better (say its NDCG on a part held out). The answer is then that
-            of the epoch that was best by it, otherwise that of the last.
-        validate_every: how many epochs lie between validations.
-        patience: how many validations in a row may bring nothing better before training stops; None: any number.
-        checkpoint: the file in which every epoch leaves where training has come to, or None.
-        resume: whether to go on from the checkpoint if there is one.
-        time_budget: seconds after which training stops, at the latest when the step under way is done, or None.
-        log: called after every epoch with ``epoch``, the ``seconds`` of training so far, the ``loss``, its parts and
-            the figure of the ``validation`` if there was one; or None.
-    """
-
-    seed: int = 0
-    threads: int | None = None
-    progress: Callable[[int, int], None] | None = None
-    look: Callable[[int, int, Callable[[], Scorer]], None] | None = None
-    device: str = "cpu"
-    validation: Callable[[Scorer], float] | None = None
-    validate_every: int = 1
-    patience: int | None = None
-    checkpoint: Path | None = None
-    resume: bool = False
-    time_budget: float | None = None
-    log: Callable[[Mapping[str, float]], None] | None = None
-
-    def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise SerendipError(f"threads must be at least 1. Got {self.threads} instead. Leave it out for every core.")
-        for name in ("validate_every", "patience", "time_budget"):
-            value = getattr(self, name)
-            if value is not None and not (value > 0 if name == "time_budget" else value >= 1):
-                raise SerendipError(
-                    f"{name} must be {'above 0' if name == 'time_budget' else 'at least 1'}. Got {value} instead."
-                )
-        if self.patience is not None and self.validation is None:
-            raise SerendipError("patience needs a validation to be patient with. Give one, or leave patience out.")
-
-    def report(self, done: int, total: int, make: Callable[[], Scorer] | None = None) -> None:
-        """Tell whoever listens that ``done`` of ``total`` steps are done.
-
-        ``make``, where it is given, returns what would answer as it stands, at the price of a copy.
-        """
-        if self.progress is not None:
-            self.progress(done, total)
-        if self.look is not None and make is not None:
-            self.look(done, total, make)
-
-
 class Model(ABC):
     """What learns from a `Dataset` and can be lowered to a `Scorer`, which is what answers.
 
@@ -116,6 +58,7 @@ class Model(ABC):
         personalised: whether the answer depends on who asks.
         uses_item_features: whether it needs an items table with categories or text.
         predicts_ratings: whether what it learns is a `serendip.types.Predictor`, to be judged by its errors.
+        learns_in_epochs: whether the training loop trains it, so that it can be validated, resumed and continued.
         synthetic: the function of ``serendip.data.synthetic`` whose data it must rank better than popularity does;
             `serendip.checks` holds it to that.
         space: what `serendip.tune` searches: wide ranges and choices for the options that are worth it. Options that
@@ -128,6 +71,7 @@ class Model(ABC):
     personalised: ClassVar[bool] = True
     uses_item_features: ClassVar[bool] = False
     predicts_ratings: ClassVar[bool] = False
+    learns_in_epochs: ClassVar[bool] = False
     synthetic: ClassVar[str] = "checkerboard"
     space: ClassVar[Space] = MappingProxyType({})
 
@@ -170,6 +114,18 @@ class Model(ABC):
         """Learn from the data, from scratch; the data are not changed."""
         self._scorer = self.learn(data, run or Run())
         return self
+
+    @property
+    def training(self) -> Training | None:
+        """How the fit went, for models that learn in epochs."""
+        return None
+
+    def learned(self) -> Mapping[str, NDArray[Any]] | None:
+        """What the fit learned, by name of the parameter, for a later one to begin with (`Run.start`).
+
+        None for models that know no such beginning, or have not been fitted.
+        """
+        return None
 
     def renew(self, known: Scorer, change: Change, run: Run) -> Scorer | None:
         """What answers after a change of the log, from what answered before it; nothing is modified.

@@ -6,21 +6,22 @@ Importing this module, or a model, does not import PyTorch; fitting does.
 from __future__ import annotations
 
 import hashlib
-import math
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset
-from serendip.model import Config, Model, Run
+from serendip.model import Config, Model, Run, Training
 from serendip.types import Scorer, SerendipError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from torch.optim import Optimizer
+
+    from serendip.nn.several import Optimiser
 
 
 class NeuralConfig(Config, frozen=True):
@@ -30,11 +31,22 @@ class NeuralConfig(Config, frozen=True):
     batch_size: Annotated[int, msgspec.Meta(ge=1, description="How many examples a step learns from.")] = 8192
     learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of Adam's steps.")] = 0.001
     schedule: Annotated[
-        Literal["cosine", "constant"],
+        Literal["constant", "cosine", "linear"],
         msgspec.Meta(
-            description="Steps as they are throughout, or falling to 0 over the epochs as half a cosine does."
+            description="Steps as they are throughout, or falling to 0 over the epochs: as half a cosine, or evenly."
         ),
     ] = "cosine"
+    warmup_steps: Annotated[
+        int, msgspec.Meta(ge=0, description="Over how many first steps their size rises evenly to the full one.")
+    ] = 0
+    clip_norm: Annotated[
+        Annotated[float, msgspec.Meta(gt=0)] | None,
+        msgspec.Meta(description="Length to which the gradient of a step is cut where it is longer."),
+    ] = None
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        msgspec.Meta(description="Numbers that training multiplies; what is learned is float32 in any case."),
+    ] = "float32"
 
 
 class NeuralModel(Model):
@@ -42,9 +54,16 @@ class NeuralModel(Model):
 
     A subclass says what is learned (`build`), from what (`batches`), what is made small (`loss`) and what answers
     (`lowered`).
+
+    A module of the net says which of its parameters have one row per user or per item, by their names within it:
+    ``per_user = ("users",)``, ``per_item = ("items.weight",)``. So the rows of ids that are known find their place when
+    a fit goes on from another one. Row 0 of a parameter with one row more stands for nobody.
     """
 
     config: NeuralConfig
+    learns_in_epochs: ClassVar[bool] = True
+    _training: Training | None = None
+    _tensors: Mapping[str, NDArray[Any]] | None = None
 
     @abstractmethod
     def build(self, data: Dataset) -> nn.Module:
@@ -52,7 +71,7 @@ class NeuralModel(Model):
 
     @abstractmethod
     def batches(self, data: Dataset, rng: np.random.Generator) -> Iterable[Any]:
-        """The batches of one epoch."""
+        """The batches of one epoch; ``rng`` is the only source of chance. It may run in another thread than `loss`."""
 
     @abstractmethod
     def loss(self, net: nn.Module, batch: Any) -> Mapping[str, Tensor]:
@@ -62,17 +81,37 @@ class NeuralModel(Model):
     def lowered(self, net: nn.Module, data: Dataset) -> Scorer:
         """What answers, from the module as it is."""
 
-    def optimiser(self, net: nn.Module) -> Optimizer:
-        """Adam over all parameters (D. Kingma and J. Ba, ICLR 2015)."""
+    def welcome(self, net: nn.Module, users: NDArray[np.bool_], items: NDArray[np.bool_]) -> None:
+        """Begin with the rows of new ids, ``[n]`` each, where a fit goes on: the others are in place. By default they
+        stay as `build` made them."""
+
+    def examples(self, batch: Any) -> int:
+        """How many examples a batch holds: by default its length, or that of the first array in it."""
+        while isinstance(batch, Mapping | tuple | list):
+            batch = next(iter(batch.values() if isinstance(batch, Mapping) else batch))
+        return len(batch)
+
+    def optimiser(self, net: nn.Module) -> Optimiser:
+        """Adam over all parameters that learn (D. Kingma and J. Ba, ICLR 2015)."""
         from torch.optim import Adam
 
-        return Adam(net.parameters(), lr=self.config.learning_rate, fused=True)
+        return Adam([one for one in net.parameters() if one.requires_grad], lr=self.config.learning_rate, fused=True)
+
+    @property
+    def training(self) -> Training | None:
+        """How the last fit went."""
+        return self._training
+
+    def learned(self) -> Mapping[str, NDArray[Any]] | None:
+        """What the last fit learned, by name of the parameter."""
+        return self._tensors
 
     def learn(self, data: Dataset, run: Run) -> Scorer:
         """Train.
 
         Raises:
-            SerendipError: PyTorch is not installed; whatever `serendip.loop.train` raises.
+            SerendipError: PyTorch is not installed; a start or names to freeze that do not fit the model; whatever
+                `serendip.loop.train` raises.
         """
         try:
             from serendip.loop import Task, settings, train
@@ -84,34 +123,75 @@ class NeuralModel(Model):
             ) from error
 
         with settings(run):
-            net = self.build(data)
-            task = Task(
-                self.name,
-                self.config.epochs,
-                net,
-                self.optimiser(net),
-                lambda rng: self.batches(data, rng),
-                self.loss,
-                lambda net: self.lowered(net, data),
-                self._fingerprint(data, run.seed),
-                self._rate,
-            )
-            return train(task, run)
+            trained = train(Task(**self._task(data, run)), run)
+        self._training, self._tensors = trained.training, trained.tensors
+        return trained.scorer
 
-    def _rate(self, epoch: int) -> float:
-        """The size of the steps in that epoch, the first being 0."""
-        options = self.config
-        if options.schedule == "constant":
-            return options.learning_rate
-        return options.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / options.epochs))
+    def _task(self, data: Dataset, run: Run) -> dict[str, Any]:
+        """What the loop is to train, the beginning and what stays as it is being settled."""
+        from torch.nn.utils import clip_grad_norm_
 
-    def _fingerprint(self, data: Dataset, seed: int) -> str:
-        """Of all that decides how training goes: the number of epochs only where the steps depend on it."""
-        total = hashlib.sha256()
+        from serendip.nn.schedule import share
+        from serendip.warm import begin, freeze
+
+        options, net = self.config, self.build(data)
+        if run.start is not None:
+            self.welcome(net, *begin(net, run.start))
+        freeze(net, run.freeze)
+        learning = [one for one in net.parameters() if one.requires_grad]
+
+        def clip() -> None:
+            if options.clip_norm is not None:
+                clip_grad_norm_(learning, options.clip_norm)
+
+        return {
+            "name": self.name,
+            "epochs": options.epochs,
+            "net": net,
+            "optimiser": self.optimiser(net),
+            "batches": lambda rng: self.batches(data, rng),
+            "loss": self.loss,
+            "lower": lambda net: self.lowered(net, data),
+            "identity": self._identity(data, run),
+            "rate": lambda epoch, step: share(options.schedule, epoch, options.epochs, step, options.warmup_steps),
+            "examples": self.examples,
+            "clip": clip,
+            "precision": options.precision,
+        }
+
+    def _identity(self, data: Dataset, run: Run) -> dict[str, Any]:
+        """All that decides how training goes: the number of epochs only where the steps depend on it."""
         options = msgspec.to_builtins(self.config)
         if self.config.schedule == "constant":
             del options["epochs"]
-        total.update(msgspec.json.encode([self.name, options, seed, data.n_users, data.n_items]))
-        for values in (data.events.users, data.events.items, data.events.weight):
-            total.update(np.ascontiguousarray(values).data)
-        return total.hexdigest()
+        begun = () if run.start is None else (*run.start.tensors.values(), run.start.users, run.start.items)
+        return {
+            "model": self.name,
+            **options,
+            "seed": run.seed,
+            "start": _digest(begun) if begun else None,
+            "freeze": list(run.freeze),
+            "data.events": len(data.events),
+            "data.users": data.n_users,
+            "data.items": data.n_items,
+            "data": _digest(_contents(data)),
+        }
+
+
+def _contents(data: Dataset) -> Iterator[Any]:
+    """Everything that a model may learn from, as buffers."""
+    events = data.events
+    for values in (events.users, events.items, events.weight, events.time, events.kind):
+        yield b"" if values is None else values
+    for name, column in sorted({**events.labels, **events.context}.items()):
+        yield name.encode()
+        yield repr(column.tolist()).encode() if column.dtype == object else column
+    for _, table in sorted({"users": data.users, "items": data.items, **data.relations}.items()):
+        yield table.write_ipc(None).getvalue()
+
+
+def _digest(parts: Iterable[Any]) -> str:
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
+    return total.hexdigest()

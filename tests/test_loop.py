@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from serendip.checkpoint import read
 from serendip.loop import Task, settings, train
-from serendip.model import Run
+from serendip.model import Pace, Run
 from serendip.scorers import StaticScores
 from serendip.types import Scorer, SerendipError
 
@@ -47,15 +49,14 @@ def lower(net: nn.Module) -> Scorer:
 def task(epochs: int = 6, fingerprint: str = "one", rate: float = 0.05) -> Task:
     net = Net()
     return Task(
-        "sample",
-        epochs,
-        net,
-        torch.optim.Adam(net.parameters(), lr=rate),
-        batches,
-        loss,
-        lower,
-        fingerprint,
-        lambda epoch: rate,
+        name="sample",
+        epochs=epochs,
+        net=net,
+        optimiser=torch.optim.Adam(net.parameters(), lr=rate),
+        batches=batches,
+        loss=loss,
+        lower=lower,
+        identity={"model": fingerprint},
     )
 
 
@@ -66,7 +67,7 @@ def place(scorer: Scorer) -> np.ndarray:
 
 def run(what: Task, how: Run) -> np.ndarray:
     with settings(how):
-        return place(train(what, how))
+        return place(train(what, how).scorer)
 
 
 def test_it_comes_to_the_target() -> None:
@@ -119,8 +120,12 @@ def test_without_resume_it_begins_anew(tmp_path: Path) -> None:
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.checkpoint"
     run(task(1), Run(checkpoint=path))
-    with pytest.raises(SerendipError, match="must be a checkpoint of the same model, options, data and seed"):
+    said = r'of the same model, options, data and seed\. It differs in model \("one" there, "two" here\)'
+    with pytest.raises(SerendipError, match=said):
         run(task(2, "two"), Run(checkpoint=path, resume=True))
+    other = replace(task(2), net=nn.Linear(2, 2))
+    with pytest.raises(SerendipError, match=r"must be a checkpoint of this version of sample\. It holds other param"):
+        run(other, Run(checkpoint=path, resume=True))
 
 
 def test_patience_ends_training_and_the_best_is_kept() -> None:
@@ -167,18 +172,7 @@ def test_progress_and_what_would_answer_are_reported() -> None:
 
 
 def test_a_loss_that_is_not_a_number_is_refused() -> None:
-    what = task()
-    broken = Task(
-        what.name,
-        2,
-        what.net,
-        what.optimiser,
-        batches,
-        lambda net, batch: {"x": net.place.sum() / 0 * 0},
-        lower,
-        "",
-        what.rate,
-    )
+    broken = replace(task(), loss=lambda net, batch: {"x": net.place.sum() / 0 * 0})
     with pytest.raises(SerendipError, match=r"sample: the loss must be a number\. Got nan in epoch 1\. Try a smaller"):
         run(broken, Run())
 
@@ -188,7 +182,105 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         run(task(), Run(device="nowhere"))
 
 
-@pytest.mark.parametrize("wrong", [{"validate_every": 0}, {"patience": 0}, {"time_budget": 0.0}, {"patience": 2}])
-def test_a_run_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(SerendipError, match=next(iter(wrong))):
-        Run(**wrong)
+@pytest.mark.parametrize("at", [1, 6, 8, 9, 31])
+def test_it_goes_on_from_the_middle_of_an_epoch(tmp_path: Path, at: int) -> None:
+    whole: list[Mapping[str, float]] = []
+    expected = run(task(8), Run(log=whole.append))
+    path, steps = tmp_path / "run.checkpoint", iter(range(at))
+
+    def stopping(net: nn.Module, batch: Any) -> Mapping[str, Tensor]:
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        return loss(net, batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(replace(task(8), loss=stopping), Run(checkpoint=path, checkpoint_every=1e-9))
+    assert (read(path).epoch, read(path).step) == divmod(at, 4)
+    rest: list[Mapping[str, float]] = []
+    found = run(task(8), Run(checkpoint=path, resume=True, log=rest.append))
+    assert (found == expected).all()
+    assert [one["loss"] for one in rest] == [one["loss"] for one in whole[at // 4 :]]
+
+
+def test_the_number_of_epochs_can_be_cut_without_changing_the_steps() -> None:
+    shrinking = replace(task(8), rate=lambda epoch, step: 1 - epoch / 8)
+    seen: list[np.ndarray] = []
+    run(shrinking, Run(look=lambda done, total, make: seen.append(place(make()))))
+    again = replace(task(8), rate=lambda epoch, step: 1 - epoch / 8)
+    assert (run(again, Run(epochs=3)) == seen[2]).all()
+    assert (run(task(2), Run(epochs=5)) == run(task(2), Run())).all()
+
+
+def test_steps_are_as_large_as_the_rate_says() -> None:
+    sizes: list[float] = []
+
+    def noted(net: nn.Module, batch: Any) -> Mapping[str, Tensor]:
+        sizes.append(what.optimiser.param_groups[0]["lr"])
+        return loss(net, batch)
+
+    what = replace(task(2, rate=0.5), loss=noted, rate=lambda epoch, step: 0.1 * (step + 1) / (epoch + 1))
+    run(what, Run())
+    np.testing.assert_allclose(sizes, [0.05, 0.1, 0.15, 0.2, 0.125, 0.15, 0.175, 0.2])
+
+
+def test_gradients_are_done_to_what_is_asked_before_a_step() -> None:
+    what = task(1)
+    seen: list[float] = []
+
+    def clip() -> None:
+        assert isinstance(what.net, Net)
+        assert what.net.place.grad is not None
+        seen.append(float(what.net.place.grad.norm()))
+        what.net.place.grad.zero_()
+
+    assert (run(replace(what, clip=clip), Run()) == 0).all()  # Adam's steps along a gradient of 0
+    assert len(seen) == 4 and min(seen) > 0
+
+
+def test_half_precision_multiplies_roughly_and_keeps_whole_numbers() -> None:
+    seen: list[torch.dtype] = []
+
+    def product(net: nn.Module, batch: Any) -> Mapping[str, Tensor]:
+        assert isinstance(net, Net)
+        found = net.place[None] @ (TARGET + batch)[:, None]
+        seen.append(found.dtype)
+        return {"product": found.sum(), "square": net.place.square().sum()}
+
+    rough = run(replace(task(3), loss=product, precision="bfloat16"), Run())
+    exact = run(replace(task(3), loss=product), Run())
+    assert set(seen[:12]) == {torch.bfloat16}
+    assert set(seen[12:]) == {torch.float32}
+    assert rough.dtype == np.float32
+    assert (rough != exact).any()
+    np.testing.assert_allclose(rough, exact, atol=0.02)
+
+
+def test_how_training_is_getting_on_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serendip.loop.BETWEEN_PACES", 0.0)
+    clock = iter(range(10_000))
+    monkeypatch.setattr("serendip.loop.time.perf_counter", lambda: float(next(clock)))
+    paces: list[Pace] = []
+    log: list[Mapping[str, float]] = []
+    run(task(3), Run(pace=paces.append, log=log.append))
+    assert [(pace.epoch, pace.epochs) for pace in paces] == [(epoch, 3) for epoch in (1, 2, 3) for _ in range(4)]
+    assert [pace.done for pace in paces[:4]] == [0, 0, 0, 0]  # how long an epoch is shows after the first
+    assert [pace.done for pace in paces[4:]] == pytest.approx([step / 12 for step in range(5, 13)])
+    assert all(pace.left is None for pace in paces[:4])
+    assert paces[-1].left == 0
+    assert all(pace.left is not None and pace.left > 0 for pace in paces[4:-1])
+    assert paces[3].loss == pytest.approx(log[0]["loss"])
+    assert all(0 < pace.rate <= 3 for pace in paces)  # three examples a step, a second or more each
+    assert all(one["examples_per_second"] > 0 for one in log)
+
+
+def test_how_it_went_and_what_was_learned() -> None:
+    figures = iter([0.1, 0.3, 0.2])
+    what = task(3)
+    with settings(Run()):
+        found = train(what, Run(validation=lambda scorer: next(figures)))
+    assert (found.training.epochs, found.training.best_epoch, found.training.best) == (3, 2, 0.3)
+    assert found.training.examples == 3 * 4 * 3
+    assert (found.tensors["place"] == place(found.scorer)).all()
+    with settings(Run()):
+        plain = train(task(3), Run()).training
+    assert (plain.epochs, plain.best_epoch, plain.best) == (3, 3, None)

@@ -98,6 +98,10 @@ class Groups:
     positives: csr_array
     candidates: Codes
 
+    def __len__(self) -> int:
+        """How many pairs."""
+        return int(self.positives.nnz)
+
 
 @dataclass(frozen=True)
 class Triples:
@@ -106,6 +110,10 @@ class Triples:
     users: Codes
     items: Codes
     others: Codes
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.users)
 
 
 Batch = Groups | Triples

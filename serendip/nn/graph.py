@@ -138,6 +138,9 @@ class BipartiteGraph(nn.Module):
 class GraphEmbedding(nn.Module):
     """A vector for every user and every item of a graph: the first ones, from which the others are worked out."""
 
+    per_user = ("users",)
+    per_item = ("items",)
+
     def __init__(self, matrix: csr_array, factors: int) -> None:
         """Vectors of normal numbers of deviation 0.1, for a users × items matrix."""
         super().__init__()

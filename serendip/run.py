@@ -1,0 +1,145 @@
+"""`Run`: how a fit is carried out, and what it tells meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from serendip.types import Ids, Scorer, SerendipError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How training is getting on.
+
+    Attributes:
+        epoch: the one under way, from 1.
+        epochs: how many there are at most.
+        done: the share of all epochs that is done; within the first one unknown, and 0.
+        loss: its mean over the steps of this epoch.
+        rate: examples a second, since this run began.
+        left: seconds to the last epoch, None where not known yet.
+    """
+
+    epoch: int
+    epochs: int
+    done: float
+    loss: float
+    rate: float
+    left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a training went.
+
+    Attributes:
+        epochs: how many were done.
+        best_epoch: after which one the validation was best; the last one, without validation.
+        best: the figure of that validation, or None.
+        seconds: of training, validation apart, over all runs.
+        examples: how many were learned from.
+    """
+
+    epochs: int
+    best_epoch: int
+    best: float | None
+    seconds: float
+    examples: int
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What another fit learned, from which training goes on.
+
+    Attributes:
+        model: the name of the model that learned it.
+        tensors: what it learned, by name of the parameter, as `serendip.model.Model.learned` gives it.
+        users, items: ``[n]`` for each code of the data to be fitted, the code it had in the other fit, or `ABSENT`.
+    """
+
+    model: str
+    tensors: Mapping[str, NDArray[Any]]
+    users: Ids
+    items: Ids
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a fit is carried out; never what is fitted.
+
+    Attributes:
+        seed: of every random choice.
+        threads: how many threads the kernels and BLAS may use; None: all cores this process may run on.
+        progress: called as ``progress(done, total)`` while the fit goes on, or None.
+        look: called as ``look(done, total, make)`` by models that could answer before they are done: ``make()`` is
+            what would answer now. It may raise, which ends the fit.
+
+    The others are for models that the training loop trains (`serendip.neural`):
+
+        device: where PyTorch computes, such as ``cpu`` or ``cuda``.
+        validation: how good a scorer is, higher being better (say its NDCG on a part held out). The answer is then that
+            of the epoch that was best by it, otherwise that of the last.
+        validate_every: how many epochs lie between validations.
+        patience: how many validations in a row may bring nothing better before training stops; None: any number.
+        epochs: after how many epochs to stop, where that is before the model's own; the size of the steps goes as if
+            training went on. None: the model's own.
+        checkpoint: the file in which every epoch leaves where training has come to, or None.
+        checkpoint_every: seconds after which a checkpoint is written within an epoch, too.
+        resume: whether to go on from the checkpoint if there is one.
+        time_budget: seconds after which training stops, at the latest when the step under way is done, or None.
+        start: what to begin with, in place of the model's own beginning, or None.
+        freeze: beginnings of names of parameters, such as ``items``, that stay as they begin.
+        log: called after every epoch with ``epoch``, the ``seconds`` of training so far, the ``examples_per_second`` of
+            the epoch, the ``loss``, its parts and the figure of the ``validation`` if there was one; or None.
+        pace: called now and then, a few times a second at most, with how training is getting on; or None.
+    """
+
+    seed: int = 0
+    threads: int | None = None
+    progress: Callable[[int, int], None] | None = None
+    look: Callable[[int, int, Callable[[], Scorer]], None] | None = None
+    device: str = "cpu"
+    validation: Callable[[Scorer], float] | None = None
+    validate_every: int = 1
+    patience: int | None = None
+    epochs: int | None = None
+    checkpoint: Path | None = None
+    checkpoint_every: float = 600.0
+    resume: bool = False
+    time_budget: float | None = None
+    start: Start | None = None
+    freeze: tuple[str, ...] = ()
+    log: Callable[[Mapping[str, float]], None] | None = None
+    pace: Callable[[Pace], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise SerendipError(f"threads must be at least 1. Got {self.threads} instead. Leave it out for every core.")
+        for name in ("validate_every", "patience", "epochs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SerendipError(f"{name} must be at least 1. Got {value} instead.")
+        for name in ("time_budget", "checkpoint_every"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise SerendipError(f"{name} must be above 0. Got {value} instead.")
+        if self.patience is not None and self.validation is None:
+            raise SerendipError("patience needs a validation to be patient with. Give one, or leave patience out.")
+        if self.resume and self.checkpoint is None:
+            raise SerendipError("resume needs a checkpoint to go on from. Name its file.")
+
+    def report(self, done: int, total: int, make: Callable[[], Scorer] | None = None) -> None:
+        """Tell whoever listens that ``done`` of ``total`` steps are done.
+
+        ``make``, where it is given, returns what would answer as it stands, at the price of a copy.
+        """
+        if self.progress is not None:
+            self.progress(done, total)
+        if self.look is not None and make is not None:
+            self.look(done, total, make)
