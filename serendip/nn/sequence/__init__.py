@@ -1,0 +1,1 @@
+"""Encoders of histories, behind one interface: see `serendip.nn.sequence.encoder.Encoder`."""

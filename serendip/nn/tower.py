@@ -1,0 +1,70 @@
+"""Layers on top of each other: what turns features into a vector to compare.
+
+``h_0 = x``,  ``h_l = dropout( a( W_l h_{l-1} + b_l ) )``,  ``y = W h_L + b``
+
+Source: P. Covington, J. Adams and E. Sargin, "Deep neural networks for YouTube recommendations", RecSys 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from serendip.nn.dropout import Dropout
+
+Activation = Literal["relu", "gelu", "silu", "tanh"]
+_LAYERS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
+
+
+def activation_layer(name: Activation) -> nn.Module:
+    """The layer of that name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in _LAYERS:
+        raise ValueError(f"An activation must be one of {', '.join(get_args(Activation))}. Got {name!r} instead.")
+    return _LAYERS[name]()
+
+
+class Tower(nn.Module):
+    """Hidden layers and a projection, which is all there is without hidden ones."""
+
+    def __init__(
+        self,
+        inputs_dim: int,
+        widths: Sequence[int],
+        out: int,
+        dropout: float = 0.0,
+        activation: Activation = "relu",
+        normalise: bool = False,
+        *,
+        heads: int = 1,
+    ) -> None:
+        """A tower.
+
+        Args:
+            inputs_dim: of what comes in.
+            widths: of the hidden layers, from below.
+            out: of what comes out.
+            dropout: the share of hidden numbers left out in training.
+            activation: of the hidden layers.
+            normalise: scale each vector that comes out to length 1.
+            heads: how many vectors come out.
+        """
+        super().__init__()
+        layers: list[nn.Module] = []
+        for below, width in zip((inputs_dim, *widths), widths, strict=False):
+            layers += [nn.Linear(below, width), activation_layer(activation), Dropout(dropout)]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1] if widths else inputs_dim, heads * out))
+        self.out, self.heads, self.normalise = out, heads, normalise
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[..., inputs_dim]`` → ``[..., out]``, or ``[..., heads, out]`` if there are several heads."""
+        y: Tensor = self.layers(x)
+        if self.heads > 1:
+            y = y.view(*y.shape[:-1], self.heads, self.out)
+        return functional.normalize(y, dim=-1) if self.normalise else y
