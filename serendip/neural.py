@@ -92,10 +92,20 @@ class NeuralModel(Model):
         return len(batch)
 
     def optimiser(self, net: nn.Module) -> Optimiser:
-        """Adam over all parameters that learn (D. Kingma and J. Ba, ICLR 2015)."""
+        """Adam over all parameters that learn (D. Kingma and J. Ba, ICLR 2015); over the touched rows alone of a
+        module that says ``sparse = True`` of its ``weight``."""
         from torch.optim import Adam
 
-        return Adam([one for one in net.parameters() if one.requires_grad], lr=self.config.learning_rate, fused=True)
+        from serendip.nn.rows import RowAdam
+        from serendip.nn.several import Several
+
+        rate = self.config.learning_rate
+        tables = {id(one.weight) for one in net.modules() if getattr(one, "sparse", False)}
+        learning = [one for one in net.parameters() if one.requires_grad]
+        dense, rows = ([one for one in learning if (id(one) in tables) == chosen] for chosen in (False, True))
+        if not rows:
+            return Adam(dense, lr=rate, fused=True)
+        return Several(*([Adam(dense, lr=rate, fused=True)] if dense else []), RowAdam(rows, lr=rate))
 
     @property
     def training(self) -> Training | None:
@@ -129,8 +139,7 @@ class NeuralModel(Model):
 
     def _task(self, data: Dataset, run: Run) -> dict[str, Any]:
         """What the loop is to train, the beginning and what stays as it is being settled."""
-        from torch.nn.utils import clip_grad_norm_
-
+        from serendip.nn.clip import clip
         from serendip.nn.schedule import share
         from serendip.warm import begin, freeze
 
@@ -140,9 +149,9 @@ class NeuralModel(Model):
         freeze(net, run.freeze)
         learning = [one for one in net.parameters() if one.requires_grad]
 
-        def clip() -> None:
+        def shorten() -> None:
             if options.clip_norm is not None:
-                clip_grad_norm_(learning, options.clip_norm)
+                clip(learning, options.clip_norm)
 
         return {
             "name": self.name,
@@ -155,7 +164,7 @@ class NeuralModel(Model):
             "identity": self._identity(data, run),
             "rate": lambda epoch, step: share(options.schedule, epoch, options.epochs, step, options.warmup_steps),
             "examples": self.examples,
-            "clip": clip,
+            "clip": shorten,
             "precision": options.precision,
         }
 

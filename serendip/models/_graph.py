@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from serendip.data.sample import Negatives, Taken, shuffled
 from serendip.models._sound import sound
 from serendip.models._spectrum import eigenpairs, times
 from serendip.neural import NeuralConfig
@@ -133,39 +134,28 @@ def groups(
     matrix: csr_array, size: int, negatives: int, popularity: float, rng: np.random.Generator
 ) -> Iterator[Groups]:
     """Every user with an event once, in random order, so many at a time that their pairs come to about ``size``."""
+    if not matrix.nnz:
+        return
     counts = np.diff(matrix.indptr)
     degrees = np.bincount(matrix.indices, minlength=matrix.shape[1])
-    shares = np.cumsum(np.where(degrees > 0, np.maximum(degrees, 1.0) ** popularity, 0))
+    drawn_from = Negatives.of(degrees, popularity)
     order = rng.permutation(np.flatnonzero(counts))
     cuts = np.searchsorted(np.cumsum(counts[order]), np.arange(size, matrix.nnz, size))
     for part in np.split(order, np.unique(cuts[cuts > 0])):
         if len(part):
             users = np.sort(part)
-            drawn = np.searchsorted(shares, rng.random(negatives) * shares[-1], side="right")
-            yield Groups(users, csr_array(matrix[users]), drawn)
+            yield Groups(users, csr_array(matrix[users]), drawn_from.draw(rng, negatives))
 
 
 def triples(matrix: csr_array, size: int, rng: np.random.Generator) -> Iterator[Triples]:
     """Every pair once, in random order, ``size`` at a time, each with an item drawn until it is none of the user's."""
-    known = np.unique(matrix.indices).astype(np.int64)
+    if not matrix.nnz:
+        return
     users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    taken = users * matrix.shape[1] + matrix.indices
-    order = rng.permutation(len(users))
-    for start in range(0, len(order), size):
-        rows = order[start : start + size]
-        who = users[rows]
-        others = known[rng.integers(0, len(known), len(rows))]
-        for _ in range(_TRIES):
-            at = np.minimum(np.searchsorted(taken, who * matrix.shape[1] + others), len(taken) - 1)
-            wrong = np.flatnonzero(taken[at] == who * matrix.shape[1] + others)
-            if len(wrong) == 0:
-                break
-            others[wrong] = known[rng.integers(0, len(known), len(wrong))]
-        yield Triples(who, matrix.indices[rows].astype(np.int64), others)
-
-
-_TRIES = 20
-"""After which a negative that the user did take up stays: somebody may have taken up everything."""
+    taken, drawn_from = Taken.of(matrix), Negatives.of(np.bincount(matrix.indices, minlength=matrix.shape[1]))
+    for rows in shuffled(len(users), size, rng):
+        others = drawn_from.apart(rng, users[rows], 1, taken)[:, 0]
+        yield Triples(users[rows], matrix.indices[rows].astype(np.int64), others)
 
 
 def loss_of(
