@@ -111,7 +111,7 @@ class Change:
 
 def read_part(schema: Schema, events: Any, users: Any = None, items: Any = None, **how: Any) -> Dataset:
     """A part of a log read by the schema of the whole; ``how`` as of `Dataset.from_frames`."""
-    plain = msgspec.structs.replace(schema, relations={}, event_types=())
+    plain = msgspec.structs.replace(schema, relations={}, event_types=(), features={})
     return Dataset.from_frames(events, users, items, schema=plain, part=True, **how)
 
 

@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -17,6 +18,10 @@ from serendip.data.events import NOTHING, Events, Examples, Histories, starts
 from serendip.data.schema import LabelKind, Report, Schema, TimeKind
 from serendip.data.vocab import Vocab
 from serendip.types import ABSENT, Ids, Queries, SerendipError
+
+if TYPE_CHECKING:
+    from serendip.data.features.declared import Feature
+    from serendip.data.features.fitted import Features
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +37,7 @@ class Dataset:
         users_listed, items_listed: ``[n]`` whether the table has that row.
         relations: further tables by name (friends, trust): ``left`` and ``right`` codes of two users or two items.
         report: what validation repaired and warned of.
+        features: those that the schema declares, fitted to this data and nothing else; None where it declares none.
     """
 
     schema: Schema
@@ -44,6 +50,7 @@ class Dataset:
     items_listed: NDArray[np.bool_]
     relations: Mapping[str, pl.DataFrame] = field(default_factory=lambda: NOTHING)
     report: Report = field(default_factory=Report)
+    features: Features | None = None
 
     @property
     def n_users(self) -> int:
@@ -99,26 +106,71 @@ class Dataset:
 
     def sequences(self, length: int) -> Ids:
         """``[users, length]`` item codes, oldest first, `ABSENT` on the left: the last events with interest."""
-        history = self.queries(length=length, exclude_seen=False).history
+        history = self.histories.queries(
+            np.arange(self.n_users, dtype=np.int32), length=length, exclude_seen=False
+        ).history
         out = np.full((self.n_users, length), ABSENT, np.int32)
         out[:, length - history.shape[1] :] = history
         return out
 
     def queries(
-        self, users: Ids | None = None, *, k: int = 10, exclude_seen: bool = True, length: int | None = None
+        self,
+        users: Ids | None = None,
+        *,
+        k: int = 10,
+        exclude_seen: bool = True,
+        length: int | None = None,
+        time: NDArray[np.int64] | None = None,
     ) -> Queries:
-        """Ask for these users (codes; all by default) with what the log knows of them."""
+        """Ask for these users (codes; all by default) with what the log and the users table know of them.
+
+        ``time`` ``[q]``: when they ask (unix seconds), if it is known.
+        """
         chosen = np.arange(self.n_users, dtype=np.int32) if users is None else np.asarray(users, np.int32)
-        return self.histories.queries(chosen, k=k, exclude_seen=exclude_seen, length=length)
+        asked = self.histories.queries(chosen, k=k, exclude_seen=exclude_seen, length=length)
+        return self.asked(asked if time is None else replace(asked, time=np.asarray(time, np.int64)))
+
+    def asked(self, queries: Queries, context: pl.DataFrame | None = None) -> Queries:
+        """The queries with the features of their users, and of the moment ``queries.time``, filled in.
+
+        They stay as they are where the data have no features.
+
+        Args:
+            queries: in the codes of this data; a user who is `ABSENT` or out of range has no attributes.
+            context: ``[q]`` further columns of the moments, named as those of the events.
+
+        Raises:
+            SerendipError: context of another type than in training.
+        """
+        if self.features is None:
+            return queries
+        known = (queries.users >= 0) & (queries.users < self.n_users)
+        rows = pl.Series(queries.users, dtype=pl.Int64).set(pl.Series(~known, dtype=pl.Boolean), None)
+        return self.features.asked(queries, self.features.users(self.users.select(pl.all().gather(rows))), context)
+
+    def with_features(self, declared: Mapping[str, Feature]) -> Dataset:
+        """The same data with these features in place of those it has, fitted to it.
+
+        Raises:
+            SerendipError: features that these data do not have, or that do not go together.
+        """
+        return replace(self, schema=msgspec.structs.replace(self.schema, features=dict(declared)))._fitted()
+
+    def _fitted(self) -> Dataset:
+        if not self.schema.features:
+            return replace(self, features=None)
+        from serendip.data.features.fitted import Features
+
+        return replace(self, features=Features.fit(self))
 
     def where(self, keep: NDArray[np.bool_]) -> Dataset:
         """Only the events where ``keep`` ``[events]`` holds. Vocabularies keep only ids that those events or the tables
-        name, so that nothing of the dropped events remains."""
+        name, and features are fitted again, so that nothing of the dropped events remains."""
         events = self.events.where(keep)
         users, user_code = _compact(events.users, self.users_listed)
         items, item_code = _compact(events.items, self.items_listed)
         counts = np.diff(events.indptr)[users]
-        return replace(
+        kept = replace(
             self,
             events=replace(
                 events,
@@ -137,6 +189,7 @@ class Dataset:
                 for name, table in self.relations.items()
             },
         )
+        return kept._fitted()
 
     @classmethod
     def from_frames(
@@ -152,6 +205,7 @@ class Dataset:
         event_weights: Mapping[str, float] | None = None,
         labels: Mapping[str, LabelKind] | None = None,
         relations: Mapping[str, Any] | None = None,
+        features: Mapping[str, Feature] | None = None,
         encoding: str | None = None,
         strict: bool = False,
         rejects: str | Path | None = None,
@@ -172,6 +226,8 @@ class Dataset:
             columns, time_kind, positive_from, event_weights, labels: as in `Schema.infer`.
             relations: tables of pairs by name (friends, also-bought); their first two columns hold ids of users, or of
                 items if the first is named like an item column.
+            features: what is made of columns for models that read features, in place of those of the schema; columns
+                of the events that they read are kept as context.
             encoding: of text files; None: UTF-8.
             strict: whether to refuse what would be repaired.
             rejects: a .parquet or .csv file for the refused rows; the others are used. None: a refused row is an error.
@@ -204,8 +260,10 @@ class Dataset:
             event_weights=event_weights,
             labels=labels,
         )
+        if features is not None:
+            known = _with_context(known, features, inputs.events.frame.columns)
         moment = time.time() if now is None else now
-        return ingest(inputs, known, strict=strict, rejects=rejects, part=part, now=moment)
+        return ingest(inputs, known, strict=strict, rejects=rejects, part=part, now=moment)._fitted()
 
     def examples(self) -> Examples:
         """The events that have a label, for models that learn to rank or to predict."""
@@ -228,6 +286,16 @@ class Dataset:
         from serendip.data.summary import summarise
 
         return summarise(self)
+
+
+def _with_context(schema: Schema, features: Mapping[str, Feature], columns: Sequence[str]) -> Schema:
+    """The schema with these features, and with the columns of the events that they read among the context."""
+    from serendip.data.features.declared import column_of
+
+    read = (column_of(name, one) for name, one in features.items() if one.side == "context")
+    new = [name for name in read if name in columns and name != schema.timestamp]
+    context = tuple(dict.fromkeys((*schema.context, *(name for name in new if name is not None))))
+    return msgspec.structs.replace(schema, context=context, features=dict(features))
 
 
 def _compact(used: Ids, listed: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Ids]:

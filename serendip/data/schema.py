@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 import polars as pl
 
+from serendip.data.features.declared import Feature
 from serendip.data.findings import Finding, Report, SchemaError, Severity
 
 TimeKind = Literal["unix", "rank", "none"]
@@ -35,6 +36,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         title: item column shown to people, or None.
         categories: item columns with (lists of) categories; ``text``: item columns with free text.
         relations: by name of the relation, whether it joins users or items.
+        features: what is made of columns for models that read features, by name.
     """
 
     user: str = "user_id"
@@ -55,6 +57,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     categories: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
     relations: dict[str, Side] = {}
+    features: dict[str, Feature] = {}
 
     @classmethod
     def infer(

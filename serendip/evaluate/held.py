@@ -80,7 +80,8 @@ class Split:
         """The chosen queries. ``exclude_seen`` None: seen items are excluded unless repeats count as truth."""
         exclude = not self.repeats if exclude_seen is None else exclude_seen
         asked = self.asking.queries(self.users[rows], k=k, exclude_seen=exclude)
-        return replace(asked, users=self.known[rows], time=None if self.time is None else self.time[rows])
+        who = replace(asked, users=self.known[rows], time=None if self.time is None else self.time[rows])
+        return self.train.asked(who)
 
     def take(self, rows: slice | NDArray[Any]) -> Split:
         """The same protocol with the chosen queries only, in the order given; the held-out events stay as they are."""

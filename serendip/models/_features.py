@@ -18,11 +18,9 @@ import polars as pl
 from scipy.sparse import csr_array, hstack
 
 from serendip.data.dataset import Dataset
+from serendip.data.features.tokens import RUN, UNSPACED
 from serendip.data.schema import split_categories
 from serendip.model import Config
-
-UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-RUN = rf"[{UNSPACED}]+|[\p{{L}}\p{{M}}\p{{N}}&&[^{UNSPACED}]]+"
 
 
 class FeatureOptions(Config, frozen=True):
