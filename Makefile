@@ -39,7 +39,7 @@ $(VENV)/.tune: $(VENV)/.serve
 
 # The index of PyTorch's own builds need not hold what it depends on in the versions pinned here: that comes first.
 $(VENV)/.train: $(VENV)/.tune
-	$(BIN)/python -m pip install --quiet -c constraints.txt filelock fsspec jinja2 networkx setuptools sympy typing_extensions
+	$(BIN)/python -m pip install --quiet -c constraints.txt filelock fsspec jinja2 networkx onnx onnxruntime onnxscript setuptools sympy typing_extensions
 	$(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	@touch $@
 

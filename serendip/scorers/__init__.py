@@ -1,4 +1,6 @@
-"""What answers, and what a bundle holds: plain arrays and how they become scores. NumPy and SciPy only.
+"""What answers, and what a bundle holds: plain arrays and how they become scores.
+
+NumPy and SciPy only; ONNX Runtime where there is a network to ask.
 
 Each kind is a frozen dataclass whose fields are all that it knows, so that one `dump` and one `restore` serve them all.
 A score of ``-inf`` means that nothing is known: of the item, of the person who asks, or of any link between the two.
@@ -27,6 +29,7 @@ from serendip.scorers.slopes import Slopes
 from serendip.scorers.static import StaticScores
 from serendip.scorers.summed import Summed
 from serendip.scorers.tensors import Header, Tensors, pack, unpack
+from serendip.scorers.towers import MaxSimScorer, TowerScorer
 from serendip.scorers.users import UserNeighbours
 from serendip.types import Scorer, SerendipError
 
@@ -48,6 +51,8 @@ KINDS: dict[str, type[Any]] = {
         Slopes,
         NeighbourSums,
         GraphLayers,
+        TowerScorer,
+        MaxSimScorer,
     )
 }
 """Every kind of scorer that a bundle can hold by itself, by the name it has there; beside them a `Blend` of several."""
@@ -130,6 +135,7 @@ __all__ = [
     "Factors",
     "GraphLayers",
     "ItemToItem",
+    "MaxSimScorer",
     "NeighbourSums",
     "PosteriorFactors",
     "Profiles",
@@ -139,6 +145,7 @@ __all__ = [
     "SparsePlusLowRank",
     "StaticScores",
     "Summed",
+    "TowerScorer",
     "UserNeighbours",
     "dump",
     "history_matrix",

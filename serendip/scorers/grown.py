@@ -21,6 +21,7 @@ from serendip.scorers.ratings import Biases, RatingFactors
 from serendip.scorers.slopes import Slopes
 from serendip.scorers.static import StaticScores
 from serendip.scorers.summed import Summed
+from serendip.scorers.towers import MaxSimScorer, TowerScorer
 from serendip.scorers.users import UserNeighbours
 from serendip.types import Scorer, SerendipError
 
@@ -43,6 +44,7 @@ class Axes:
     before_last: bool = False
 
 
+TOWERS = {"items": Axes(("items", None), np.nan), "told": Axes(("items", None), np.nan)}
 BIASES = {"user_bias": Axes(("users",), np.nan), "item_bias": Axes(("items",), np.nan)}
 GROWTH: dict[type[Any], dict[str, Axes]] = {
     StaticScores: {"scores": Axes(("items",), -np.inf)},
@@ -69,6 +71,8 @@ GROWTH: dict[type[Any], dict[str, Axes]] = {
         "right": Axes(("items", None)),
         "known": Axes(("items",)),
     },
+    TowerScorer: TOWERS,
+    MaxSimScorer: TOWERS,
     UserNeighbours: {"rows": Axes(("users", "items")), "emphasis": Axes(("items",))},
     Biases: BIASES,
     RatingFactors: {**BIASES, "users": Axes(("users", None)), "items": Axes(("items", None))},

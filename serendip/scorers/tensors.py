@@ -42,7 +42,7 @@ def pack(value: Any) -> tuple[Tensors, Header]:
         elif _dtype(hint) is not None:
             tensors[name] = np.ascontiguousarray(content)
         else:
-            header[name] = content
+            header[name] = msgspec.to_builtins(content)
     return tensors, header
 
 

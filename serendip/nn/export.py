@@ -1,0 +1,229 @@
+"""Modules as ONNX models, so that what was trained answers without PyTorch. Needs ``onnx``, ``onnxscript`` and ONNX
+Runtime beside PyTorch.
+
+A module that is exported takes one mapping, from names to tensors whose first axis is the batch, and returns a tensor
+or a mapping of tensors. The batch may be of any size afterwards; all other sizes stay as they were.
+
+Tracing a module takes seconds, so the graph is kept, without its weights, for the next module of the same make: a model
+that is asked after each epoch, or fitted again, is traced once. Every model that is made is compared with its module on
+examples; where a kept graph does not answer as the module does, the module is traced anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from serendip.nn.recurrent_nodes import with_nodes
+from serendip.scorers.network import Network
+from serendip.types import SerendipError
+
+OPSET = 18
+TOLERANCE = 1e-4
+"""Of what the exported model answers, relative where above 1."""
+MOST_GRAPHS = 32
+
+_graphs: OrderedDict[Any, Any] = OrderedDict()
+_tracing = threading.Lock()
+
+
+def to_onnx(module: nn.Module, examples: Mapping[str, Tensor], outputs: Sequence[str]) -> bytes:
+    """The module, as it answers in evaluation, as an ONNX model that stands on its own.
+
+    The module is not changed, wherever it lies; the model is made and tried on the CPU.
+
+    Args:
+        module: from a mapping of tensors to a tensor, or to a mapping with the names of ``outputs``.
+        examples: its inputs by name, ``[b, …]`` with b of 2 or more. All that the module can meet should occur: the
+            model is compared with the module on them.
+        outputs: names of what it gives.
+
+    Raises:
+        SerendipError: what exports is not installed, the module cannot be exported, or the model does not answer as the
+            module does, within `TOLERANCE`.
+    """
+    onnx = _exporter()
+    inputs = {name: value.detach().cpu() for name, value in examples.items()}
+    with _tracing, torch.no_grad():
+        listed = _Listed(_on_cpu(module), outputs).eval()
+        expected = [value.numpy() for value in listed(inputs)]
+        weights = _weights(listed)
+        key = _make_of(listed, inputs, outputs)
+        kept = _graphs.get(key)
+        if kept is not None:
+            _graphs.move_to_end(key)
+            content = _filled(kept, weights)
+            if _difference(content, inputs, outputs, expected) is None:
+                return content
+        graph = _emptied(_traced(onnx, listed, inputs, outputs), weights)
+        content = _filled(graph, weights)
+        difference = _difference(content, inputs, outputs, expected)
+        if difference is not None:
+            raise SerendipError(
+                f"{type(module).__qualname__} exported to ONNX must answer as in PyTorch, within {TOLERANCE:g}. "
+                f"{difference} Try: operations that do not depend on values, as in serendip.nn."
+            )
+        _graphs[key] = graph
+        while len(_graphs) > MOST_GRAPHS:
+            _graphs.popitem(last=False)
+        return content
+
+
+class _Listed(nn.Module):
+    """The outputs of a module in order."""
+
+    def __init__(self, net: nn.Module, names: Sequence[str]) -> None:
+        super().__init__()
+        self.net = net
+        self.names = tuple(names)
+
+    def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """By name; a module that returns one tensor has one name."""
+        found = self.net(inputs)
+        return (found,) if isinstance(found, Tensor) else tuple(found[name] for name in self.names)
+
+
+def _exporter() -> Any:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise SerendipError(
+            f"A model is made to answer without PyTorch by {error.name}, which is not installed. "
+            "Try pip install 'serendip[train]'."
+        ) from error
+    return onnx
+
+
+def _on_cpu(module: nn.Module) -> nn.Module:
+    """A copy for the CPU that shares what lies there already."""
+    tensors = [*module.parameters(), *module.buffers()]
+    shared = {id(value): value for value in tensors if value.device.type == "cpu"}
+    return copy.deepcopy(module, shared).cpu()
+
+
+def _weights(module: nn.Module) -> dict[str, Tensor]:
+    named = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
+    return {name: value.detach() for name, value in named}
+
+
+def _make_of(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Any:
+    """What modules that have the same graph have in common: their classes, plain settings, and shapes."""
+    plain = (bool, int, float, str, tuple, type(None))
+    parts = [
+        (name, type(part), repr(sorted((key, value) for key, value in vars(part).items() if isinstance(value, plain))))
+        for name, part in module.named_modules()
+    ]
+    weights = [(name, tuple(value.shape), value.dtype) for name, value in _weights(module).items()]
+    shapes = [(name, tuple(value.shape[1:]), value.dtype) for name, value in inputs.items()]
+    return tuple(parts), tuple(weights), tuple(shapes), tuple(outputs)
+
+
+def _traced(onnx: Any, module: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str]) -> Any:
+    """The graph as the exporter gives it: nothing folded, so that every weight stays what it is and under its name."""
+    batch = torch.export.Dim("batch", min=1)
+    dynamic = ({name: {0: batch} for name in inputs},)
+    try:
+        with _quiet():
+            program = torch.export.export(with_nodes(module), (inputs,), dynamic_shapes=dynamic, strict=False)
+            made = torch.onnx.export(
+                program,
+                (),
+                dynamo=True,
+                input_names=list(inputs),
+                output_names=list(outputs),
+                opset_version=OPSET,
+                optimize=False,
+                verbose=False,
+            )
+            assert made is not None
+            return onnx.ModelProto.FromString(made.model_proto.SerializeToString())
+    except Exception as error:
+        text = str(error).strip().splitlines() or [type(error).__name__]
+        raise SerendipError(f"{type(module.net).__qualname__} cannot be exported to ONNX: {text[0]}") from error
+
+
+def _emptied(model: Any, weights: Mapping[str, Tensor]) -> Any:
+    """The graph without the values of weights, and without what says where and how it was made."""
+    graph = model.graph
+    for part in (model, graph):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    for name in ("producer_name", "producer_version"):
+        model.ClearField(name)
+    graph.name = "network"
+    del graph.value_info[:]
+    for node in graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for port in (*graph.input, *graph.output):
+        del port.metadata_props[:]
+        port.type.tensor_type.shape.dim[0].dim_param = "batch"
+    for tensor in graph.initializer:
+        tensor.doc_string = ""
+        del tensor.metadata_props[:]
+        if tensor.name in weights:
+            tensor.ClearField("raw_data")
+    return model
+
+
+def _filled(graph: Any, weights: Mapping[str, Tensor]) -> bytes:
+    """The bytes of the model with these weights."""
+    model = type(graph)()
+    model.CopyFrom(graph)
+    for tensor in model.graph.initializer:
+        if tensor.name in weights:
+            tensor.raw_data = weights[tensor.name].contiguous().numpy().tobytes()
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def _difference(
+    content: bytes, inputs: Mapping[str, Tensor], outputs: Sequence[str], expected: Sequence[NDArray[Any]]
+) -> str | None:
+    """How the model answers otherwise than the module, for all examples at once and for the first alone; or None."""
+    network = Network("the exported network", np.frombuffer(content, np.uint8))
+    arrays = {name: value.numpy() for name, value in inputs.items()}
+    rows = len(expected[0])
+    for count in (rows, 1):
+        got = network.run({name: value[:count] for name, value in arrays.items()}, count, chunk=count)
+        for name, whole in zip(outputs, expected, strict=True):
+            wanted = whole[:count]
+            if got[name].shape != wanted.shape:
+                return f"Its {name} has the shape {got[name].shape} instead of {wanted.shape}."
+            scale = np.maximum(1, np.abs(wanted))
+            if not np.allclose(got[name] / scale, wanted / scale, rtol=0, atol=TOLERANCE, equal_nan=True):
+                return f"Its {name} differs by {float(np.nanmax(np.abs(got[name] - wanted))):.3g}."
+    return None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's words about its own inside, which nobody who exports can do anything about."""
+    log = logging.getLogger("torch.onnx._internal.exporter._registration")
+
+    def wanted(record: logging.LogRecord) -> bool:
+        return "torchvision is not installed" not in record.getMessage()
+
+    log.addFilter(wanted)
+    try:
+        with warnings.catch_warnings():
+            # PyTorch copies programs through a class that it has deprecated itself.
+            warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
+            yield
+    finally:
+        log.removeFilter(wanted)
+
+
+__all__ = ["OPSET", "TOLERANCE", "to_onnx"]

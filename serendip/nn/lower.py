@@ -1,0 +1,138 @@
+"""Towers as the scorers that answer for them: what is trained as modules, kept as ONNX models and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from serendip.nn.export import to_onnx
+from serendip.scorers import MaxSimScorer, TowerScorer
+from serendip.scorers.feeds import Feed, Items, of_queries, plain
+from serendip.scorers.onnxfile import signature
+from serendip.scorers.towers import BIAS, TOLD, VECTOR
+from serendip.types import ABSENT, Floats, Queries
+
+EXAMPLES = 8
+"""How many made-up queries a module and its model are compared on."""
+
+Rows = Floats | Tensor
+
+
+def lower_towers(
+    query: nn.Module,
+    feeds: Sequence[Feed],
+    items: Rows,
+    *,
+    bias: Rows | None = None,
+    told: Rows | None = None,
+    tied: bool = False,
+    alone: bool = False,
+    item: nn.Module | None = None,
+    item_feeds: Sequence[Feed] = (),
+) -> TowerScorer | MaxSimScorer:
+    """The scorer of two towers: the networks exported, each compared with its module on made-up inputs.
+
+    Args:
+        query: from a mapping of tensors, named by ``feeds``, to ``[b, d]`` or, of several heads of which the nearest
+            to an item counts, ``[b, h, d]``.
+        feeds: its inputs.
+        items: ``[n, d]`` vectors of the items; a row with a NaN cannot be scored.
+        bias: ``[n]`` what is added to the score of each item, or None.
+        told: ``[n, e]`` what the query module is told of items where a feed says ``vectors``; None where it is the
+            items' own vectors (``tied``), or where it is given codes.
+        tied: whether feeds of ``vectors`` are given ``items`` themselves.
+        alone: whether somebody without a history may be answered from what else is known.
+        item: for items that come later, from a mapping of tensors, named by ``item_feeds``, to a mapping with
+            ``vector`` ``[b, d]``, and ``bias`` ``[b]`` and ``told`` ``[b, e]`` where these are given above; or, without
+            these, to ``[b, d]``. None: such items cannot be scored.
+        item_feeds: its inputs, features all.
+
+    Raises:
+        SerendipError: as `serendip.nn.export.to_onnx`; or what was given does not fit together.
+    """
+    vectors = _whole(_array(items))
+    table = vectors if bias is None else _whole(np.column_stack([vectors, _array(bias)]))
+    said = np.empty((len(table), 0), np.float32) if told is None else _whole(_array(told))
+    known = Items(~np.isnan((said if said.shape[1] else vectors)[:, 0]), vectors if tied else said)
+    network = to_onnx(query, _tensors(of_queries(_queries(feeds, known), feeds, known)[0]), [VECTOR])
+    later: bytes = b""
+    if item is not None:
+        outputs = [VECTOR, *([BIAS] if bias is not None else []), *([TOLD] if said.shape[1] else [])]
+        later = to_onnx(item, _tensors(_features(item_feeds, np.random.default_rng(0))), outputs)
+    heads = len(signature(network).outputs[VECTOR].shape) == 3
+    return (MaxSimScorer if heads else TowerScorer)(
+        query=np.frombuffer(network, np.uint8),
+        feeds=tuple(feeds),
+        items=table,
+        told=said,
+        tied=tied,
+        biased=bias is not None,
+        alone=alone,
+        item=np.frombuffer(later, np.uint8),
+        item_feeds=tuple(item_feeds),
+    )
+
+
+def _queries(feeds: Sequence[Feed], items: Items) -> Queries:
+    """Made-up queries with all that the feeds take: histories of many lengths, and things missing in the last."""
+    rng = np.random.default_rng(0)
+    history = np.empty((EXAMPLES, 0), np.int32)
+    bags: dict[str, NDArray[Any]] = {}
+    for feed in feeds:
+        if feed.of in ("history", "bag"):
+            codes = np.arange(len(items.known) if feed.size is None else feed.size)
+            if feed.vectors or feed.of == "history":
+                codes = codes[codes < len(items.known)]
+                codes = codes[items.known[codes]]
+            made = _events(codes, feed.width, rng)
+            history = made if feed.of == "history" else history
+            bags |= {} if feed.of == "history" else {feed.name: made}
+    for feed in feeds:
+        if feed.of == "aligned":
+            bags[feed.name] = _values(feed.size, history.shape, rng)
+    features = _features([feed for feed in feeds if feed.of == "feature"], rng)
+    return Queries(np.full(EXAMPLES, ABSENT, np.int32), history, bags, features)
+
+
+def _events(codes: NDArray[np.int64], width: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    lengths = np.linspace(width, 1, EXAMPLES).astype(int) if len(codes) else np.zeros(EXAMPLES, int)
+    drawn = rng.choice(codes, (EXAMPLES, width)) if len(codes) else np.zeros((EXAMPLES, width), int)
+    return np.where(np.arange(width) >= width - lengths[:, None], drawn, ABSENT).astype(np.int32)
+
+
+def _features(feeds: Sequence[Feed], rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    out = {}
+    for feed in feeds:
+        values = _values(feed.size, (EXAMPLES, feed.width) if feed.width else (EXAMPLES,), rng)
+        values[-1] = ABSENT if feed.size is not None else np.nan
+        out[feed.name] = plain(feed, values, EXAMPLES)
+    return out
+
+
+def _values(size: int | None, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
+    """Numbers, or codes of which some are missing."""
+    return rng.normal(size=shape).astype(np.float32) if size is None else rng.integers(ABSENT, size, shape)
+
+
+def _tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
+
+
+def _array(rows: Rows) -> Floats:
+    array = rows.detach().cpu().numpy() if isinstance(rows, Tensor) else rows
+    return np.asarray(array, np.float32)
+
+
+def _whole(rows: Floats) -> Floats:
+    """With NaN in the whole of each row that has a NaN or an infinity."""
+    out: Floats = rows.copy()
+    out[~np.isfinite(rows).all(axis=1)] = np.nan
+    return out
+
+
+__all__ = ["lower_towers"]
