@@ -75,9 +75,22 @@ def zeros(rows: int, vectors: int) -> Sums:
 
 
 def multiply(
-    builder: Any, sums: Sums, left: Any, left_step: Any, right: Any, right_step: Any, steps: Any, *, minus: bool = False
+    builder: Any,
+    sums: Sums,
+    left: Any,
+    left_step: Any,
+    right: Any,
+    right_step: Any,
+    steps: Any,
+    *,
+    left_row: Any = None,
+    minus: bool = False,
 ) -> Sums:
-    """``sums[r][·] ± Σ_t left[t·left_step + r] · right[t·right_step + ·]`` over t in ``0 … steps-1``; steps ≥ 1."""
+    """``sums[r][·] ± Σ_t left[t·left_step + r·left_row] · right[t·right_step + ·]`` over t in ``0 … steps-1``.
+
+    steps is 1 or more, and ``left_row`` 1 unless given.
+    """
+    places = [number(at) if left_row is None else builder.mul(left_row, number(at)) for at in range(len(sums))]
     before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
     builder.branch(loop)
     builder.position_at_end(loop)
@@ -88,7 +101,7 @@ def multiply(
     combine = builder.fsub if minus else builder.fadd
     added = []
     for at, line in enumerate(running):
-        factor = spread(builder, builder.load(builder.gep(left, [builder.add(row, number(at))])))
+        factor = spread(builder, builder.load(builder.gep(left, [builder.add(row, places[at])])))
         terms = [builder.fmul(factor, value, flags=FUSED) for value in values]
         added.append([combine(total, term, flags=FUSED) for total, term in zip(line, terms, strict=True)])
     following = builder.add(step, number(1))

@@ -2,6 +2,8 @@
 
 Tables are flat here: Numba counts references to every row that is taken out of a table, which takes as long as the work
 on it.
+
+Bound: as of `rows`.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def _note(weight: Tensor, what: list[Touched]) -> None:
 def merge(weight: Tensor) -> Touched | None:
     """The gradient of a table: its touched rows, ascending and each once; None if there are none.
 
-    It takes the place of what was noted, so that whoever changes ``gradients`` in place, to clip them, does so for the step.
+    It takes the place of what was noted: whoever changes ``gradients`` in place, to clip them, changes the step.
     """
     if not touched(weight):
         return None

@@ -1,4 +1,4 @@
-"""What training makes small. Each is a mean over its rows."""
+"""The softmax over candidates that all users share, where a user may have many positives."""
 
 from __future__ import annotations
 
@@ -10,40 +10,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn import functional
-
-
-def bpr(positive: Tensor, negative: Tensor) -> Tensor:
-    """``−log σ(s⁺ − s⁻)``: a positive should score above its negatives.
-
-    Args:
-        positive: ``[m]`` scores.
-        negative: ``[m]`` or ``[m, k]`` scores.
-
-    Source: S. Rendle et al., "BPR: Bayesian personalized ranking from implicit feedback", UAI 2009.
-    """
-    gap = positive - negative if negative.ndim == 1 else positive[:, None] - negative
-    return functional.softplus(-gap).mean()
-
-
-def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """``−y log σ(s) − (1 − y) log(1 − σ(s))`` for logits and labels of one shape."""
-    return functional.binary_cross_entropy_with_logits(logits, labels)
-
-
-def sampled_softmax(positive: Tensor, negative: Tensor, correction: Tensor | None = None) -> Tensor:
-    """``log(1 + Σ_j exp(s_j⁻ − s⁺))``: the cross-entropy of a softmax over a positive and its negatives.
-
-    Args:
-        positive: ``[m]`` logits.
-        negative: ``[m, k]`` logits, ``-inf`` for one that must not count.
-        correction: ``[m, k]`` or ``[k]`` the logarithm of how often each negative is expected among the k, to be taken
-            off its logit, so that the sum stands for all items; None: the negatives stand for themselves.
-
-    Source: Y. Bengio and J.-S. Senécal, "Quick training of probabilistic neural nets by importance sampling", AISTATS
-    2003.
-    """
-    logits = negative if correction is None else negative - correction
-    return (torch.logaddexp(torch.logsumexp(logits, dim=1), positive) - positive).mean()
 
 
 def shared_softmax(

@@ -1,4 +1,4 @@
-"""Losses, each with a number worked by hand, and the shared softmax against its definition."""
+"""The shared softmax by hand and against its definition."""
 
 from __future__ import annotations
 
@@ -9,35 +9,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from serendip.nn.losses import binary_cross_entropy, bpr, sampled_softmax, shared_softmax, shared_softmax_elsewhere
-
-
-def test_bpr_by_hand() -> None:
-    # −ln σ(2 − 1) = ln(1 + 1/e) = 0.313262; −ln σ(0) = ln 2 = 0.693147
-    found = bpr(torch.tensor([2.0, 1.0]), torch.tensor([1.0, 1.0]))
-    assert float(found) == pytest.approx((0.313262 + 0.693147) / 2, abs=1e-6)
-    many = bpr(torch.tensor([2.0]), torch.tensor([[1.0, 2.0]]))
-    assert float(many) == pytest.approx((0.313262 + 0.693147) / 2, abs=1e-6)
-
-
-def test_binary_cross_entropy_by_hand() -> None:
-    # σ(0) = 1/2, so ln 2 either way; −ln(1 − σ(ln 3)) = −ln(1/4) = 1.386294
-    found = binary_cross_entropy(torch.tensor([0.0, math.log(3)]), torch.tensor([1.0, 0.0]))
-    assert float(found) == pytest.approx((0.693147 + 1.386294) / 2, abs=1e-6)
-
-
-def test_sampled_softmax_by_hand() -> None:
-    # a positive of ln 2 against 0 and 0: −ln(2 / (2 + 1 + 1)) = ln 2
-    found = sampled_softmax(torch.tensor([math.log(2)]), torch.zeros(1, 2))
-    assert float(found) == pytest.approx(0.693147, abs=1e-6)
-    # each negative is expected half a time, so that it stands for two: −ln(2 / (2 + 2 + 2)) = ln 3
-    corrected = sampled_softmax(torch.tensor([math.log(2)]), torch.zeros(1, 2), torch.full((2,), math.log(0.5)))
-    assert float(corrected) == pytest.approx(1.098612, abs=1e-6)
-
-
-def test_sampled_softmax_leaves_out_what_must_not_count() -> None:
-    found = sampled_softmax(torch.tensor([0.0]), torch.tensor([[0.0, -math.inf]]))
-    assert float(found) == pytest.approx(math.log(2))
+from serendip.nn.losses.shared import shared_softmax, shared_softmax_elsewhere
 
 
 def test_shared_softmax_by_hand() -> None:
