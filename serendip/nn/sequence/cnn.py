@@ -51,7 +51,15 @@ class Cnn(Encoder):
 
 
 def largest_so_far(x: Tensor) -> Tensor:
-    """``[b, c, t]`` the largest up to each time of numbers that are 0 or more, over spans that double."""
+    """``[b, c, t]`` the largest up to each time."""
+    if torch.compiler.is_exporting():  # ONNX has no operator for it
+        return largest_by_doubling(x)
+    largest, _ = torch.cummax(x, dim=2)
+    return largest
+
+
+def largest_by_doubling(x: Tensor) -> Tensor:
+    """The same over spans that double, of numbers that are 0 or more; it takes longer to learn through."""
     span = 1
     while span < x.shape[2]:
         x = torch.maximum(x, functional.pad(x[:, :, :-span], (span, 0)))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from serendip.nn.sequence.cnn import Cnn, largest_so_far
+from serendip.nn.sequence.cnn import Cnn, largest_by_doubling, largest_so_far
 
 
 def test_a_kernel_by_hand() -> None:
@@ -37,9 +40,10 @@ def test_states_are_those_of_the_definition() -> None:
         np.testing.assert_allclose(found[row], expected, atol=1e-5)
 
 
-def test_the_largest_so_far_and_where_its_gradient_goes() -> None:
+@pytest.mark.parametrize("largest", [largest_so_far, largest_by_doubling])
+def test_the_largest_so_far_and_where_its_gradient_goes(largest: Callable[[Tensor], Tensor]) -> None:
     x = torch.tensor([[[1.0, 3.0, 2.0, 5.0, 4.0]]], requires_grad=True)
-    found = largest_so_far(x)
+    found = largest(x)
     assert found.flatten().tolist() == [1, 3, 3, 5, 5]
     found.sum().backward()
     assert x.grad is not None

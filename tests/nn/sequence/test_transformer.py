@@ -27,7 +27,7 @@ def normed(x: Array, layer: nn.LayerNorm) -> Array:
 
 
 def linear(x: Array, layer: nn.Linear) -> Array:
-    return x @ array(layer.weight).T + array(layer.bias)
+    return x @ array(layer.weight).T + (0 if layer.bias is None else array(layer.bias))
 
 
 def attention(x: Array, net: nn.Module, heads: int, causal: bool) -> Array:
