@@ -133,6 +133,7 @@ def train(task: Task, run: Run) -> Trained:
         if not _epoch(watch, deadline):
             break
         _after(watch)
+    watch.end()
     if progress.state:
         task.net.load_state_dict(progress.state)
     validated = progress.best > -math.inf
@@ -154,6 +155,8 @@ class _Watch:
         self.first = progress.epoch
         self.size = 0
         """Steps of an epoch, as the last one had them."""
+        self.loss: float | None = None
+        """Its mean in the last epoch."""
         self._pending: list[Tensor] = []
 
     def tick(self) -> None:
@@ -210,6 +213,11 @@ class _Watch:
         loss = progress.sums["loss"] / progress.step
         self.run.pace(Pace(progress.epoch + 1, epochs, done, loss, self.rate, left))
 
+    def end(self) -> None:
+        """A last word on how training got on."""
+        if self.run.pace is not None and self.loss is not None:
+            self.run.pace(Pace(self.progress.epoch, self.last, 1.0, self.loss, self.rate, 0.0))
+
     def save(self) -> None:
         """Write a checkpoint, if there is to be one."""
         if self.run.checkpoint is not None:
@@ -261,7 +269,7 @@ def _after(watch: _Watch) -> None:
     """Count the epoch; validate, keep the best, write the checkpoint and tell whoever listens."""
     task, run, progress = watch.task, watch.run, watch.progress
     means = {name: value / progress.step for name, value in progress.sums.items()}
-    watch.size = progress.step
+    watch.size, watch.loss = progress.step, means.get("loss")
     progress.epoch, progress.step, progress.sums = progress.epoch + 1, 0, {}
     done: dict[str, float] = {
         "epoch": progress.epoch,

@@ -262,6 +262,8 @@ def test_how_training_is_getting_on_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     paces: list[Pace] = []
     log: list[Mapping[str, float]] = []
     run(task(3), Run(pace=paces.append, log=log.append))
+    last = paces.pop()
+    assert (last.epoch, last.epochs, last.done, last.left, last.loss) == (3, 3, 1, 0, log[-1]["loss"])
     assert [(pace.epoch, pace.epochs) for pace in paces] == [(epoch, 3) for epoch in (1, 2, 3) for _ in range(4)]
     assert [pace.done for pace in paces[:4]] == [0, 0, 0, 0]  # how long an epoch is shows after the first
     assert [pace.done for pace in paces[4:]] == pytest.approx([step / 12 for step in range(5, 13)])

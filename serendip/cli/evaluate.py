@@ -44,7 +44,7 @@ def evaluate(
 
     require_writable(out)
     data = loaded(recipe, show)
-    found = evaluate_recipe(recipe, data=data, watch=show.step)
+    found = evaluate_recipe(recipe, data=data, watch=show.told)
     plain = found.to_dict()
     write_text(out, encoded(plain))
     show.result(plain, lambda: tables(found, show))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +15,13 @@ from serendip.cli.reading import loaded
 from serendip.cli.verb import verb
 from serendip.recipe.sections import Recipe
 
+if TYPE_CHECKING:
+    from serendip.model import Run
+
 EXAMPLES = (
     "serendip fit recipe.toml --set model.factors=128",
     "serendip fit --events events.parquet --items items.parquet --model ease --out out/b",
+    "serendip fit recipe.toml --model lightgcn --validate ndcg@10 --patience 5 --checkpoint out/fit.ckpt --resume",
 )
 
 
@@ -37,6 +42,34 @@ def fit(
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Evaluate first, and keep the figures in the bundle.")
     ] = False,
+    validate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC",
+            help="Choose the number of epochs by this figure, such as ndcg@10, on a part held out of the training "
+            "data. Left out: fit.validate.",
+            show_default=False,
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Stop after so many validations that bring nothing better. Left out: fit.patience.",
+            show_default=False,
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep here where training has come to, for models that learn in epochs.",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint, if it is there: the result is the same.")
+    ] = False,
 ) -> None:
     """Fit a model to a log and write the bundle that answers."""
     from serendip.bundle.store import require_room
@@ -45,9 +78,10 @@ def fit(
     path = out or (BUNDLE if recipe.run.out is None else Path(recipe.run.out))
     require_writable(path, directory=True)
     require_room(path)
+    run = _run(recipe, checkpoint, resume)
     data = loaded(recipe, show)
-    figures = evaluate_recipe(recipe, data=data, watch=show.step).to_dict() if evaluate else None
-    bundle = run_recipe(recipe, data=data, evaluation=figures, watch=show.step)
+    figures = evaluate_recipe(recipe, data=data, watch=show.told).to_dict() if evaluate else None
+    bundle = run_recipe(recipe, data=data, evaluation=figures, watch=show.told, run=run)
     with show.step(f"Writing {path}"):
         bundle.save(path)
     made = bundle.summary()
@@ -59,3 +93,23 @@ def fit(
         ),
     )
     show.say(f"Next: serendip recommend --bundle {path} --user ID, or serendip serve --bundle {path}")
+
+
+def _run(recipe: Recipe, checkpoint: Path | None, resume: bool) -> Run:
+    """How the fit is carried out, by the recipe and the flags that are of use to its model.
+
+    Raises:
+        RecipeError: flags that do not go together, or with the model.
+    """
+    from serendip.recipe.fitting import run_of
+    from serendip.recipe.learning import check_learning, require_epochs
+    from serendip.recipe.reading import RecipeError
+
+    check_learning(recipe)
+    if checkpoint is None and resume:
+        raise RecipeError("--resume must come with the file to go on from: --checkpoint FILE.")
+    if checkpoint is None:
+        return run_of(recipe)
+    require_epochs(recipe, "--checkpoint")
+    require_writable(checkpoint)
+    return replace(run_of(recipe), checkpoint=checkpoint, resume=resume)

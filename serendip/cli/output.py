@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from rich.console import Console
 
+BETWEEN_LINES = 10.0
+"""Seconds between two lines about how far something is."""
 PIPED_WIDTH = 10_000
 """Columns taken as given where output is no terminal: nothing is cut there."""
 
@@ -123,6 +125,24 @@ class Output:
             with _bar(name) as progress:
                 yield progress
         self.say(f"{name}: {time.perf_counter() - begin:.1f} s", style="dim")
+
+    @contextlib.contextmanager
+    def told(self, name: str) -> Iterator[Progress | None]:
+        """As `step`; where there is no terminal, words about how far it is come as lines, now and then."""
+        with self.step(name) as progress:
+            yield progress or (None if self.quiet else self._lines())
+
+    def _lines(self) -> Progress:
+        last = time.monotonic()
+
+        def move(done: int, total: int, text: str | None = None) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if text is not None and (done == total or now - last >= BETWEEN_LINES):
+                last = now
+                self.say(text, style="dim")
+
+        return move
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ import typer
 
 from serendip.cli.errors import DEBUG
 from serendip.cli.output import Output
-from serendip.recipe.sections import DataSection, Recipe, RunSection
+from serendip.recipe.sections import DataSection, FitSection, Recipe, RunSection
 from serendip.recipe.words import bare
 
 RECIPE_FILE = Path("recipe.toml")
@@ -76,7 +76,8 @@ def recipe_of(given: Mapping[str, Any], show: Output, *, optional: bool = False)
     from serendip.recipe.reading import RecipeError, read
 
     path: Path | None = given.get("recipe_file")
-    flags = {"data": _given(DataSection, given), "run": _given(RunSection, given)}
+    sections: dict[str, type[msgspec.Struct]] = {"data": DataSection, "fit": FitSection, "run": RunSection}
+    flags = {name: _given(section, given) for name, section in sections.items()}
     named = "events" in flags["data"] or "source" in flags["data"]
     if path is None and not named and "recipe_file" in given:
         if RECIPE_FILE.exists() and given.get("bundle") is None:

@@ -71,7 +71,7 @@ class Ensemble(Model):
         models = [find(name)(**self.config.options.get(name, {})) for name in names]
         parts = []
         for done, model in enumerate(models):
-            parts.append(model.fit(data, Run(run.seed, run.threads)).lower())
+            parts.append(model.fit(data, Run(run.seed, run.threads, device=run.device)).lower())
             run.report(done + 1, len(models))
         return Blend(tuple(parts), tuple(weights))
 

@@ -10,16 +10,13 @@ import msgspec
 import numpy as np
 
 from serendip.data.dataset import Dataset
-from serendip.evaluate import Bucket, Comparison, Evaluation, Split, compare, evaluate, make
+from serendip.evaluate import Bucket, Comparison, Evaluation, compare, evaluate
 from serendip.evaluate.metrics import define
-from serendip.model import Run
-from serendip.recipe.fitting import Fitter, Watch, silently
+from serendip.recipe.fitting import Fitter, run_of
+from serendip.recipe.learning import Learning, Watch, check_learning, silently
 from serendip.recipe.loading import load_data
-from serendip.recipe.sections import Choice, EvaluateSection, Recipe
-
-FOLDS = 5
-UNSEEDED = ("last_out", "global_time")
-"""Splits that leave nothing to chance."""
+from serendip.recipe.sections import Choice, Recipe
+from serendip.recipe.splitting import seed_of, splits_of
 
 
 @dataclass(frozen=True)
@@ -63,14 +60,15 @@ def evaluate_recipe(recipe: Recipe, *, data: Dataset | None = None, watch: Watch
     Raises:
         SerendipError: data, a model, a split or a metric that cannot be used.
     """
+    check_learning(recipe)
     loaded = load_data(recipe) if data is None else data
-    seed = recipe.run.seed if recipe.evaluate.seed is None else recipe.evaluate.seed
+    seed = seed_of(recipe)
     with watch("Holding events out"):
         splits = splits_of(recipe.evaluate, loaded, seed)
     choices = named(recipe.model, recipe.evaluate.compare)
     rounds: dict[str, list[Evaluation]] = {name: [] for name in choices}
     for split in splits:
-        fitter = Fitter(split.train, Run(seed=recipe.run.seed, threads=recipe.run.threads), watch)
+        fitter = Fitter(split.train, run_of(recipe), watch, Learning.of(recipe))
         for name, choice in choices.items():
             pipeline = fitter.pipeline(choice, recipe.pipeline.fallback)
             with watch(f"Evaluating {name}" + (f" on {split.name}" if len(splits) > 1 else "")) as progress:
@@ -88,23 +86,6 @@ def evaluate_recipe(recipe: Recipe, *, data: Dataset | None = None, watch: Watch
     evaluations = {name: joined(found) for name, found in rounds.items()}
     with watch("Comparing"):
         return Evaluated(evaluations, tuple(_compared(list(evaluations.values()))))
-
-
-def splits_of(section: EvaluateSection, data: Dataset, seed: int) -> list[Split]:
-    """The split that the recipe asks for, or each of the folds.
-
-    Raises:
-        SerendipError: an option that the split does not have, or data that it cannot be made from.
-    """
-    name = section.split or ("per_user" if data.schema.time_kind == "none" else "last_out")
-    options = {key: getattr(section, key) for key in ("test", "n", "given", "folds")}
-    options = {key: value for key, value in options.items() if value is not None}
-    if name not in UNSEEDED:
-        options["seed"] = seed
-    if name != "k_fold":
-        return [make(name, data, **options)]
-    options.setdefault("folds", FOLDS)
-    return [make(name, data, fold=fold, **options) for fold in range(options["folds"])]
 
 
 def named(model: Choice, others: Sequence[Choice]) -> dict[str, Choice]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +13,14 @@ from serendip.bundle import Bundle
 from serendip.data.dataset import Dataset
 from serendip.model import Run, find
 from serendip.pipeline import first_of, retrieve
+from serendip.recipe.learning import Learning, Watch, check_learning, fitted, silently
 from serendip.recipe.loading import load_data
 from serendip.recipe.sections import Choice, Recipe
 from serendip.types import Scorer, Stage
 
 if TYPE_CHECKING:
+    from serendip.data.features import Feature
     from serendip.data.schema import LabelKind, Schema, TimeKind
-
-Progress = Callable[[int, int], None]
-Watch = Callable[[str], AbstractContextManager[Progress | None]]
-"""Used as ``with watch("Fitting ials") as progress``: tells a reader what goes on, and how far it is."""
-
-
-def silently(what: str) -> AbstractContextManager[None]:
-    """A `Watch` that tells nobody."""
-    return nullcontext()
 
 
 def fit(
@@ -44,6 +37,7 @@ def fit(
     event_weights: Mapping[str, float] | None = None,
     labels: Mapping[str, LabelKind] | None = None,
     relations: Mapping[str, Any] | None = None,
+    features: Mapping[str, Feature] | None = None,
     run: Run | None = None,
     **options: Any,
 ) -> Bundle:
@@ -59,6 +53,7 @@ def fit(
         columns, time_kind, positive_from, event_weights, labels: as `serendip.data.schema.Schema.infer` takes them.
         relations: tables of pairs by name (friends, trust): their first two columns hold ids of users, or of items if
             the first is named like an item column.
+        features: what is made of columns, by name, for models that read features (`serendip.data.features.declared`).
         run: seed, threads and progress.
         options: of the model.
 
@@ -73,6 +68,7 @@ def fit(
         "event_weights": event_weights,
         "labels": labels,
         "relations": relations,
+        "features": features,
     }
     if not isinstance(events, Dataset):
         data = Dataset.from_frames(events, users, items, **meaning)  # type: ignore[arg-type]
@@ -94,6 +90,7 @@ def run_recipe(
     data: Dataset | None = None,
     evaluation: Mapping[str, Any] | None = None,
     watch: Watch = silently,
+    run: Run | None = None,
 ) -> Bundle:
     """Fit what the recipe says to all of its data.
 
@@ -102,41 +99,48 @@ def run_recipe(
         data: what `load_data` gives, if it was read before.
         evaluation: figures to keep in the bundle, as JSON values.
         watch: told about every step.
+        run: how, where more is to be said than the recipe says (`run_of`): a checkpoint, a start.
 
     Raises:
         SerendipError: data, a model or an option that cannot be used.
     """
+    check_learning(recipe)
     loaded = load_data(recipe) if data is None else data
-    fitter = Fitter(loaded, Run(seed=recipe.run.seed, threads=recipe.run.threads), watch)
+    fitter = Fitter(loaded, run or run_of(recipe), watch, Learning.of(recipe))
     pipeline = fitter.pipeline(recipe.model, recipe.pipeline.fallback)
     kept = None if evaluation is None else dict(evaluation)
     with watch("Building the bundle"):
         return Bundle.build(loaded, pipeline, recipe=portable(recipe).plain(), evaluation=kept)
 
 
+def run_of(recipe: Recipe) -> Run:
+    """How a recipe is carried out."""
+    return Run(seed=recipe.run.seed, threads=recipe.run.threads, device=recipe.run.device or "cpu")
+
+
 class Fitter:
     """Fits models to one data set; a model that is asked for again is not fitted again."""
 
-    def __init__(self, data: Dataset, run: Run, watch: Watch = silently) -> None:
-        self._data, self._run, self._watch = data, run, watch
+    def __init__(self, data: Dataset, run: Run, watch: Watch = silently, learning: Learning | None = None) -> None:
+        self._data, self._run, self._watch, self._learning = data, run, watch, learning
         self._fitted: dict[str, Scorer] = {}
 
     def pipeline(self, model: Choice, fallback: Sequence[Choice] | None = None) -> Stage:
         """The model, its lists filled by the fallbacks; None: those that suit the data."""
         others = automatic_fallback(model, self._data) if fallback is None else fallback
-        stages = [self._stage(choice) for choice in (model, *others)]
+        alone = replace(self._run, checkpoint=None, resume=False, start=None, freeze=())
+        stages = [self._stage(model, self._run), *(self._stage(choice, alone) for choice in others)]
         return first_of(*stages) if len(stages) > 1 else stages[0]
 
-    def _stage(self, choice: Choice) -> Stage:
+    def _stage(self, choice: Choice, run: Run) -> Stage:
         key = repr(choice.plain())
         if key not in self._fitted:
-            with self._watch(f"Fitting {choice.name}") as progress:
-                self._fitted[key] = self._fit(choice, progress)
+            self._fitted[key] = self._fit(choice, run)
         return retrieve(self._fitted[key], name=choice.name.replace(":", "."))
 
-    def _fit(self, choice: Choice, progress: Progress | None) -> Scorer:
-        run = Run(seed=self._run.seed, threads=self._run.threads, progress=progress or self._run.progress)
-        return find(choice.name)(**choice.options).fit(self._data, run).lower()
+    def _fit(self, choice: Choice, run: Run) -> Scorer:
+        model = find(choice.name)(**choice.options)
+        return fitted(model, self._data, run, self._watch, self._learning).lower()
 
 
 def automatic_fallback(model: Choice, data: Dataset) -> tuple[Choice, ...]:

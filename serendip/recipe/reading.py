@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 import msgspec
 from msgspec import inspect
 
+from serendip.data.features.declared import KINDS, Declared
 from serendip.model import configure, find, nearest
 from serendip.recipe.sections import Choice, Recipe
 from serendip.recipe.words import bare, wording
@@ -141,16 +142,39 @@ def convert(raw: Mapping[str, Any], source: Source) -> Recipe:
             continue
         if not isinstance(table, Mapping):
             raise RecipeError(f"{source.place((name,))}{name} must be a table, [{name}]. Got {_shown(table)} instead.")
-        values[name] = _section(get_type_hints(Recipe)[name], table, name, source)
+        if name == "features":
+            values[name] = {feature: _feature(feature, part, source) for feature, part in table.items()}
+            continue
+        values[name] = _section(get_type_hints(Recipe)[name], table, (name,), source)
     return Recipe(**values)
 
 
-def _section(kind: type[msgspec.Struct], table: Mapping[str, Any], name: str, source: Source) -> Any:
+def _feature(name: str, table: Any, source: Source) -> Declared:
+    key, kinds = ("features", name), {kind: kind for kind in KINDS}
+    given = table.get("kind") if isinstance(table, Mapping) else None
+    if not isinstance(given, str) or given not in kinds:
+        near = nearest(given, kinds) if isinstance(given, str) else None
+        came = f"{_shown(given)} instead" if isinstance(table, Mapping) else f"{_shown(table)} instead"
+        raise RecipeError(
+            f"{source.place((*key, 'kind'))}features.{name} must be a table with its kind, one of {', '.join(kinds)}, "
+            f'such as {{kind = "category", side = "item"}}. Got {came}.' + (f' Did you mean "{near}"?' if near else "")
+        )
+    kind = KINDS[given]
+    lacking = [field.name for field in _fields(kind).values() if field.required and field.name not in table]
+    if lacking:
+        raise _refused((*key, lacking[0]), _fields(kind)[lacking[0]].type, None, source)
+    rest = {option: value for option, value in table.items() if option != "kind"}
+    made: Declared = _section(kind, rest, key, source)
+    return made
+
+
+def _section(kind: type[msgspec.Struct], table: Mapping[str, Any], above: Key, source: Source) -> Any:
     fields, hints = _fields(kind), get_type_hints(kind, include_extras=True)
-    _known(table, fields, (name,), source)
+    _known(table, fields, above, source)
+    name = above[-1]
     values: dict[str, Any] = {}
     for key, value in table.items():
-        here = (name, key)
+        here = (*above, key)
         listed = bare(fields[key].type)
         if isinstance(listed, inspect.VarTupleType) and isinstance(listed.item_type, inspect.StructType):
             if not isinstance(value, list | tuple):
@@ -163,7 +187,7 @@ def _section(kind: type[msgspec.Struct], table: Mapping[str, Any], name: str, so
             raise _culprit(here, hints[key], listed, value, source) from error
         if here == ("evaluate", "metrics"):
             _check_metrics({f"metrics[{place}]": one for place, one in enumerate(values[key])}, name, source)
-        if here == ("tune", "metric") and values[key] not in (None, *RATING_METRICS):
+        if here in (("tune", "metric"), ("fit", "validate")) and values[key] not in (None, *RATING_METRICS):
             _check_metrics({key: values[key]}, name, source)
         if here == ("tune", "space"):
             _check_space(values[key], source)
@@ -245,7 +269,7 @@ def _known(table: Mapping[str, Any], fields: Mapping[str, Any], above: Key, sour
             continue
         dotted = ".".join((*above, key))
         near = nearest(key, fields)
-        owner = f"[{above[0]}]" if above else "A recipe"
+        owner = f"[{'.'.join(above)}]" if above else "A recipe"
         guess = f"Did you mean {'.'.join((*above, near))!r}? " if near else ""
         raise RecipeError(
             f"{source.place((*above, key))}unknown key {dotted!r}. {guess}{owner} has: {', '.join(fields)}."

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from serendip.data.features.declared import Feature
+
 # The command line reads its help from here, so this file imports nothing heavy: the three lists below stand in
 # `serendip.data.schema` and `serendip.evaluate.split` as well, and a test holds them together.
 TimeKind = Literal["unix", "rank", "none"]
@@ -135,6 +137,27 @@ class DataSection(Section, frozen=True):
     ] = None
 
 
+class FitSection(Section, frozen=True):
+    """When to stop training: for models that learn in epochs."""
+
+    validate: Annotated[
+        str | None,
+        Meta(
+            examples=["ndcg@10"],
+            description="Figure by which the number of epochs is chosen, on a part of the training data that is held "
+            "out as the test is; all of them are then learned from for so long. Left out: all epochs of the model.",
+        ),
+    ] = None
+    validate_every: Annotated[Positive, Meta(description="Epochs from one validation to the next.")] = 1
+    patience: Annotated[
+        Positive | None,
+        Meta(
+            examples=[5],
+            description="Validations in a row that may bring nothing better before training stops. Left out: any.",
+        ),
+    ] = None
+
+
 class PipelineSection(Section, frozen=True):
     """How the answer is put together."""
 
@@ -217,6 +240,10 @@ class RunSection(Section, frozen=True):
     threads: Annotated[Positive | None, Meta(examples=[4], description="Threads at most. Left out: one per core.")] = (
         None
     )
+    device: Annotated[
+        str | None,
+        Meta(examples=["cuda"], description="Where models that need PyTorch are trained: cpu or cuda. Left out: cpu."),
+    ] = None
     out: Annotated[
         str | None, Meta(examples=["out/bundle"], description="Directory of the bundle. Left out: out/bundle.")
     ] = None
@@ -229,7 +256,18 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         DataSection,
         Meta(description="What to read, and what its columns mean. Paths are relative to the recipe."),
     ] = DataSection()
+    features: Annotated[
+        dict[str, Feature],
+        Meta(
+            examples=[{"genres": {"kind": "category", "side": "item", "multivalent": True}}],
+            description="What is made of columns, by a name of your choice, for models that read features. They are "
+            "learned from the training data, kept in the bundle, and applied alike to whoever asks.",
+        ),
+    ] = {}
     model: Annotated[Choice, Meta(description="The model, by name, and its options beside the name.")] = Choice("ials")
+    fit: Annotated[FitSection, Meta(description="When to stop training, for models that learn in epochs.")] = (
+        FitSection()
+    )
     pipeline: Annotated[PipelineSection, Meta(description="How the answer is put together.")] = PipelineSection()
     evaluate: Annotated[EvaluateSection, Meta(description="How the model is tested.")] = EvaluateSection()
     tune: Annotated[TuneSection, Meta(description="How the model's options are chosen by `serendip tune`.")] = (
@@ -239,8 +277,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def plain(self) -> dict[str, Any]:
         """As nested plain values, in the shape of the file; keys that hold their default are left out."""
-        tables = {name: _changed(getattr(self, name)) for name in ("data", "pipeline", "evaluate", "tune", "run")}
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        tables = {name: _changed(value) for name, value in values.items() if isinstance(value, Section)}
         tables["model"] = self.model.plain()
+        tables["features"] = {name: msgspec.to_builtins(feature) for name, feature in self.features.items()}
         return {name: tables[name] for name in self.__struct_fields__ if tables[name]}
 
 

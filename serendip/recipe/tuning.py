@@ -8,10 +8,10 @@ import msgspec
 
 from serendip.data.dataset import Dataset
 from serendip.evaluate import Split
-from serendip.recipe.evaluating import splits_of
-from serendip.recipe.fitting import Watch, silently
+from serendip.recipe.learning import Watch, silently
 from serendip.recipe.loading import load_data
 from serendip.recipe.sections import Choice, Recipe
+from serendip.recipe.splitting import seed_of, splits_of
 from serendip.space import plain
 from serendip.tune import Tuned, tune
 from serendip.tune.search import Progress
@@ -42,7 +42,7 @@ def tune_recipe(
         SerendipError: data, a split, options or a space that cannot be used; see `serendip.tune.tune`.
     """
     loaded = load_data(recipe) if data is None else data
-    seed = recipe.run.seed if recipe.evaluate.seed is None else recipe.evaluate.seed
+    seed = seed_of(recipe)
 
     def holdout(part: Dataset) -> Split:
         return splits_of(recipe.evaluate, part, seed)[0]
@@ -61,6 +61,7 @@ def tune_recipe(
         holdout=holdout,
         seed=recipe.run.seed,
         threads=recipe.run.threads,
+        device=recipe.run.device or "cpu",
         folder=folder,
         progress=progress,
     )

@@ -56,6 +56,7 @@ def tune(
     holdout: HoldOut | None = None,
     seed: int = 0,
     threads: int | None = None,
+    device: str = "cpu",
     folder: str | Path | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -81,6 +82,7 @@ def tune(
             each user's items; a tenth of the ratings for models that predict them.
         seed: of the search and of every fit.
         threads: for fitting and scoring; None: all cores this process may run on.
+        device: where models that need PyTorch are trained.
         folder: where to keep the study, so that a call that was cut off goes on; None: nowhere.
         progress: called as ``progress(trials done, trials, the best so far)``.
         clock: seconds, from any beginning.
@@ -115,7 +117,9 @@ def tune(
     }
     place = None if folder is None else Path(folder)
     with opened(place, identity, searched, judge.minimise, seed) as study:
-        search = _Search(kind, fixed, searched, split, judge, Run(seed=seed, threads=threads), study, clock)
+        search = _Search(
+            kind, fixed, searched, split, judge, Run(seed=seed, threads=threads, device=device), study, clock
+        )
         stopped = search.go(trials, time_budget, progress)
         return Tuned(
             model=name_of(kind),

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from serendip.bundle import Bundle
+from serendip.checkpoint import read
 
 
 def test_from_files_to_a_bundle(run: Any, data_flags: list[object], here: Path) -> None:
@@ -111,3 +114,86 @@ def test_ml_1m_by_rank(run: Any, data_dir: Path, here: Path) -> None:
     assert len(rows) == 10
     assert all(row["user_id"] == 1 and row["title"] and row["source"] == "popular" for row in rows)
     assert [row["rank"] for row in rows] == list(range(1, 11))
+
+
+PLAIN = ["--model", "lightgcn", "--threads", "1", "--set", "pipeline.fallback=[]"]
+LIGHT = [*PLAIN, "--set", "model.factors=8"]
+
+
+def test_training_is_told_and_stops_where_it_should(run: Any, data_flags: list[object], here: Path) -> None:
+    flags = ["--set", "model.epochs=4", "--validate", "ndcg@10", "--patience", "1", "--checkpoint", "c/fit.ckpt"]
+    result = run("fit", *data_flags, *LIGHT, *flags)
+    assert "Looking for the best epoch of lightgcn by ndcg@10: epoch" in result.stderr
+    assert "examples/s" in result.stderr
+    assert "0:00 left at most" in result.stderr
+    assert sorted(path.name for path in (here / "c").iterdir()) == ["fit.ckpt", "fit.ckpt.validation"]
+    assert Bundle.load(here / "out" / "bundle").manifest.recipe["fit"] == {"validate": "ndcg@10", "patience": 1}
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--resume"], "--resume must come with the file to go on from"),
+        (["--model", "ease", "--checkpoint", "c"], "--checkpoint must go with a model that learns in epochs"),
+        (["--model", "ease", "--validate", "ndcg@10"], "ease does not: leave it out"),
+        (["--validate", "ndcg@x"], "--validate: fit.validate: ndcg must say how many places count"),
+        (["--patience", "2"], "fit.patience must come with fit.validate"),
+        (["--patience", "0", "--validate", "ndcg@10"], "--patience: fit.patience must be a whole number ≥ 1"),
+    ],
+)
+def test_flags_about_training_that_cannot_be(
+    run: Any, data_flags: list[object], here: Path, flags: list[str], said: str
+) -> None:
+    result = run("fit", *data_flags, *PLAIN, *flags, code=4)
+    assert said in result.stderr
+    assert "Reading:" not in result.stderr
+    assert list(here.iterdir()) == []
+
+
+def test_another_file_is_no_checkpoint(run: Any, data_flags: list[object], here: Path) -> None:
+    flags = ["--set", "model.epochs=2", "--checkpoint", "c", "--resume"]
+    (here / "c").write_bytes(b"something else")
+    assert "c must be a whole checkpoint" in run("fit", *data_flags, *LIGHT, *flags, code=4).stderr
+    (here / "c").unlink()
+    run("fit", *data_flags, *LIGHT, *flags)
+    assert "0.01 there, 0.02 here" in (
+        run("fit", *data_flags, *LIGHT, *flags, "--set", "model.learning_rate=0.02", code=4).stderr
+    )
+    (here / "c").write_bytes((here / "c").read_bytes()[:-40])
+    assert "damaged, cut short" in run("fit", *data_flags, *LIGHT, *flags, code=4).stderr
+
+
+KILLED = """
+import sys, time
+from serendip.cli import app
+from serendip.models.lightgcn import LightGCN
+
+known, steps = LightGCN.loss, []
+
+def loss(self, net, batch):
+    steps.append(1)
+    if len(steps) == {steps}:
+        print("here", flush=True)
+        time.sleep(600)
+    return known(self, net, batch)
+
+LightGCN.loss = loss
+sys.argv = ["serendip", *{arguments}]
+app()
+"""
+
+
+def test_a_killed_fit_goes_on_bit_for_bit(run: Any, data_flags: list[object], here: Path) -> None:
+    flags = ["fit", *map(str, data_flags), *LIGHT, "--set", "model.epochs=5", "--set", "model.batch_size=700"]
+    script = KILLED.format(steps=7, arguments=[*flags, "--checkpoint", "c", "--out", "killed"])
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=here) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+        process.kill()  # SIGKILL: nothing can be put in order
+        process.wait()
+    assert not (here / "killed").exists()
+    assert (0, 0) < (read(here / "c").epoch, read(here / "c").step) < (5, 0)
+    run(*flags, "--checkpoint", "c", "--resume", "--out", "resumed")
+    run(*flags, "--out", "whole")
+    resumed, whole = Bundle.load(here / "resumed"), Bundle.load(here / "whole")
+    assert resumed.manifest.version == whole.manifest.version  # a digest of all that was learned

@@ -10,7 +10,8 @@ from serendip.data.synthetic import World, checkerboard
 from serendip.evaluate import evaluate, last_out
 from serendip.evaluate.evaluation import Evaluation
 from serendip.recipe import Choice, evaluate_recipe, read
-from serendip.recipe.evaluating import joined, named, splits_of
+from serendip.recipe.evaluating import joined, named
+from serendip.recipe.splitting import splits_of
 from serendip.types import SerendipError
 
 
