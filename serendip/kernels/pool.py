@@ -13,6 +13,8 @@ from typing import Any
 from serendip.types import SerendipError
 
 _limiting = Lock()
+_MOST = 256
+"""Most threads that help at a time; beyond them a caller is on its own."""
 
 
 def count(threads: int | None = None) -> int:
@@ -36,18 +38,44 @@ def count(threads: int | None = None) -> int:
 def rows(task: Callable[[int, int], None], n: int, *, chunk: int, threads: int | None = None) -> None:
     """Call ``task(start, stop)`` for chunks that cover ``0 … n`` on several threads; each takes the next when free.
 
-    The first exception that a task raises is raised here; chunks not begun by then are left out.
+    The first exception that a task raises is raised here; chunks not begun by then are left out. The calling thread
+    takes chunks as well and never waits for one that has not begun, so that tasks may call this too.
     """
     starts = range(0, n, chunk)
     workers = min(count(threads), len(starts))
-    with one_blas_thread():
-        if workers <= 1:
-            for start in starts:
+    following, dealing, failures = iter(starts), Lock(), list[BaseException]()
+
+    def work() -> None:
+        while not failures:
+            with dealing:
+                start = next(following, None)
+            if start is None:
+                return
+            try:
                 task(start, min(start + chunk, n))
-            return
-        with ThreadPoolExecutor(workers, thread_name_prefix="serendip") as pool:
-            for _ in pool.map(lambda start: task(start, min(start + chunk, n)), starts):
-                pass
+            except BaseException as failure:
+                failures.append(failure)
+
+    with one_blas_thread():
+        helpers = [_helpers().submit(work) for _ in range(workers - 1)]
+        try:
+            work()
+        finally:
+            for helper in helpers:
+                if not helper.cancel():
+                    helper.result()
+    if failures:
+        raise failures[0]
+
+
+@cache
+def _helpers() -> ThreadPoolExecutor:
+    """Threads that stay for the next call: to start them anew takes as long as a small task."""
+    return ThreadPoolExecutor(_MOST, thread_name_prefix="serendip")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+    os.register_at_fork(after_in_child=_helpers.cache_clear)
 
 
 @contextmanager

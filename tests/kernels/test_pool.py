@@ -1,5 +1,9 @@
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +11,8 @@ from threadpoolctl import threadpool_info
 
 from serendip.kernels import pool
 from serendip.types import SerendipError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def blas() -> set[int]:
@@ -38,6 +44,67 @@ def test_an_error_reaches_the_caller():
 
     with pytest.raises(OSError, match="row 0"):
         pool.rows(task, 4, chunk=1, threads=2)
+
+
+def test_after_an_error_chunks_not_begun_are_left_out():
+    begun = []
+
+    def task(start, stop):
+        begun.append(start)
+        raise OSError("no")
+
+    with pytest.raises(OSError, match="no"):
+        pool.rows(task, 1000, chunk=1, threads=2)
+    assert len(begun) <= 2
+    pool.rows(lambda start, stop: begun.append(start), 2, chunk=1, threads=2)  # and the next call goes as ever
+
+
+def test_tasks_may_deal_out_work_themselves():
+    hits = np.zeros((40, 40), int)
+
+    def outer(start, stop):
+        def inner(first, last):
+            hits[start:stop, first:last] += 1
+
+        pool.rows(inner, 40, chunk=1, threads=4)
+
+    pool.rows(outer, 40, chunk=1, threads=4)
+    assert (hits == 1).all()
+
+
+def test_callers_do_not_wait_for_each_other(monkeypatch):
+    monkeypatch.setattr(pool, "_MOST", 1)
+    pool._helpers.cache_clear()
+    release, done = threading.Event(), []
+    try:
+        with ThreadPoolExecutor(1) as other:
+            busy = other.submit(pool.rows, lambda start, stop: release.wait(20), 2, chunk=1, threads=2)
+            pool.rows(lambda start, stop: done.append(start), 5, chunk=1, threads=2)
+            assert len(done) == 5 and not busy.done()
+            release.set()
+            busy.result(20)
+    finally:
+        release.set()
+        pool._helpers.cache_clear()
+
+
+def test_a_forked_process_has_threads_of_its_own():
+    code = """
+import os, threading
+from serendip.kernels import pool
+meet = lambda: pool.rows(lambda start, stop: barrier.wait() and None, 2, chunk=1, threads=2)
+barrier = threading.Barrier(2, timeout=20)
+meet()
+child = os.fork()
+barrier = threading.Barrier(2, timeout=20)
+meet()
+if child:
+    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+os._exit(0)
+"""
+    if not hasattr(os, "fork"):
+        pytest.skip("processes are not forked here")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60, cwd=ROOT)
 
 
 def test_one_blas_thread_inside_and_as_before_outside():
