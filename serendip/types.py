@@ -333,6 +333,16 @@ class Embedder(Protocol):
 
 
 @runtime_checkable
+class Featured(Protocol):
+    """A scorer that reads features of queries or makes vectors of items from them."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the `Input`s that it reads."""
+        ...
+
+
+@runtime_checkable
 class Similar(Protocol):
     """Can name items like a given one."""
 
@@ -448,6 +458,7 @@ __all__: list[str] = [
     "Changed",
     "Embedder",
     "Explainer",
+    "Featured",
     "Index",
     "Log",
     "Metric",

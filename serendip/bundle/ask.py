@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from serendip.bundle.attributes import Attributes, Said
 from serendip.bundle.ids import Lists, column, encode, is_id, listed, padded, some
 from serendip.data.dataset import Histories
 from serendip.data.vocab import Vocab
@@ -47,6 +49,9 @@ class Request:
         notes: what was left out.
         n_items: size of the catalogue.
         histories: of all users.
+        attributes: of all users, where a scorer reads features.
+        said: what is said of each query's user and moment now, by column, or None.
+        moments: ``[q]`` unix seconds at which they ask, or None.
     """
 
     users: pl.Series
@@ -59,6 +64,9 @@ class Request:
     notes: tuple[str, ...]
     n_items: int
     histories: Histories
+    attributes: Attributes | None = None
+    said: Sequence[Said | None] | None = None
+    moments: NDArray[np.int64] | None = None
 
     def blocks(self, size: int | None = None) -> Iterator[slice]:
         """Rows to be answered together: ``size`` of them, or as many as their histories allow; at least one block.
@@ -88,7 +96,11 @@ class Request:
             for row, part in enumerate(parts):
                 mask[row, slice(None) if part is None else part] = True
             queries = replace(queries, allow=pack_mask(mask))
-        return queries
+        if self.moments is not None:
+            queries = replace(queries, time=self.moments[rows])
+        if self.attributes is None:
+            return queries
+        return self.attributes.filled(queries, None if self.said is None else self.said[rows])
 
     def _with_history(self, queries: Queries, given: list[Ids | None]) -> Queries:
         """Replace histories by the given ones; None keeps what is stored. What is given counts as seen too."""
@@ -113,14 +125,16 @@ class Desk:
     user_ids: Vocab
     item_ids: Vocab
     histories: Histories
+    attributes: Attributes | None = None
 
-    def everyone(self, k: int, *, exclude_seen: bool, exclude: Any = None, allow: Any = None) -> Request:
-        """A request for all users."""
+    def everyone(self, k: int, *, exclude_seen: bool, **given: Any) -> Request:
+        """A request for all users; ``exclude``, ``allow`` and ``moments`` as of `request`."""
         codes = np.arange(len(self.user_ids), dtype=np.int32)
-        return self._request(self.user_ids.ids, codes, k, exclude_seen=exclude_seen, exclude=exclude, allow=allow)
+        return self._request(self.user_ids.ids, codes, k, exclude_seen=exclude_seen, **given)
 
     def request(self, users: Any, k: int, *, exclude_seen: bool, **given: Any) -> Request:
-        """A request for these external ids; ``history``, ``exclude`` and ``allow`` as of `Bundle.queries`."""
+        """A request for these external ids; ``history``, ``exclude``, ``allow``, ``attributes`` and ``moments`` (there
+        ``time``) as of `Bundle.queries`."""
         single = users is None or is_id(users)
         asked = listed("users", [users] if single else users)
         named = np.array([user is not None for user in asked], bool)
@@ -142,6 +156,8 @@ class Desk:
         history: Any = None,
         exclude: Any = None,
         allow: Any = None,
+        attributes: Any = None,
+        moments: Any = None,
     ) -> Request:
         wanted, n = checked_k(k), len(self.item_ids)
         given = {"history": history, "exclude": exclude, "allow": allow}
@@ -158,6 +174,12 @@ class Desk:
             )
         for what, part in lists.items():
             notes += _note(what, part.unknown)
+        said: list[Said | None] | None = None
+        if attributes is not None and self.attributes is None:
+            notes += ("attributes: no model of the bundle reads any",)
+        elif attributes is not None and self.attributes is not None:
+            said, odd = self.attributes.read(attributes, len(codes), single=single)
+            notes += odd
         if wanted > n:
             notes += (f"{wanted} items were asked for; the catalogue has {n}",)
         return Request(
@@ -171,7 +193,20 @@ class Desk:
             notes=notes,
             n_items=n,
             histories=self.histories,
+            attributes=self.attributes,
+            said=said,
+            moments=self._moments(moments, len(codes)),
         )
+
+    def _moments(self, given: Any, q: int) -> NDArray[np.int64] | None:
+        """When each asks: as given, or now where a feature needs to know and the log has such times."""
+        if given is None:
+            reads = self.attributes is not None and self.attributes.features.reads_time
+            return np.full(q, int(time.time()), np.int64) if reads else None
+        values = np.asarray(given)
+        if values.dtype.kind not in "iuf" or values.shape not in ((), (q,)) or not np.isfinite(values).all():
+            raise SerendipError(f"time must be unix seconds, one for all or one per user ({q}). Got {given!r:.80}.")
+        return np.broadcast_to(values.astype(np.int64), (q,))
 
 
 def table(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import chain
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import polars as pl
+from numpy.typing import NDArray
 
 from serendip.bundle import content as files_of
-from serendip.bundle import golden, manifest, reasons, store
+from serendip.bundle import golden, manifest, reasons, store, tensorfile
 from serendip.bundle.ask import Answer, Desk, Request, checked_k, table
+from serendip.bundle.attributes import Attributes
 from serendip.bundle.content import Content
 from serendip.bundle.crowd import Crowd, similar_items
 from serendip.bundle.errors import BundleError
@@ -31,6 +33,7 @@ from serendip.types import ABSENT, Queries, SerendipError, Stage
 if TYPE_CHECKING:
     from serendip.data.dataset import Dataset
     from serendip.model import Run
+    from serendip.run import Start
 
 ATTEMPTS = 20
 """How often a reader starts again when a writer has replaced what it was reading."""
@@ -47,6 +50,7 @@ class Bundle:
         histories: who did what.
         pipeline: what answers.
         golden: made-up queries and what the pipeline answered when the bundle was built.
+        attributes: features and what is known of users, where a scorer reads features.
     """
 
     manifest: Manifest
@@ -56,6 +60,8 @@ class Bundle:
     histories: Histories
     pipeline: Stage
     golden: Golden
+    attributes: Attributes | None = None
+    _learned: Mapping[str, File] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -65,6 +71,7 @@ class Bundle:
         *,
         recipe: dict[str, Any] | None = None,
         evaluation: dict[str, Any] | None = None,
+        learned: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
     ) -> Bundle:
         """Put a fitted pipeline and the data it answers from together.
 
@@ -72,6 +79,7 @@ class Bundle:
             data: vocabularies, items and histories are taken from it.
             pipeline: made by `retrieve`, `first_of` and `chain` of scorers fitted on the same vocabularies.
             recipe, evaluation: how it was made and how well it does, as JSON values.
+            learned: by name of the scorer, what a later fit can begin with (`serendip.model.Model.learned`).
 
         Raises:
             SerendipError: a pipeline that knows other items than the data or cannot be stored; no JSON values.
@@ -82,8 +90,9 @@ class Bundle:
                     f"A bundle's pipeline must know the {data.n_items} items of its data. Got {part.scorer.n_items} in "
                     f"{part.name!r} instead. Try: fit on the same data."
                 )
+        kept = {name: tensorfile.encode(tensors) for name, tensors in (learned or {}).items()}
         return cls._made(
-            data, pipeline, schema=data.schema, recipe=manifest.plain("recipe", recipe),
+            data, pipeline, kept, schema=data.schema, recipe=manifest.plain("recipe", recipe),
             evaluation=manifest.plain("evaluation", evaluation),
         )  # fmt: skip
 
@@ -140,6 +149,8 @@ class Bundle:
         history: Sequence[Any] | None = None,
         exclude: Sequence[Any] | None = None,
         allow: Sequence[Any] | None = None,
+        attributes: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
+        time: int | Sequence[int] | None = None,
     ) -> Queries:
         """Translate external ids. ``1`` and ``"1"`` are the same id; ids that are not known are left out.
 
@@ -151,13 +162,19 @@ class Bundle:
                 list for a single user.
             exclude: item ids not to be shown: a list per user, or one list for all.
             allow: the only item ids that may be shown: a list per user (None: all), or one list for all.
+            attributes: what is known of who asks and of the moment, by the columns that features read: a mapping per
+                user (None: nothing), or one for a single user. Of a known user it replaces what is stored, column by
+                column.
+            time: when they ask (unix seconds), one for all or one per user; None: now, where a feature reads it.
 
         Raises:
-            SerendipError: ids, lists or k of another form, or ``allow`` without any item that is known.
+            SerendipError: ids, lists, attributes, times or k of another form, or ``allow`` without any item that is
+                known.
         """
         return self._desk.request(
-            users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow
-        ).queries()
+            users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow, attributes=attributes,
+            moments=time,
+        ).queries()  # fmt: skip
 
     def answer(
         self,
@@ -168,9 +185,14 @@ class Bundle:
         history: Sequence[Any] | None = None,
         exclude: Sequence[Any] | None = None,
         allow: Sequence[Any] | None = None,
+        attributes: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
+        time: int | Sequence[int] | None = None,
     ) -> Answer:
         """As `recommend` for the given users, with notes. See `queries` for the arguments."""
-        request = self._desk.request(users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow)
+        request = self._desk.request(
+            users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow, attributes=attributes,
+            moments=time,
+        )  # fmt: skip
         frames, notes = zip(*(self._reply(request, rows) for rows in request.blocks()), strict=True)
         known = request.codes != ABSENT
         return Answer(pl.concat(frames), tuple(dict.fromkeys(chain(request.notes, *notes))), known)
@@ -184,20 +206,25 @@ class Bundle:
         history: Sequence[Any] | None = None,
         exclude: Sequence[Any] | None = None,
         allow: Sequence[Any] | None = None,
+        attributes: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
+        time: int | Sequence[int] | None = None,
     ) -> pl.DataFrame:
         """``user_id, item_id, [title], score, rank, source``, best first; scores are comparable within one source.
 
         Args:
             users: one id, a list of ids (None in it: somebody unknown), or None: all users there are, unless there is a
-                history, which then is somebody unknown's.
-            k, exclude_seen, history, exclude, allow: see `queries`.
+                history or are attributes, which then are somebody unknown's.
+            k, exclude_seen, history, exclude, allow, attributes, time: see `queries`.
 
         Raises:
             SerendipError: see `queries`.
         """
-        if users is not None or history is not None:
-            return self.answer(users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow).frame
-        return pl.concat(self.iter_recommend(k, exclude_seen=exclude_seen, exclude=exclude, allow=allow))
+        if users is not None or history is not None or attributes is not None:
+            return self.answer(
+                users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow,
+                attributes=attributes, time=time,
+            ).frame  # fmt: skip
+        return pl.concat(self.iter_recommend(k, exclude_seen=exclude_seen, exclude=exclude, allow=allow, time=time))
 
     def iter_recommend(
         self,
@@ -207,17 +234,18 @@ class Bundle:
         exclude_seen: bool = True,
         exclude: Sequence[ExternalId] | None = None,
         allow: Sequence[ExternalId] | None = None,
+        time: int | Sequence[int] | None = None,
     ) -> Iterator[pl.DataFrame]:
         """As `recommend` for all users, a block of users at a time, so that memory does not grow with their number.
 
         Args:
             block: how many users at a time; None: as many as their histories allow.
-            k, exclude_seen, exclude, allow: see `queries`; one list for all.
+            k, exclude_seen, exclude, allow, time: see `queries`; one list for all.
 
         Raises:
             SerendipError: see `queries`; a block below 1.
         """
-        request = self._desk.everyone(k, exclude_seen=exclude_seen, exclude=exclude, allow=allow)
+        request = self._desk.everyone(k, exclude_seen=exclude_seen, exclude=exclude, allow=allow, moments=time)
         return (self._reply(request, rows)[0] for rows in request.blocks(block))
 
     def similar_items(self, items: Any, k: int = 10) -> pl.DataFrame:
@@ -315,9 +343,31 @@ class Bundle:
             notes=found.notes,
         )
         return type(self)._made(
-            after, found.pipeline, schema=found.schema, recipe=self.manifest.recipe, evaluation={},
+            after, found.pipeline, self._learned, schema=found.schema, recipe=self.manifest.recipe, evaluation={},
             updates=(*self.manifest.updates, entry),
         )  # fmt: skip
+
+    def start(self, data: Dataset, name: str | None = None) -> Start:
+        """What a fit to these data can begin with: what was learned, and which of it is whose.
+
+        Args:
+            data: ids that the bundle knows keep what was learned of them.
+            name: of the scorer; None: the only one that there is.
+
+        Raises:
+            BundleError: nothing was kept, not of this scorer, or the file is damaged.
+        """
+        from serendip.run import Start
+
+        kept = list(self._learned)
+        chosen = name or (kept[0] if len(kept) == 1 else "")
+        if chosen not in self._learned:
+            raise BundleError(
+                f"A bundle must keep what {name or 'its model'} learned for a fit to go on from it. This one keeps that "
+                f"of {', '.join(kept) or 'none'}. Models that learn in epochs leave it, such as lightgcn."
+            )
+        tensors = files_of.tensors_of(chosen, self._learned[chosen])
+        return Start(chosen, tensors, self.user_ids.encode(data.user_ids.ids), self.item_ids.encode(data.item_ids.ids))
 
     def summary(self) -> dict[str, Any]:
         """What a person wants to know first, as plain values."""
@@ -340,8 +390,8 @@ class Bundle:
         return f"Bundle({self.manifest.version}: {len(self.user_ids)} users, {len(self.item_ids)} items, {names})"
 
     @classmethod
-    def _made(cls, data: Dataset, pipeline: Stage, **said: Any) -> Bundle:
-        content = files_of.gather(data, pipeline)
+    def _made(cls, data: Dataset, pipeline: Stage, learned: Mapping[str, File], **said: Any) -> Bundle:
+        content = files_of.gather(data, pipeline, learned)
         entries = {name: store.entry(file) for name, file in files_of.encode(content).items()}
         made = Manifest(
             version=manifest.version_of(entries),
@@ -363,6 +413,8 @@ class Bundle:
             content.histories,
             content.pipeline,
             content.golden,
+            content.attributes,
+            content.learned,
         )
 
     def _files(self) -> dict[str, File]:
@@ -370,15 +422,17 @@ class Bundle:
 
     @property
     def _content(self) -> Content:
-        return Content(self.user_ids, self.items, self.histories, self.pipeline, self.golden)
+        return Content(
+            self.user_ids, self.items, self.histories, self.pipeline, self.golden, self.attributes, self._learned
+        )
 
     @cached_property
     def _crowd(self) -> Crowd:
-        return Crowd(self.pipeline, self.histories)
+        return Crowd(self.pipeline, self.histories, self.attributes)
 
     @cached_property
     def _desk(self) -> Desk:
-        return Desk(self.user_ids, self.item_ids, self.histories)
+        return Desk(self.user_ids, self.item_ids, self.histories, self.attributes)
 
     def _reply(self, request: Request, rows: slice) -> tuple[pl.DataFrame, tuple[str, ...]]:
         recs = self.pipeline(request.queries(rows)).top(request.k)

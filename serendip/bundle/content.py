@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol, cast
 
@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from serendip import scorers as kinds
 from serendip.bundle import tensorfile
+from serendip.bundle.attributes import Attributes, plain, read_by
 from serendip.bundle.errors import BundleError
 from serendip.bundle.golden import Golden, record
 from serendip.bundle.store import File
 from serendip.data.dataset import Dataset, Histories
+from serendip.data.features import Features
 from serendip.data.vocab import Vocab
 from serendip.pipeline import from_dict, retrievers, to_dict
 from serendip.types import Scorer, SerendipError, Stage
@@ -29,7 +31,10 @@ ITEMS = "items.parquet"
 HISTORIES = "histories.safetensors"
 PIPELINE = "pipeline.json"
 GOLDEN = "golden.json"
+FEATURES = ("features.safetensors", "features.json")
 SCORERS = "scorers"
+LEARNED = "learned"
+"""Folder of what training can go on from: a file for each scorer that has such. Nothing reads it to answer."""
 MOST_JSON_BYTES = 1 << 22
 
 _HINT = "Try: restore the bundle from a copy, or fit again."
@@ -50,13 +55,18 @@ _HISTORY_PARTS = {"indptr": np.int64, "items": np.int32, "weight": np.float32, "
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """Everything in a bundle that its version stands for."""
+    """Everything in a bundle that its version stands for; ``attributes`` where a scorer reads features.
+
+    What was ``learned``, by scorer, stays as it is in the file until a fit begins with it.
+    """
 
     user_ids: Vocab
     items: pl.DataFrame
     histories: Histories
     pipeline: Stage
     golden: Golden
+    attributes: Attributes | None = None
+    learned: Mapping[str, File] = field(default_factory=dict)
 
 
 class Sizes(Protocol):
@@ -71,9 +81,17 @@ class Sizes(Protocol):
         """Of the items."""
 
 
-def gather(data: Dataset, pipeline: Stage) -> Content:
+def gather(data: Dataset, pipeline: Stage, learned: Mapping[str, File]) -> Content:
     """What a bundle of a pipeline and the data it was fitted on holds; the pipeline is asked for its golden replies."""
-    return Content(data.user_ids, titled(data), data.histories, pipeline, record(pipeline, data.n_items))
+    return Content(
+        data.user_ids,
+        titled(data),
+        data.histories,
+        pipeline,
+        record(pipeline, data.n_items),
+        Attributes.of(data, pipeline, _titles(data)),
+        learned,
+    )
 
 
 def encode(content: Content) -> dict[str, File]:
@@ -82,19 +100,25 @@ def encode(content: Content) -> dict[str, File]:
     Raises:
         SerendipError: a stage, a scorer or a column of the items that cannot be stored.
     """
+    attributes = content.attributes
+    users = pl.DataFrame({"user_id": content.user_ids.ids}) if attributes is None else attributes.users
     files: dict[str, File] = {
-        USERS: [_parquet(pl.DataFrame({"user_id": content.user_ids.ids}))],
-        ITEMS: [_storable(content.items)],
+        USERS: [_storable("users", users)],
+        ITEMS: [_storable("items", content.items)],
         HISTORIES: tensorfile.encode(
             {name: value for name in _HISTORY_PARTS if (value := getattr(content.histories, name)) is not None}
         ),
         PIPELINE: [msgspec.json.encode(to_dict(content.pipeline))],
         GOLDEN: [msgspec.json.encode(content.golden)],
     }
+    if attributes is not None:
+        tensors, header = attributes.features.pack()
+        files |= dict(zip(FEATURES, (tensorfile.encode(tensors), [msgspec.json.encode(header)]), strict=True))
     for part in retrievers(content.pipeline):
         tensors, header = kinds.dump(part.scorer)
         files[f"{SCORERS}/{part.name}.safetensors"] = tensorfile.encode(tensors)
         files[f"{SCORERS}/{part.name}.json"] = [msgspec.json.encode(header)]
+    files |= {f"{LEARNED}/{name}.safetensors": file for name, file in content.learned.items()}
     return files
 
 
@@ -105,15 +129,19 @@ def decode(files: Mapping[str, memoryview], sizes: Sizes) -> Content:
         BundleError: naming the file that is missing, superfluous or not what it must be.
     """
     names = {name.rpartition(".")[0].removeprefix(f"{SCORERS}/") for name in files if name.startswith(f"{SCORERS}/")}
-    expected = {USERS, ITEMS, HISTORIES, PIPELINE, GOLDEN}
+    expected = {USERS, ITEMS, HISTORIES, PIPELINE, GOLDEN, *(FEATURES if set(FEATURES) & set(files) else ())}
     expected |= {f"{SCORERS}/{name}.{suffix}" for name in names for suffix in ("safetensors", "json")}
+    learned: dict[str, File] = {
+        name: [files[path]] for name in sorted(names) if (path := f"{LEARNED}/{name}.safetensors") in files
+    }
+    expected |= {f"{LEARNED}/{name}.safetensors" for name in learned}
     if expected != set(files):
         odd = ", ".join(sorted(expected ^ set(files)))
         raise BundleError(f"The files of the bundle do not fit together: {odd}. {_HINT}")
     with _naming(USERS):
         users = _table(files[USERS], sizes.users)
         user_ids = _vocab(users, "user_id")
-        _require(users.width == 1, "must have the one column user_id")
+    attributes = _attributes(files, users)
     with _naming(ITEMS):
         items = _table(files[ITEMS], sizes.items)
         _vocab(items, "item_id")
@@ -124,6 +152,9 @@ def decode(files: Mapping[str, memoryview], sizes: Sizes) -> Content:
     with _naming(PIPELINE):
         pipeline = from_dict(_json(files[PIPELINE], Any), parts)
         _require({part.name for part in retrievers(pipeline)} == names, "must use every scorer of the bundle")
+        described = frozenset() if attributes is None else {one.name for one in attributes.features.inputs}
+        lacking = sorted(read_by(pipeline) - described)
+        _require(not lacking, f"must read features of the bundle only. Got {', '.join(lacking)}")
     with _naming(GOLDEN):
         golden = _json(files[GOLDEN], Golden)
         codes = [code for reply in golden.replies for code in (*reply.history, *reply.items)]
@@ -132,20 +163,35 @@ def decode(files: Mapping[str, memoryview], sizes: Sizes) -> Content:
             all(len(reply.items) == len(reply.scores) == len(reply.sources) for reply in golden.replies),
             "must have one score and one source per item",
         )
-    return Content(user_ids, items, histories, pipeline, golden)
+    return Content(user_ids, items, histories, pipeline, golden, attributes, learned)
+
+
+def tensors_of(name: str, file: File) -> dict[str, NDArray[Any]]:
+    """What was learned for a scorer.
+
+    Raises:
+        BundleError: the file does not hold tensors.
+    """
+    with _naming(f"{LEARNED}/{name}"):
+        return tensorfile.decode(f"{name}.safetensors", b"".join(file) if len(file) > 1 else file[0])
 
 
 def titled(data: Dataset) -> pl.DataFrame:
     """The items table with its title named ``title``, in types that Parquet keeps."""
-    table = data.items
-    title = data.schema.title
-    if title is not None and title != "title" and title in table.columns:
-        table = table.rename({"title": _free_name("title", table.columns), title: "title"}, strict=False)
-    casts = [pl.col(name).cast(pl.String) for name, kind in table.schema.items() if kind in (pl.Categorical, pl.Enum)]
-    if "title" in table.columns:
-        casts.append(pl.col("title").cast(pl.String))
-    first = ["item_id", *(["title"] if "title" in table.columns else [])]
-    return table.with_columns(casts).select(*first, pl.exclude(first))
+    table = plain(data.items.rename(_titles(data), strict=False))
+    if "title" not in table.columns:
+        return table.select("item_id", pl.exclude("item_id"))
+    return table.with_columns(pl.col("title").cast(pl.String)).select(
+        "item_id", "title", pl.exclude("item_id", "title")
+    )
+
+
+def _titles(data: Dataset) -> dict[str, str]:
+    """The columns of the items that a bundle calls otherwise, by their names in the data."""
+    title, columns = data.schema.title, data.items.columns
+    if title is None or title == "title" or title not in columns:
+        return {}
+    return {"title": _free_name("title", columns), title: "title"}
 
 
 def _free_name(name: str, taken: Sequence[str]) -> str:
@@ -158,6 +204,22 @@ def _scorer(files: Mapping[str, memoryview], name: str, n_items: int) -> Scorer:
         scorer = kinds.restore(tensorfile.decode(f"{name}.safetensors", files[f"{SCORERS}/{name}.safetensors"]), header)
         _require(scorer.n_items == n_items, f"must score the {n_items} items of the catalogue. Got {scorer.n_items}")
         return scorer
+
+
+def _attributes(files: Mapping[str, memoryview], users: pl.DataFrame) -> Attributes | None:
+    if FEATURES[0] not in files:
+        with _naming(USERS):
+            _require(users.width == 1, "must have the one column user_id")
+        return None
+    with _naming(FEATURES[0]):
+        header = _json(files[FEATURES[1]], dict[str, Any])
+        features = Features.unpack(tensorfile.decode(FEATURES[0], files[FEATURES[0]]), header)
+    with _naming(USERS):
+        strange = sorted(set(users.columns) - {"user_id", *features.columns("user")})
+        _require(not strange, f"must have no columns but those that features read. Got {', '.join(strange)}")
+        attributes = Attributes(features, users)
+        features.users(users.clear())
+    return attributes
 
 
 def _histories(parts: Mapping[str, NDArray[Any]], n_users: int, n_items: int) -> Histories:
@@ -186,7 +248,7 @@ def _parquet(table: pl.DataFrame) -> bytes:
     return out.getvalue()
 
 
-def _storable(table: pl.DataFrame) -> bytes:
+def _storable(what: str, table: pl.DataFrame) -> bytes:
     """The table as Parquet, once each column of it has been seen to come back as it was."""
     for name in table.columns:
         empty = table.select(name).clear()
@@ -197,7 +259,7 @@ def _storable(table: pl.DataFrame) -> bytes:
         if not kept:
             kind = table.schema[name]
             raise SerendipError(
-                f"The items must have columns that Parquet can hold. Got {name!r} of the type {kind} instead. "
+                f"The {what} must have columns that Parquet can hold. Got {name!r} of the type {kind} instead. "
                 "Try: leave the column out, or give it as text or numbers."
             )
     return _parquet(table)

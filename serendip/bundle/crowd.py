@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from serendip.bundle.attributes import Attributes
 from serendip.data.dataset import Histories
 from serendip.pipeline import Retrieve, retrievers
 from serendip.scorers.common import nearest, products
-from serendip.types import ABSENT, Embedder, Floats, Ids, Recs, SerendipError, Similar, SimilarUsers, Stage
+from serendip.types import ABSENT, Embedder, Floats, Ids, Queries, Recs, SerendipError, Similar, SimilarUsers, Stage
 
 BLOCK = 4096
 
@@ -38,9 +39,9 @@ class Crowd:
     Vectors are made when they are first needed, from all histories, and kept.
     """
 
-    def __init__(self, pipeline: Stage, histories: Histories) -> None:
+    def __init__(self, pipeline: Stage, histories: Histories, attributes: Attributes | None = None) -> None:
         self._parts = retrievers(pipeline)
-        self._histories = histories
+        self._histories, self._attributes = histories, attributes
         self._unit: Floats | None = None
 
     def similar(self, users: Ids, k: int) -> tuple[Recs, str]:
@@ -51,7 +52,7 @@ class Crowd:
         """
         for part in self._parts:
             if isinstance(part.scorer, SimilarUsers):
-                asked = (self._histories.queries(users[rows], exclude_seen=False) for rows in _blocks(len(users)))
+                asked = (self._queries(users[rows]) for rows in _blocks(len(users)))
                 found = [part.scorer.similar_users(queries, k) for queries in asked] or [Recs.empty(0, k)]
                 scores = np.concatenate([one.scores for one in found])
                 return Recs(np.concatenate([one.items for one in found]), scores), part.name
@@ -62,6 +63,10 @@ class Crowd:
             f"The pipeline must have a model that compares users. Got {names}. Try: fit user_knn or ials."
         )
 
+    def _queries(self, users: Ids) -> Queries:
+        queries = self._histories.queries(users, exclude_seen=False)
+        return queries if self._attributes is None else self._attributes.filled(queries)
+
     def _vectors(self, part: Retrieve) -> Floats:
         """``[users, d]`` of length 1; NaN for somebody of whom nothing is known."""
         if self._unit is None:
@@ -69,10 +74,7 @@ class Crowd:
             assert isinstance(scorer, Embedder)
             everybody = np.arange(len(self._histories), dtype=np.int32)
             vectors = np.concatenate(
-                [
-                    scorer.query_vectors(self._histories.queries(everybody[rows], exclude_seen=False))
-                    for rows in _blocks(len(everybody))
-                ]
+                [scorer.query_vectors(self._queries(everybody[rows])) for rows in _blocks(len(everybody))]
             )
             length = np.sqrt(np.einsum("ud,ud->u", vectors, vectors))
             self._unit = np.asarray(vectors / np.where(length > 0, length, np.nan)[:, None], np.float32)

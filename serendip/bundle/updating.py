@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from serendip.bundle.content import Content, titled
 from serendip.bundle.manifest import Manifest
@@ -97,23 +98,31 @@ def _renamed(schema: Schema, items: pl.DataFrame) -> Schema:
 
 
 def _known(content: Content, schema: Schema) -> Dataset:
-    """What a bundle keeps of its data, as a data set: without labels, and without what is known of users."""
+    """What a bundle keeps of its data, as a data set: without labels, and of users what features read."""
     histories, items = content.histories, content.items
     users = np.repeat(np.arange(len(histories), dtype=np.int32), np.diff(histories.indptr))
     weight = np.ones(len(users), np.float32) if histories.weight is None else histories.weight
-    listed = np.zeros(len(items), bool)
-    for column in items.get_columns()[1:]:
-        listed |= column.is_not_null().to_numpy()
+    known = content.attributes
+    people = pl.DataFrame({"user_id": content.user_ids.ids}) if known is None else known.users
     return Dataset(
         _renamed(schema, items),
         Events(users, histories.items, weight, histories.time, None, {}, {}, histories.indptr),
         content.user_ids,
         Vocab(items["item_id"]),
-        pl.DataFrame({"user_id": content.user_ids.ids}),
+        people,
         items,
-        np.zeros(len(content.user_ids), bool),
-        listed,
+        _listed(people),
+        _listed(items),
+        features=None if known is None else known.features,
     )
+
+
+def _listed(table: pl.DataFrame) -> NDArray[np.bool_]:
+    """``[n]`` of whom or what something is known besides the id."""
+    listed = np.zeros(len(table), bool)
+    for column in table.get_columns()[1:]:
+        listed |= column.is_not_null().to_numpy()
+    return listed
 
 
 def _models(recipe: Mapping[str, Any], parts: list[str]) -> dict[str, Model]:

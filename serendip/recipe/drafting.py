@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from serendip.data.features.declared import KINDS, Feature
+from serendip.data.features.suggesting import suggest
 from serendip.data.read import read
 from serendip.data.schema import Schema
 from serendip.model import describe, find
@@ -88,7 +90,8 @@ def draft(recipe: Recipe) -> Draft:
         weights, notes["data.event_weights"] = _kinds(tables["events"][schema.event_type])
         found["event_weights"] = {**weights, **section.event_weights}
     data = msgspec.structs.replace(section, **found)
-    return Draft(msgspec.structs.replace(recipe, data=data), schema, notes)
+    features = {**suggest(schema, tables["events"], tables.get("users"), tables.get("items")), **recipe.features}
+    return Draft(msgspec.structs.replace(recipe, data=data, features=features), schema, notes)
 
 
 def roles(schema: Schema) -> list[tuple[str, Any]]:
@@ -115,7 +118,12 @@ def written(draft: Draft, path: Path) -> str:
         description = str((info.extra_json_schema or {})["description"])
         lines += ["", "", *_comment(description), f"[{field.name}]"]
         value = getattr(recipe, field.name)
-        lines += _model(value) if isinstance(value, Choice) else _section(field.name, value, draft.notes)
+        if isinstance(value, Choice):
+            lines += _model(value)
+        elif isinstance(value, Mapping):
+            lines += _features(value)
+        else:
+            lines += _section(field.name, value, draft.notes)
     return "\n".join(lines) + "\n"
 
 
@@ -132,6 +140,19 @@ def _section(name: str, section: msgspec.Struct, notes: Mapping[str, str]) -> li
         shown = value if set_ or value else extra.get("examples", [value])[0]
         lines += ["", *_comment(str(extra["description"])), *(_comment(note) if note else [])]
         lines.append(f"{'' if set_ else '# '}{field.name} = {toml(shown)}")
+    return lines
+
+
+def _features(features: Mapping[str, Feature]) -> list[str]:
+    """A line for each feature, below what there is to choose from."""
+    lines = [""]
+    for kind, declared in KINDS.items():
+        first = str(declared.__doc__).split("\n\n")[0]
+        lines += _comment(f"{kind}: {' '.join(first.split())}")
+    shown = {name: msgspec.to_builtins(feature) for name, feature in features.items()}
+    lines += ["", *(f"{_key(name)} = {toml(value)}" for name, value in shown.items())]
+    if not shown:
+        lines.append(f"# genres = {toml({'kind': 'category', 'side': 'item', 'multivalent': True})}")
     return lines
 
 

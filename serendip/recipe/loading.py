@@ -33,7 +33,8 @@ def load_data(recipe: Recipe) -> Dataset:
             f"Got {'neither' if section.events is None else 'both'}."
         )
     if section.source is not None:
-        return _published(section, section.source)
+        data = _published(section, section.source)
+        return data.with_features(recipe.features) if recipe.features else data
     try:
         return Dataset.from_frames(
             section.events,
@@ -45,6 +46,7 @@ def load_data(recipe: Recipe) -> Dataset:
             event_weights=section.event_weights or None,
             labels=section.labels or None,
             relations=section.relations or None,
+            features=recipe.features or None,
             encoding=section.encoding,
             strict=section.strict,
             rejects=section.rejects,

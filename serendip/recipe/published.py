@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from serendip.data.features.declared import KINDS
 from serendip.model import find, names
 from serendip.recipe.sections import Choice, Recipe
 
@@ -41,6 +42,8 @@ def json_schema() -> dict[str, Any]:
         "allOf": [_when(name) for name in models],
     }
     definitions |= {f"model-{name}": _options(name) for name in models}
+    for kind in KINDS.values():
+        definitions[kind.__name__]["properties"]["kind"]["description"] = "What is made of the column."
     recipe = _without_null(components["Recipe"])
     recipe["properties"]["model"] = {
         "description": recipe["properties"]["model"]["description"],

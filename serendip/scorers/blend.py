@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from serendip.scorers.common import in_blocks, require, voted
-from serendip.types import Floats, Ids, Queries, Recs, Scorer
+from serendip.types import Featured, Floats, Ids, Queries, Recs, Scorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,11 @@ class Blend:
     def n_items(self) -> int:
         """Size of the item vocabulary."""
         return self.parts[0].n_items
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """As `serendip.types.Featured.feature_names`: what its parts read."""
+        return tuple(name for part in self.parts if isinstance(part, Featured) for name in part.feature_names)
 
     def score(self, queries: Queries, items: Ids | None = None) -> Floats:
         """As `Scorer.score`."""

@@ -82,6 +82,11 @@ class _Towers(ABC):
         """Size of the item vocabulary."""
         return len(self.items)
 
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """As `serendip.types.Featured.feature_names`."""
+        return tuple(feed.name for feed in (*self.feeds, *self.item_feeds) if feed.of == "feature")
+
     def similar_items(self, items: Ids, k: int = 10) -> Recs:
         """The items at the smallest angle (a cosine above 0), biases apart."""
         codes = np.asarray(items, np.int32)

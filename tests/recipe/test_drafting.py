@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serendip.data.features.declared import KINDS, Age, Category, Number, Recency
 from serendip.model import describe, find
 from serendip.recipe import Recipe, RecipeError, draft, json_schema, load_data, read
 from serendip.recipe.drafting import toml, written
@@ -51,6 +54,12 @@ def test_every_key_and_option_is_listed_with_its_meaning(shop: Path, tmp_path: P
         value = getattr(Recipe(), section)
         if section == "model":
             keys = [option.name for option in describe(find("ials"))]
+        elif section == "features":
+            assert [line for line in lines if line.startswith("price = ")] == [
+                'price = { kind = "number", side = "item" }'
+            ]
+            assert all(any(line.startswith(f"# {kind}: ") for line in lines) for kind in KINDS)
+            continue
         else:
             keys = list(value.__struct_fields__)
         for key in keys:
@@ -74,6 +83,32 @@ def test_keys_that_are_left_out_are_right_when_they_are_let_in(shop: Path, tmp_p
     for place in commented:
         path.write_text("\n".join([*lines[:place], lines[place][2:], *lines[place + 1 :]]))
         read(path)
+
+
+def test_features_are_suggested_and_those_that_were_said_are_kept(shop: Path, tmp_path: Path) -> None:
+    given = {"price": {"kind": "bucket", "side": "item", "buckets": 4}, "kind": {"kind": "hash", "side": "item"}}
+    found = draft(read({"features": given, "data": recipe_of(shop).plain()["data"]}))
+    features = found.recipe.features
+    assert features["categories"] == Category(side="item", multivalent=True)
+    assert features["released"] == Recency(side="item")
+    assert features["example_age"] == Age()
+    assert features["minutes"] == Number(side="item")
+    path = tmp_path / "recipe.toml"
+    path.write_text(written(found, path))
+    again = read(path)
+    assert again.features == features
+    assert again.plain()["features"]["price"] == {"kind": "bucket", "side": "item", "buckets": 4}
+    fitted = load_data(again).features
+    assert fitted is not None
+    assert fitted.declared == features
+
+
+def test_without_features_the_recipe_shows_how_to_declare_one(shop: Path, tmp_path: Path) -> None:
+    found = draft(recipe_of(shop))
+    bare = msgspec.structs.replace(found.recipe, features={})
+    text = written(replace(found, recipe=bare), tmp_path / "recipe.toml")
+    line = next(line for line in text.splitlines() if line.startswith("# genres = "))
+    assert tomllib.loads(f"[features]\n{line[2:]}")["features"]["genres"]["kind"] == "category"
 
 
 def test_what_was_said_is_kept(shop: Path) -> None:

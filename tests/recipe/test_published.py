@@ -46,6 +46,9 @@ def test_it_is_a_schema_and_plain_json() -> None:
         {"data": {"event_weights": {"view": 0.5}, "positive_from": 4, "time_kind": "rank"}},
         {"evaluate": {"compare": ["popular", {"name": "ials", "factors": 8}], "split": "k_fold", "folds": 3}},
         {"pipeline": {"fallback": [], "k": 5}},
+        {"features": {"genres": {"kind": "category", "side": "item", "multivalent": True, "oov_buckets": 4}}},
+        {"features": {"hour": {"kind": "cycle", "period": "day"}, "age": {"kind": "age"}}},
+        {"features": {"name": {"kind": "text", "side": "item", "characters": [3, 4], "dim": 16}}},
     ],
 )
 def test_both_accept(recipe: Any) -> None:
@@ -73,6 +76,16 @@ def test_both_accept(recipe: Any) -> None:
         {"evaluate": {"compare": [{"name": "popular", "factors": 8}]}},
         {"pipeline": {"k": 0}},
         {"run": {"threads": 1.5}},
+        {"features": {"genres": {"kind": "category"}}},
+        {"features": {"genres": {"kind": "categories", "side": "item"}}},
+        {"features": {"genres": {"side": "item"}}},
+        {"features": {"genres": {"kind": "category", "side": "items"}}},
+        {"features": {"genres": {"kind": "category", "side": "item", "buckets": 3}}},
+        {"features": {"genres": {"kind": "hash", "side": "item", "buckets": 0}}},
+        {"features": {"name": {"kind": "text", "side": "item", "characters": [9]}}},
+        {"features": {"age": {"kind": "age", "side": "user"}}},
+        {"features": {"genres": "category"}},
+        {"features": ["genres"]},
     ],
 )
 def test_both_refuse(recipe: Any) -> None:

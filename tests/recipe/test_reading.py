@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from serendip.data.features.declared import Category, Cycle, Number
 from serendip.evaluate.ratings import METRICS
 from serendip.recipe import Choice, RecipeError, override, read
 from serendip.recipe.reading import RATING_METRICS, line_of
@@ -233,3 +234,48 @@ def test_the_callers_values_are_not_changed() -> None:
     plain = {"data": {"events": "x"}}
     read(plain, ["data.events=y"])
     assert plain == {"data": {"events": "x"}}
+
+
+FEATURES = """
+[features]
+price = { kind = "number", side = "item" }
+[features.genres]
+kind = "category"
+side = "item"
+multivalent = true
+"""
+
+
+def test_features_arrive_as_declared(recipe: Any) -> None:
+    found = read(recipe(FEATURES), ["features.price.quantiles=7", "features.hour.kind=cycle"])
+    assert found.features == {
+        "price": Number(side="item", quantiles=7),
+        "genres": Category(side="item", multivalent=True),
+        "hour": Cycle(),
+    }
+    assert read(found.plain()).features == found.features
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('[features]\nx = { kind = "categry" }', ["recipe.toml, line 2: features.x", 'Did you mean "category"?']),
+        ('[features]\nx = { side = "item" }', ["features.x must be a table with its kind, one of category, hash"]),
+        ('[features]\nx = "category"', ['such as {kind = "category", side = "item"}. Got "category" instead']),
+        ('[features.x]\nkind = "hash"', ['features.x.side must be one of "context", "item", "user"']),
+        (
+            '[features.x]\nkind = "hash"\nside = "item"\nbukets = 3',
+            [
+                "line 4: unknown key 'features.x.bukets'. Did you mean 'features.x.buckets'? [features.x] has: side, column"
+            ],
+        ),
+        (
+            '[features.x]\nkind = "hash"\nside = "item"\nbuckets = 0',
+            ["line 4: features.x.buckets must be a whole number ≥ 1 and ≤ 1.07374e+09. Got 0 instead."],
+        ),
+        ('[features.x]\nkind = "text"\nside = "itm"', ["features.x.side must be one of", 'Did you mean "item"?']),
+    ],
+)
+def test_features_that_cannot_be_used(recipe: Any, text: str, expected: list[str]) -> None:
+    said = message(recipe(text))
+    assert all(part in said for part in expected), said

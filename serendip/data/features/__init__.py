@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from serendip.data.features.declared import Feature
     from serendip.data.features.fitted import Features
-    from serendip.data.features.suggest import suggest
+    from serendip.data.features.suggesting import suggest
 
-_HOME = {"Feature": "declared", "Features": "fitted", "suggest": "suggest"}
+_HOME = {"Feature": "declared", "Features": "fitted", "suggest": "suggesting"}
 
 __all__ = ["Feature", "Features", "suggest"]
 

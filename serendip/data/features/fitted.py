@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -131,7 +131,7 @@ class Features:
 
     def examples(self, data: Dataset) -> Arrays:
         """`context` of all events of a data set, as examples to learn from; `[m]`, in the order of the events."""
-        return self._applied("context", sources_of(data)["context"])
+        return self._applied("context", sources_of(data, self.declared)["context"])
 
     def asked(
         self,
@@ -152,6 +152,10 @@ class Features:
             previous = np.where(queries.history[:, -1] == ABSENT, np.nan, bag[:, -1])
         source = Source(q, pl.DataFrame() if context is None else context, self.clock, queries.time, previous)
         return replace(queries, features={**queries.features, **users, **self._applied("context", source)})
+
+    def only(self, names: Collection[str]) -> Features:
+        """Those of these features that give one of the named inputs."""
+        return replace(self, parts=tuple(part for part in self.parts if any(one.name in names for one in part.inputs)))
 
     def renamed(self, side: Side, names: Mapping[str, str]) -> Features:
         """These features, reading columns of this side by their new names."""

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from serendip.data.dataset import Dataset
 
 
-def sources_of(data: Dataset) -> dict[str, Source]:
+def sources_of(data: Dataset, declared: Mapping[str, Declared]) -> dict[str, Source]:
     """What features of each side are learned from: users and items with events, and the events."""
+    gaps = any(isinstance(one, Recency) and one.side == "context" for one in declared.values())
     events, moments = data.events, data.schema.time_kind == "unix"
     context = pl.DataFrame([_series(name, array) for name, array in events.context.items()])
     times = events.time if moments else None
@@ -48,7 +49,7 @@ def sources_of(data: Dataset) -> dict[str, Source]:
             context,
             data.schema.timestamp or "" if moments else "",
             times,
-            None if times is None else _previous(times, events.weight, events.users, events.indptr),
+            _previous(times, events.weight, events.users, events.indptr) if gaps and times is not None else None,
             learning=True,
         ),
     }
@@ -56,7 +57,7 @@ def sources_of(data: Dataset) -> dict[str, Source]:
 
 def fit_parts(data: Dataset, declared: Mapping[str, Declared]) -> tuple[Part, ...]:
     """Every feature fitted, in the order declared."""
-    sources = sources_of(data)
+    sources = sources_of(data, declared)
     end = 0 if sources["context"].times is None else int(sources["context"].times.max(initial=0))
     columns: dict[str, Values] = {}
     separators: dict[str, str] = {}
