@@ -35,6 +35,7 @@ TOLERANCE = 1e-4
 MOST_GRAPHS = 32
 
 _graphs: OrderedDict[Any, Any] = OrderedDict()
+_registries: dict[int, Any] = {}
 _tracing = threading.Lock()
 
 
@@ -66,7 +67,7 @@ def to_onnx(module: nn.Module, examples: Mapping[str, Tensor], outputs: Sequence
             content = _filled(kept, weights)
             if _difference(content, inputs, outputs, expected) is None:
                 return content
-        graph = _emptied(_traced(onnx, listed, inputs, outputs), weights)
+        graph = _emptied(onnx, _traced(onnx, listed, inputs, outputs), weights)
         content = _filled(graph, weights)
         difference = _difference(content, inputs, outputs, expected)
         if difference is not None:
@@ -135,7 +136,7 @@ def _traced(onnx: Any, module: nn.Module, inputs: dict[str, Tensor], outputs: Se
     batch = torch.export.Dim("batch", min=1)
     dynamic = ({name: {0: batch} for name in inputs},)
     try:
-        with _quiet():
+        with _quiet(), _one_registry():
             program = torch.export.export(with_nodes(module), (inputs,), dynamic_shapes=dynamic, strict=False)
             made = torch.onnx.export(
                 program,
@@ -154,28 +155,37 @@ def _traced(onnx: Any, module: nn.Module, inputs: dict[str, Tensor], outputs: Se
         raise SerendipError(f"{type(module.net).__qualname__} cannot be exported to ONNX: {text[0]}") from error
 
 
-def _emptied(model: Any, weights: Mapping[str, Tensor]) -> Any:
-    """The graph without the values of weights, and without what says where and how it was made."""
+def _emptied(onnx: Any, model: Any, weights: Mapping[str, Tensor]) -> Any:
+    """The graph made smaller, without the values of weights, and without what says where and how it was made."""
+    from onnxscript.optimizer import optimize
+
+    held = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in weights}
+    rest = [tensor for tensor in model.graph.initializer if tensor.name not in weights]
+    _replace(model.graph.initializer, rest)
+    # As inputs weights are not folded into others.
+    shapes = [onnx.helper.make_tensor_value_info(name, one.data_type, one.dims) for name, one in held.items()]
+    model.graph.input.extend(shapes)
+    model = optimize(model)
     graph = model.graph
-    for part in (model, graph):
-        part.doc_string = ""
-        del part.metadata_props[:]
-    for name in ("producer_name", "producer_version"):
-        model.ClearField(name)
+    _replace(graph.input, [port for port in graph.input if port.name not in held])
+    for tensor in held.values():
+        tensor.ClearField("raw_data")
+    graph.initializer.extend(held.values())
+    model.producer_name = model.producer_version = ""
     graph.name = "network"
     del graph.value_info[:]
-    for node in graph.node:
-        node.doc_string = ""
-        del node.metadata_props[:]
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.doc_string = ""
+        del part.metadata_props[:]
     for port in (*graph.input, *graph.output):
-        del port.metadata_props[:]
         port.type.tensor_type.shape.dim[0].dim_param = "batch"
-    for tensor in graph.initializer:
-        tensor.doc_string = ""
-        del tensor.metadata_props[:]
-        if tensor.name in weights:
-            tensor.ClearField("raw_data")
     return model
+
+
+def _replace(field: Any, values: Sequence[Any]) -> None:
+    kept = [copy.deepcopy(value) for value in values]
+    del field[:]
+    field.extend(kept)
 
 
 def _filled(graph: Any, weights: Mapping[str, Tensor]) -> bytes:
@@ -224,6 +234,28 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         log.removeFilter(wanted)
+
+
+@contextmanager
+def _one_registry() -> Iterator[None]:
+    """The exporter makes its table of operators anew for every export, which takes most of the time: once will do."""
+    try:
+        from torch.onnx._internal.exporter._registration import ONNXRegistry
+    except ImportError:  # inside PyTorch, hence not for ever; then it takes its time
+        yield
+        return
+    made = ONNXRegistry.__dict__["from_torchlib"]
+
+    def kept(opset_version: int = OPSET) -> Any:
+        if opset_version not in _registries:
+            _registries[opset_version] = made.__func__(ONNXRegistry, opset_version)
+        return _registries[opset_version]
+
+    ONNXRegistry.from_torchlib = staticmethod(kept)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        ONNXRegistry.from_torchlib = made  # type: ignore[method-assign]
 
 
 __all__ = ["OPSET", "TOLERANCE", "to_onnx"]
