@@ -159,23 +159,22 @@ def _frame(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
 
 
 def _series(name: str, values: Sequence[Any]) -> pl.Series:
-    """Plain values as a column: lists where one is a list, texts where one is a text."""
+    """Plain values as a column: lists where one is a list, texts where one is a text, a date or beyond 64 bits."""
     nested = any(isinstance(value, list | tuple) for value in values)
     lists = [None if value is None else list(value) if isinstance(value, list | tuple) else [value] for value in values]
     inner = [part for one in lists if one is not None for part in one if part is not None]
-    if any(isinstance(part, str) for part in inner):
+    if any(isinstance(part, str | datetime.date) or (isinstance(part, int) and abs(part) >= 1 << 63) for part in inner):
         lists = [None if one is None else [None if part is None else _text(part) for part in one] for one in lists]
     shown = lists if nested else [None if one is None else one[0] for one in lists]
-    try:
-        return pl.Series(name, shown, strict=False)
-    except (pl.exceptions.PolarsError, OverflowError, TypeError) as error:
-        raise SerendipError(f"attributes[{name!r}] must be values of one type. Got {values!r:.80} instead.") from error
+    return pl.Series(name, shown, strict=False)
 
 
 def _text(value: Any) -> str:
     """A value as features read it among texts."""
     if isinstance(value, bool):
         return str(int(value))
+    if isinstance(value, datetime.date):
+        return value.isoformat()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
