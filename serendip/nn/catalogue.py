@@ -97,7 +97,7 @@ class Catalogue(nn.Module):
         if not torch.compiler.is_exporting() and codes.numel() >= self.size:
             return looked_up(self._all(), codes)
         known = (codes >= 0) & (codes < self.size)
-        rows = torch.where(known, codes.long(), 0)
+        rows = codes.long() * known
         features = {name: values[rows] for name, values in self.values().items()}
         return self.vectors(torch.where(known, rows, ABSENT), features) * known.unsqueeze(-1)
 
@@ -165,5 +165,5 @@ class Catalogue(nn.Module):
 
 def looked_up(vectors: Tensor, codes: Tensor) -> Tensor:
     """``[..., d]`` of vectors ``[n, d]`` those of these codes ``[...]``; 0 for any other code, `ABSENT` among them."""
-    rows = torch.where((codes >= 0) & (codes < len(vectors)), codes.long() + 1, 0)
+    rows = (codes.long() + 1) * ((codes >= 0) & (codes < len(vectors)))
     return functional.embedding(rows, functional.pad(vectors, (0, 0, 1, 0)), padding_idx=0)

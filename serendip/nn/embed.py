@@ -65,7 +65,7 @@ class Table(nn.Module):
 
     def rows(self, codes: Tensor) -> Tensor:
         """Where in the weight each code's vector is."""
-        return torch.where((codes >= 0) & (codes < self.size), codes.long() + 1, 0)
+        return (codes.long() + 1) * ((codes >= 0) & (codes < self.size))
 
     def all(self) -> Tensor:
         """``[size, dim]`` the vectors of all codes."""
@@ -91,7 +91,7 @@ def pooled(vectors: Tensor, present: Tensor, pooling: Pooling = "mean") -> Tenso
     if pooling != "sum":
         count = weights.sum(dim=-1, keepdim=True).clamp(min=1)
         weights = weights / (count if pooling == "mean" else count.sqrt())
-    return (weights.unsqueeze(-2) @ vectors).squeeze(-2)
+    return (vectors * weights.unsqueeze(-1)).sum(dim=-2)
 
 
 def shared_tables(inputs: Iterable[Input], dim: int | None = None, *, sparse: bool = False) -> dict[str, Table]:
