@@ -26,6 +26,8 @@ _ROWS = 256
 """Fewest queries that are worth a sum of the candidates' gradients of their own."""
 _PARTS, _MOST_PARTS = 8, 16
 """How many sums there are where there are queries enough, and where there are so many that a sum does not count."""
+_HELD = 1 << 27
+"""Most numbers in those sums: half a gigabyte."""
 _SUMMED = 2048
 """Rows of the candidates' gradients that are added up at a time."""
 
@@ -111,9 +113,8 @@ def softmax(
     )
     to_queries = np.empty_like(x)
     blocks = -(-b // QUERIES)
-    parts = max(1, min(b // _ROWS, max(_PARTS, b // (4 * _ROWS)), _MOST_PARTS))
-    bounds = [min(b, at * blocks // parts * QUERIES) for at in range(parts + 1)]
-    bounds[-1] = b
+    parts = max(1, min(b // _ROWS, max(_PARTS, b // (4 * _ROWS)), _MOST_PARTS, _HELD // y.size))
+    bounds = [min(b, -(-at * blocks // parts) * QUERIES) for at in range(parts + 1)]
     values, shares = np.zeros(parts), np.zeros((parts, *y.shape), np.float32)
 
     def task(start: int, stop: int) -> None:

@@ -62,7 +62,7 @@ def retrieval_softmax(
     7. Of the others the hardest are kept.
     8. ``log Σ exp s − s⁺``, times the row's weight; the mean over the rows.
 
-    A row's positive counts whatever steps 5 to 7 say.
+    A row's positive counts whatever steps 5 to 7 say. Gradients go to the queries and the candidates alone.
 
     Args:
         queries: ``[b, d]`` or ``[b, heads, d]``.
@@ -92,6 +92,7 @@ def retrieval_softmax(
     _check(queries, candidates, positives, temperature, log_q, hidden, weights)
     bias = None if log_q is None else -log_q.detach().clamp(math.log(LEAST_PROBABILITY), 0.0)
     queries = queries if queries.ndim == 3 else queries[:, None]
+    weights = None if weights is None else weights.detach()
     return _softmax(queries, candidates, positives, temperature, bias, hidden, weights)
 
 
@@ -171,7 +172,7 @@ class _Tiled(torch.autograd.Function):
             temperature=temperature,
             bias=None if bias is None else bias.float().numpy(),
             hidden=_kernel_hidden(hidden, len(queries)),
-            weights=None if weights is None else weights.detach().float().contiguous().numpy(),
+            weights=None if weights is None else weights.float().contiguous().numpy(),
             threads=torch.get_num_threads(),
         )
         ctx.save_for_backward(*(torch.from_numpy(gradient) for gradient in gradients))

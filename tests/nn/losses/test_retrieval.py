@@ -129,11 +129,13 @@ def test_a_query_of_several_heads_scores_by_its_best() -> None:
     torch.testing.assert_close(queries.grad, torch.tensor([[[-0.731059, 0.0], [0.0, 0.731059]]]))
 
 
-def test_no_gradient_runs_into_the_correction() -> None:
-    queries, candidates = vectors(3, 3)
-    log_q = torch.full((3,), -2.0, requires_grad=True)
-    retrieval_softmax(queries, candidates, log_q=log_q).backward()
-    assert log_q.grad is None
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gradients_go_to_queries_and_candidates_alone(dtype: torch.dtype) -> None:
+    queries, candidates = (side.detach().to(dtype).requires_grad_() for side in vectors(3, 3))
+    log_q, weights = torch.full((3,), -2.0, requires_grad=True), torch.ones(3, requires_grad=True)
+    retrieval_softmax(queries, candidates, log_q=log_q, weights=weights).backward()
+    assert log_q.grad is None and weights.grad is None
+    assert queries.grad is not None and candidates.grad is not None
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
