@@ -65,6 +65,11 @@ class Attributes:
         columns = [name for name in features.columns("user") if name in data.users.columns and name != "user_id"]
         return cls(features, plain(data.users.select("user_id", *columns)))
 
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """The columns that features of those who ask read."""
+        return frozenset((*self.features.columns("user"), *self.features.columns("context")))
+
     def read(self, said: Any, q: int, *, single: bool) -> tuple[list[Said | None], tuple[str, ...]]:
         """What is said of each query by column, and a note on what no feature reads.
 
@@ -85,8 +90,7 @@ class Attributes:
         for part in listed:
             for name, value in (part or {}).items():
                 _check(name, value)
-        known = {*self.features.columns("user"), *self.features.columns("context")}
-        strange = dict.fromkeys(name for part in listed for name in part or {} if name not in known)
+        strange = dict.fromkeys(name for part in listed for name in part or {} if name not in self.columns)
         note = f"attributes: {len(strange)} that no model reads: {some(list(strange))}"
         return listed, ((note,) if strange else ())
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ from serendip.types import ABSENT, Recs, SerendipError
 
 NAMED = 5
 """How many unknown ids a note names."""
+NOT_READ = "are read by no model of the bundle"
 MAX_SEARCH = 200
 
 
@@ -97,6 +99,8 @@ class Answers:
                 exclude=query.exclude,
                 allow=asked.allow,
                 exclude_seen=asked.exclude_seen,
+                attributes=query.attributes,
+                time=query.time,
             )
             for query in asked.queries
         ]
@@ -180,18 +184,31 @@ class Answers:
         return wire.HistoryReply(self._users[code], len(newest), [self._found(item) for item in newest[:limit]])
 
     def _together(self, asked: Sequence[wire.RecommendRequest]) -> list[wire.RecommendReply]:
-        """Replies to requests that agree in ``k``, ``exclude_seen`` and ``allow``."""
+        """Replies to requests that agree in ``k``, ``exclude_seen`` and ``allow``.
+
+        Raises:
+            ApiError: 422 for attributes of another type than the features were learned from.
+        """
         k = asked[0].k
         allow, strange = self._known("allow", asked[0].allow)
         people = [self._person(one) for one in asked]
-        queries = self._bundle.queries(
-            [None if one.code == ABSENT else self._users[one.code] for one in people],
-            k=k,
-            exclude_seen=asked[0].exclude_seen,
-            history=[one.history for one in people] if any(one.history is not None for one in people) else None,
-            exclude=[one.exclude for one in people] if any(one.exclude for one in people) else None,
-            allow=allow,
-        )
+        now = int(time.time())
+        said = [dict(one.attributes) for one in asked] if any(one.attributes for one in asked) else None
+        try:
+            queries = self._bundle.queries(
+                [None if one.code == ABSENT else self._users[one.code] for one in people],
+                k=k,
+                exclude_seen=asked[0].exclude_seen,
+                history=[one.history for one in people] if any(one.history is not None for one in people) else None,
+                exclude=[one.exclude for one in people] if any(one.exclude for one in people) else None,
+                allow=allow,
+                attributes=said,
+                time=[now if one.time is None else one.time for one in asked],
+            )
+        except SerendipError as error:
+            if said is None:
+                raise
+            raise ApiError(422, "invalid_attributes", str(error)) from error
         lists = self._lists(self._bundle.pipeline(queries).top(k))
         return [
             wire.RecommendReply(
@@ -205,7 +222,14 @@ class Answers:
         stranger = [asked.user_id] if code == ABSENT and asked.user_id is not None else []
         history, lost = self._known("history", asked.history)
         exclude, missed = self._known("exclude", asked.exclude)
-        return _Person(code, history, exclude or [], [*_unknown("user_id", stranger), *lost, *missed])
+        odd = self._unread(asked.attributes)
+        return _Person(code, history, exclude or [], [*_unknown("user_id", stranger), *lost, *missed, *odd])
+
+    def _unread(self, said: Mapping[str, object]) -> list[str]:
+        """A note on attributes that no feature of the bundle reads."""
+        kept = self._bundle.attributes
+        strange = [name for name in said if kept is None or name not in kept.columns]
+        return [f"attributes: {_some(strange)} {NOT_READ}"] if strange else []
 
     def _known(self, field: str, ids: list[ExternalId] | None) -> tuple[list[ExternalId] | None, list[str]]:
         """The ids that the bundle knows, in the type it stores, and a note on the others."""
@@ -270,8 +294,12 @@ def _unknown(field: str, ids: Sequence[ExternalId]) -> list[str]:
     """A note on ids that the bundle does not know, if there are any."""
     if not ids:
         return []
-    named = ", ".join(_shown(given) for given in ids[:NAMED]) + (" …" if len(ids) > NAMED else "")
-    return [f"{field}: {len(ids)} not known: {named}"]
+    return [f"{field}: {len(ids)} not known: {_some(ids)}"]
+
+
+def _some(ids: Sequence[ExternalId]) -> str:
+    """The first few."""
+    return ", ".join(_shown(given) for given in ids[:NAMED]) + (" …" if len(ids) > NAMED else "")
 
 
 def _shown(given: ExternalId) -> str:

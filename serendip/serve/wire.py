@@ -19,8 +19,16 @@ MAX_QUERIES = 1_000
 MAX_PLACES = 100_000
 MAX_FOUND = 50
 MAX_HISTORY = 500
+MAX_ATTRIBUTES = 200
 SHOWN = 60
-WORDS = {"int": "a whole number", "str": "text", "bool": "true or false", "array": "a list", "object": "an object"}
+WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
 
 ExternalId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | str
 K = Annotated[int, Meta(ge=1, le=MAX_K, description="How many items are wanted.")]
@@ -38,6 +46,19 @@ Exclude = Annotated[
 Allow = Annotated[
     Annotated[list[ExternalId], Meta(max_length=MAX_IDS)] | None,
     Meta(description="If given, only these item ids may be shown."),
+]
+Attribute = bool | int | float | str | None
+Attributes = Annotated[
+    dict[str, Attribute | list[Attribute]],
+    Meta(
+        max_length=MAX_ATTRIBUTES,
+        description="What is known of the user and the moment, by the columns that features of the bundle read: used "
+        "in place of what the bundle remembers of the user.",
+    ),
+]
+Time = Annotated[
+    Annotated[int, Meta(ge=0, le=1 << 40)] | None,
+    Meta(description="When it is asked, in unix seconds. Left out: now. Only features of time read it."),
 ]
 ExcludeSeen = Annotated[bool, Meta(description="Leave out what the user has already seen.")]
 
@@ -59,6 +80,8 @@ class RecommendRequest(Request, frozen=True, kw_only=True):
     exclude: Exclude = []
     allow: Allow = None
     exclude_seen: ExcludeSeen = True
+    attributes: Attributes = {}
+    time: Time = None
 
 
 class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +90,8 @@ class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user_id: UserId = None
     history: History = None
     exclude: Exclude = []
+    attributes: Attributes = {}
+    time: Time = None
 
 
 class BatchRequest(Request, frozen=True, kw_only=True):

@@ -7,10 +7,11 @@ import pytest
 
 from serendip.bundle import Bundle
 from serendip.pipeline import retrieve
-from serendip.scorers import StaticScores
+from serendip.scorers import KINDS, StaticScores
 from serendip.serve import wire
 from serendip.serve.answers import Answers
 from serendip.serve.wire import ApiError, RecommendRequest, SimilarRequest
+from tests.bundle.described import MONDAY, ByGroup, world
 from tests.serve.conftest import LATEST, data_of, events, titles
 
 
@@ -206,3 +207,39 @@ def test_what_cannot_be_explained_says_so(
     with pytest.raises(ApiError, match=words) as refused:
         answers.explain(asked)
     assert refused.value.status == status
+
+
+@pytest.fixture
+def described(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """Item 0 is for groups that training has not seen, item 1 for x, item 2 for y."""
+    monkeypatch.setitem(KINDS, ByGroup.kind, ByGroup)
+    return Answers(Bundle.build(*world()))
+
+
+def test_what_is_said_of_a_user_counts_at_once(described: Answers) -> None:
+    asked = [{"attributes": {"group": group}, "k": 1} for group in ("new", "x", "y")]
+    replies = described.recommend([RecommendRequest(**one) for one in asked])
+    assert [ids(reply) for reply in replies] == [["a"], ["b"], ["c"]]
+    assert [reply.items[0].source for reply in replies] == ["group"] * 3
+    assert one(described, k=1).items[0].source == "popular"
+    assert ids(one(described, user_id=2, k=1, exclude_seen=False)) == ["c"]
+    assert ids(one(described, user_id=2, k=1, exclude_seen=False, attributes={"group": "x"}, time=MONDAY)) == ["b"]
+
+
+def test_each_query_of_a_batch_has_attributes_of_its_own(described: Answers) -> None:
+    queries = [wire.Query(attributes={"group": "x"}), wire.Query(user_id=9), wire.Query(attributes={"group": "y"})]
+    replies = described.batch(wire.BatchRequest(queries=queries, k=1)).replies
+    assert [reply.items[0].source for reply in replies] == ["group", "popular", "group"]
+    assert [ids(reply)[0] for reply in replies[::2]] == ["b", "c"]
+
+
+def test_attributes_that_nobody_reads_are_noted(described: Answers, answers: Answers) -> None:
+    note = "attributes: 'shoes' are read by no model of the bundle"
+    assert note in one(described, attributes={"shoes": 44, "group": "x"}).notes
+    assert note in one(answers, attributes={"shoes": 44}).notes
+
+
+def test_attributes_of_another_type_are_refused(described: Answers) -> None:
+    with pytest.raises(ApiError, match="the column must hold one value a row. Got lists instead") as caught:
+        one(described, attributes={"group": ["x", "y"]})
+    assert (caught.value.status, caught.value.reply.error.code) == (422, "invalid_attributes")
