@@ -19,6 +19,7 @@ from serendip.kernels import pool
 from serendip.types import Floats
 
 _CHUNKS = 2  # a thread: enough for even work, few enough that dealing them out does not count
+_FEW = 1024  # rows that are changed before another thread has begun
 _POSITION = 32  # bits of a key that say where a gradient stands
 
 
@@ -166,4 +167,7 @@ def adam(
 
 def _deal(task: Callable[[int, int], None], groups: Groups, threads: int | None) -> None:
     u = len(groups.rows)
-    pool.rows(task, u, chunk=max(1, -(-u // (_CHUNKS * pool.count(threads)))), threads=threads)
+    if u <= _FEW:
+        task(0, u)
+    else:
+        pool.rows(task, u, chunk=-(-u // (_CHUNKS * pool.count(threads))), threads=threads)

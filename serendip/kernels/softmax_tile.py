@@ -57,7 +57,7 @@ def _all(value: float) -> Any:
 
 
 def _power(builder: Any, x: Any) -> Any:
-    """``2^x`` for x ≤ 127, to 2e-7 of it; 0 below 2⁻¹²⁶, NaN for NaN: ``2^n · 2^r``, where r is at most ½."""
+    """``2^x`` for x ≤ 127, to 1e-7 of it; 0 below 2⁻¹²⁶, NaN for NaN: ``2^n · 2^r``, where r is at most ½."""
     low = builder.fcmp_ordered("<", x, _all(_LEAST))
     shifted = builder.fadd(builder.select(low, _all(_LEAST), x), _all(_NEAREST))
     rest = builder.fsub(builder.select(low, _all(_LEAST), x), builder.fsub(shifted, _all(_NEAREST)))

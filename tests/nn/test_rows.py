@@ -149,8 +149,8 @@ def test_threads_change_nothing(kind: type[RowOptimiser]) -> None:
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            weight = table(500)
-            learn(kind([weight], lr=0.1), weight, gather, m=900, n=1000)
+            weight = table(6000)
+            learn(kind([weight], lr=0.1), weight, gather, m=9000, n=12000)
             found.append(weight.detach())
     finally:
         torch.set_num_threads(before)

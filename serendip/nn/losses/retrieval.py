@@ -143,9 +143,11 @@ def _softmax(
     weights: Tensor | None,
 ) -> Tensor:
     """Queries are ``[b, heads, d]``."""
+    if queries.dtype != torch.float64:
+        queries, candidates = queries.float(), candidates.float()
     if queries.is_cpu and queries.dtype != torch.float64:
         total: Tensor = _Tiled.apply(  # type: ignore[no-untyped-call]
-            queries.float(), candidates.float(), positives, temperature, bias, hidden, weights
+            queries, candidates, positives, temperature, bias, hidden, weights
         )
         return total / max(len(queries), 1)
     return softmax_elsewhere(queries, candidates, positives, temperature, bias, hidden, weights)
@@ -205,7 +207,8 @@ def softmax_elsewhere(
     weights: Tensor | None,
 ) -> Tensor:
     """The same by PyTorch's own operations, for other devices and double precision; it holds all logits."""
-    logits = (queries @ candidates.T).max(dim=1).values / temperature
+    with torch.autocast(queries.device.type, enabled=False):  # half precision is too coarse for what is exponentiated
+        logits = (queries @ candidates.T).max(dim=1).values / temperature
     if bias is not None:
         logits = logits + bias
     own = positives[:, None]

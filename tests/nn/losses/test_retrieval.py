@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from serendip.nn.losses import full_softmax, mixed_log_q, retrieval_softmax
+from serendip.nn.losses.retrieval import Hidden, softmax_elsewhere
 from serendip.types import SerendipError
 
 
@@ -198,6 +199,17 @@ def test_half_precision_gets_gradients_of_its_own_kind() -> None:
     loss.backward()
     assert loss.dtype == torch.float32
     assert queries.grad.dtype == candidates.grad.dtype == torch.bfloat16
+
+
+def test_mixed_precision_leaves_the_logits_alone() -> None:
+    queries, candidates = (side.detach() for side in vectors())
+    how = torch.arange(9), 0.05, None, Hidden(), None
+    expected = softmax_elsewhere(queries[:, None], candidates, *how)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = softmax_elsewhere(queries[:, None], candidates, *how)
+        tiled = retrieval_softmax(queries, candidates, temperature=0.05)
+    assert found == expected
+    torch.testing.assert_close(tiled, expected)
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
