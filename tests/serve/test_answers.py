@@ -240,6 +240,6 @@ def test_attributes_that_nobody_reads_are_noted(described: Answers, answers: Ans
 
 
 def test_attributes_of_another_type_are_refused(described: Answers) -> None:
-    with pytest.raises(ApiError, match="the column must hold one value a row. Got lists instead") as caught:
+    with pytest.raises(ApiError, match=r"the column must hold one value a row\. Got lists instead") as caught:
         one(described, attributes={"group": ["x", "y"]})
     assert (caught.value.status, caught.value.reply.error.code) == (422, "invalid_attributes")
