@@ -134,10 +134,10 @@ class Hidden(Mean):
 
 def test_a_kept_graph_that_answers_otherwise_is_traced_anew() -> None:
     asked = histories(5)
-    for scale in (1.0, 3.0):
+    for scale in (1.0, 3.0, 1e-6, 2e-6):
         module = Hidden([scale])
         got = network(to_onnx(module, {"history": asked}, ["vector"])).run({"history": asked.numpy()}, 5, chunk=5)
-        np.testing.assert_allclose(got["vector"], module({"history": asked}).detach().numpy(), atol=1e-5)
+        np.testing.assert_allclose(got["vector"], module({"history": asked}).detach().numpy(), rtol=1e-4)
 
 
 def test_it_holds_nothing_but_the_network() -> None:
