@@ -53,6 +53,7 @@ class Task:
             the first being 0.
         examples: how many examples a batch holds.
         clip: what is done to the gradients before a step.
+        judge: what answers where it is only to be judged, on the way; None: what ``lower`` gives.
         precision: the type of numbers in which ``loss`` multiplies; what is learned is float32.
     """
 
@@ -67,6 +68,7 @@ class Task:
     rate: Callable[[int, int], float] = lambda epoch, step: 1.0
     examples: Callable[[Any], int] = len
     clip: Callable[[], None] = lambda: None
+    judge: Callable[[nn.Module], Scorer] | None = None
     precision: str = "float32"
 
 
@@ -167,9 +169,10 @@ class _Watch:
 
     def add(self, parts: Mapping[str, Tensor], total: Tensor) -> None:
         """The losses of a step."""
+        values = {**parts, "loss": total}
         if not self.progress.sums:
-            self.progress.sums = dict.fromkeys((*parts, "loss"), 0.0)
-        self._pending.append(torch.stack([value.detach().float() for value in (*parts.values(), total)]))
+            self.progress.sums = dict.fromkeys(values, 0.0)
+        self._pending.append(torch.stack([values[name].detach().float() for name in self.progress.sums]))
         if self.device.type == "cpu" or len(self._pending) >= FETCH:
             self.fetch()
 
@@ -183,13 +186,13 @@ class _Watch:
             return
         sums = self.progress.sums
         for values in torch.stack(self._pending).tolist():
-            if not math.isfinite(values[-1]):
-                raise SerendipError(
-                    f"{self.task.name}: the loss must be a number. Got {values[-1]} in epoch "
-                    f"{self.progress.epoch + 1}. Try a smaller learning_rate."
-                )
             for name, value in zip(sums, values, strict=True):
                 sums[name] += value
+            if not math.isfinite(sums["loss"]):
+                raise SerendipError(
+                    f"{self.task.name}: the loss must be a number. Got {sums['loss']} in epoch "
+                    f"{self.progress.epoch + 1}. Try a smaller learning_rate."
+                )
         self._pending.clear()
 
     @property
@@ -279,14 +282,14 @@ def _after(watch: _Watch) -> None:
     }
     due = progress.epoch % run.validate_every == 0 or progress.epoch == watch.last
     if run.validation is not None and due:
-        done["validation"] = run.validation(_lower(task))
+        done["validation"] = run.validation(_lower(task, judged=True))
         if done["validation"] > progress.best:
             progress.best, progress.best_epoch = done["validation"], progress.epoch
             progress.state = {name: value.detach().clone() for name, value in task.net.state_dict().items()}
     watch.save()
     if run.log is not None:
         run.log(done)
-    run.report(progress.epoch, watch.last, lambda: _lower(task))
+    run.report(progress.epoch, watch.last, lambda: _lower(task, judged=True))
 
 
 def _seed(seed: int, progress: Progress, device: torch.device) -> None:
@@ -299,10 +302,11 @@ def _seed(seed: int, progress: Progress, device: torch.device) -> None:
         progress.random = {}
 
 
-def _lower(task: Task) -> Scorer:
+def _lower(task: Task, judged: bool = False) -> Scorer:
     task.net.eval()
+    make = (task.judge if judged else None) or task.lower
     with torch.no_grad():
-        return task.lower(task.net)
+        return make(task.net)
 
 
 def _out_of_patience(progress: Progress, run: Run) -> bool:

@@ -81,6 +81,11 @@ class NeuralModel(Model):
     def lowered(self, net: nn.Module, data: Dataset) -> Scorer:
         """What answers, from the module as it is."""
 
+    def judged(self, net: nn.Module, data: Dataset) -> Scorer:
+        """What answers where training only asks how good it is: where `lowered` takes long, something that ranks alike
+        but is ready at once."""
+        return self.lowered(net, data)
+
     def welcome(self, net: nn.Module, users: NDArray[np.bool_], items: NDArray[np.bool_]) -> None:
         """Begin with the rows of new ids, ``[n]`` each, where a fit goes on: the others are in place. By default they
         stay as `build` made them."""
@@ -161,6 +166,7 @@ class NeuralModel(Model):
             "batches": lambda rng: self.batches(data, rng),
             "loss": self.loss,
             "lower": lambda net: self.lowered(net, data),
+            "judge": lambda net: self.judged(net, data),
             "identity": self._identity(data, run),
             "rate": lambda epoch, step: share(options.schedule, epoch, options.epochs, step, options.warmup_steps),
             "examples": self.examples,
@@ -203,4 +209,4 @@ def _digest(parts: Iterable[Any]) -> str:
     total = hashlib.sha256()
     for part in parts:
         total.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
-    return total.hexdigest()
+    return total.hexdigest()[:16]

@@ -4,8 +4,30 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
+
+from serendip.checks.cases import odd_log
+from serendip.data.dataset import Dataset
+from serendip.data.synthetic import checkerboard
+from serendip.evaluate import evaluate, last_out
+from serendip.model import Run, Start
+from serendip.models.lightgcn import LightGCN
+from serendip.models.ngcf import NGCF
+from serendip.neural import NeuralConfig, NeuralModel
+from serendip.nn.embed import Table
+from serendip.nn.rows import RowAdam
+from serendip.nn.several import Several
+from serendip.scorers import StaticScores
+from serendip.types import ABSENT, Scorer, SerendipError
+from serendip.warm import begin
 
 WITHOUT = """
 import sys
@@ -45,3 +67,143 @@ def test_finding_a_model_does_not_import_pytorch(name: str) -> None:
     code = f"import sys; from serendip.model import find; find({name!r})(); assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+DATA = odd_log()
+
+
+class PairConfig(NeuralConfig, frozen=True):
+    """Options of `Pairs`."""
+
+    batch_size: int = 16
+    sparse: bool = True
+
+
+class Places(nn.Module):
+    per_item = ("table.weight",)
+
+    def __init__(self, items: int, sparse: bool) -> None:
+        super().__init__()
+        self.table = Table(items, 4, sparse=sparse)
+        self.head = nn.Linear(4, 1)
+
+
+class Pairs(NeuralModel):
+    """Says of every item how often it occurs."""
+
+    Config = PairConfig
+    config: PairConfig
+    summary = "a sample"
+    source = "none"
+
+    def build(self, data: Dataset) -> nn.Module:
+        return Places(data.n_items, self.config.sparse)
+
+    def batches(self, data: Dataset, rng: np.random.Generator) -> Iterator[dict[str, Tensor]]:
+        for rows in np.array_split(rng.permutation(len(data.events)), 5):
+            yield {"items": torch.from_numpy(data.events.items[rows].astype(np.int64))}
+
+    def loss(self, net: Any, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return {"loss": nn.functional.softplus(-net.head(net.table(batch["items"]))).mean()}
+
+    def lowered(self, net: Any, data: Dataset) -> Scorer:
+        scores = net.head(net.table.all()).squeeze(1)
+        return StaticScores(scores.numpy().copy())
+
+
+def scores(scorer: Scorer) -> np.ndarray:
+    assert isinstance(scorer, StaticScores)
+    return scorer.scores
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_tables_that_are_sparse_get_an_optimiser_of_rows(sparse: bool) -> None:
+    model = Pairs(sparse=sparse, learning_rate=0.02)
+    optimiser = model.optimiser(model.build(DATA))
+    assert isinstance(optimiser, Several) == sparse
+    if isinstance(optimiser, Several):
+        assert isinstance(optimiser.parts[1], RowAdam)
+    assert [group["lr"] for group in optimiser.param_groups] == [0.02] * (2 if sparse else 1)
+
+
+def test_a_table_of_rows_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+    whole = Pairs(epochs=6, schedule="constant", clip_norm=0.1).fit(DATA, Run(threads=1))
+    path = tmp_path / "c"
+    Pairs(epochs=4, schedule="constant", clip_norm=0.1).fit(DATA, Run(threads=1, checkpoint=path))
+    rest = Pairs(epochs=6, schedule="constant", clip_norm=0.1).fit(DATA, Run(threads=1, checkpoint=path, resume=True))
+    assert (scores(rest.lower()) == scores(whole.lower())).all()
+    assert rest.training is not None and whole.training is not None
+    assert rest.training.examples == whole.training.examples == 6 * len(DATA.events)
+
+
+@pytest.mark.parametrize(
+    "options", [{"clip_norm": 0.01}, {"warmup_steps": 20}, {"schedule": "linear"}, {"schedule": "constant"}]
+)
+def test_options_of_training_have_an_effect(options: dict[str, Any]) -> None:
+    plain = Pairs(epochs=3).fit(DATA, Run(threads=1)).lower()
+    assert (scores(Pairs(epochs=3, **options).fit(DATA, Run(threads=1)).lower()) != scores(plain)).any()
+
+
+@pytest.mark.parametrize("model", [LightGCN, NGCF])
+@pytest.mark.parametrize("loss", ["sampled_softmax", "bpr"])
+def test_graphs_learn_with_rougher_numbers(model: type[NeuralModel], loss: str) -> None:
+    options: dict[str, Any] = {"factors": 8, "epochs": 15, "loss": loss, "learning_rate": 0.03}
+    split = last_out(checkerboard())
+    rough, exact = (
+        evaluate(model(**options, precision=precision).fit(split.train, Run(threads=1)), split, ("ndcg@10",)).mean(
+            "ndcg@10"
+        )
+        for precision in ("bfloat16", "float32")
+    )
+    assert rough > 0.9 * exact > 0.1
+
+
+def test_the_checkpoint_of_another_fit_says_what_differs(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    Pairs(epochs=2).fit(DATA, Run(checkpoint=path))
+    said = [
+        (Pairs(epochs=2, learning_rate=0.5), DATA, Run(), r"learning_rate \(0\.001 there, 0\.5 here\)\."),
+        (Pairs(epochs=3), DATA, Run(), r"epochs \(2 there, 3 here\)\."),
+        (Pairs(epochs=2), DATA, Run(seed=4), r"seed \(0 there, 4 here\)\."),
+        (Pairs(epochs=2), DATA, Run(freeze=("head",)), r'freeze \(\[\] there, \["head"\] here\)\.'),
+        (Pairs(epochs=2), DATA.where(DATA.events.users > 0), Run(), r"data\.events \("),
+    ]
+    for model, data, run, text in said:
+        with pytest.raises(SerendipError, match=text):
+            model.fit(data, replace(run, checkpoint=path, resume=True))
+
+
+def test_what_another_fit_learned_is_a_better_start() -> None:
+    split = last_out(checkerboard())
+    users = np.arange(split.train.n_users, dtype=np.int32)
+    first = LightGCN(init="normal", factors=8, epochs=20).fit(split.train, Run(threads=1))
+    learned = first.learned()
+    assert learned is not None and set(learned) == {"users", "items"}
+    start = Start("lightgcn", learned, users, np.arange(split.train.n_items, dtype=np.int32))
+    warm, cold = (
+        evaluate(
+            LightGCN(init="normal", factors=8, epochs=1).fit(split.train, Run(threads=1, start=begun)),
+            split,
+            ("ndcg@10",),
+        ).mean("ndcg@10")
+        for begun in (start, None)
+    )
+    assert warm > 1.5 * cold
+
+
+def test_a_new_item_of_a_graph_begins_among_those_of_its_users() -> None:
+    data = checkerboard()
+    learned = LightGCN(init="normal", factors=8, epochs=20).fit(data, Run(threads=1)).learned()
+    assert learned is not None
+    codes = np.arange(data.n_items, dtype=np.int32)
+    codes[[0, 1]] = ABSENT  # an even and an odd one, as if they were new
+    model = LightGCN(init="normal", factors=8)
+    torch.manual_seed(0)
+    net: Any = model.build(data)
+    model.welcome(net, *begin(net, Start("lightgcn", learned, np.arange(data.n_users, dtype=np.int32), codes)))
+    items = net.items.detach().numpy()
+    unit = items / np.linalg.norm(items, axis=1, keepdims=True)
+    near = unit[:2] @ unit[2:].T
+    even = np.arange(2, data.n_items) % 2 == 0
+    assert near[0, even].mean() > near[0, ~even].mean() + 0.5
+    assert near[1, ~even].mean() > near[1, even].mean() + 0.5

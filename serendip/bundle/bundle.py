@@ -32,6 +32,7 @@ from serendip.types import ABSENT, Queries, SerendipError, Stage
 
 if TYPE_CHECKING:
     from serendip.data.dataset import Dataset
+    from serendip.data.schema import Schema
     from serendip.model import Run
     from serendip.run import Start
 
@@ -72,6 +73,8 @@ class Bundle:
         recipe: dict[str, Any] | None = None,
         evaluation: dict[str, Any] | None = None,
         learned: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+        schema: Schema | None = None,
+        start: str | None = None,
     ) -> Bundle:
         """Put a fitted pipeline and the data it answers from together.
 
@@ -80,6 +83,8 @@ class Bundle:
             pipeline: made by `retrieve`, `first_of` and `chain` of scorers fitted on the same vocabularies.
             recipe, evaluation: how it was made and how well it does, as JSON values.
             learned: by name of the scorer, what a later fit can begin with (`serendip.model.Model.learned`).
+            schema: what the columns of the log mean by their own names; None: that of the data.
+            start: version of the bundle that the fit went on from.
 
         Raises:
             SerendipError: a pipeline that knows other items than the data or cannot be stored; no JSON values.
@@ -92,7 +97,7 @@ class Bundle:
                 )
         kept = {name: tensorfile.encode(tensors) for name, tensors in (learned or {}).items()}
         return cls._made(
-            data, pipeline, kept, schema=data.schema, recipe=manifest.plain("recipe", recipe),
+            data, pipeline, kept, schema=schema or data.schema, start=start, recipe=manifest.plain("recipe", recipe),
             evaluation=manifest.plain("evaluation", evaluation),
         )  # fmt: skip
 
@@ -343,9 +348,29 @@ class Bundle:
             notes=found.notes,
         )
         return type(self)._made(
-            after, found.pipeline, self._learned, schema=found.schema, recipe=self.manifest.recipe, evaluation={},
+            after, found.pipeline, self._learned, start=self.manifest.start, schema=found.schema,
+            recipe=self.manifest.recipe, evaluation={},
             updates=(*self.manifest.updates, entry),
         )  # fmt: skip
+
+    def continued(self, data: Dataset) -> Dataset:
+        """The log of these data after the one that the bundle knows: what a fit that goes on learns from.
+
+        New ids come last. Events that both have count once, as the data have them: so a log in which kinds of events
+        weigh otherwise takes the place of the one that was known. What the bundle does not keep is missing of older
+        events: their kind, labels and context. Features stay as they were fitted for the bundle, if it has any.
+
+        Raises:
+            SerendipError: texts for ids where the known ones are integers; one log has times and the other has not.
+        """
+        from serendip.bundle import updating
+
+        return updating.continued(self._content, data)
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The scorers that a later fit can go on from: those of models that learn in epochs."""
+        return tuple(self._learned)
 
     def start(self, data: Dataset, name: str | None = None) -> Start:
         """What a fit to these data can begin with: what was learned, and which of it is whose.
@@ -359,12 +384,11 @@ class Bundle:
         """
         from serendip.run import Start
 
-        kept = list(self._learned)
-        chosen = name or (kept[0] if len(kept) == 1 else "")
+        chosen = name or (self.learned[0] if len(self.learned) == 1 else "")
         if chosen not in self._learned:
             raise BundleError(
-                f"A bundle must keep what {name or 'its model'} learned for a fit to go on from it. This one keeps that "
-                f"of {', '.join(kept) or 'none'}. Models that learn in epochs leave it, such as lightgcn."
+                f"A bundle must keep what {name or 'its model'} learned for a fit to go on from it. This one keeps "
+                f"that of {', '.join(self.learned) or 'none'}. Models that learn in epochs leave it, such as lightgcn."
             )
         tensors = files_of.tensors_of(chosen, self._learned[chosen])
         return Start(chosen, tensors, self.user_ids.encode(data.user_ids.ids), self.item_ids.encode(data.item_ids.ids))

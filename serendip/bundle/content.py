@@ -89,7 +89,7 @@ def gather(data: Dataset, pipeline: Stage, learned: Mapping[str, File]) -> Conte
         data.histories,
         pipeline,
         record(pipeline, data.n_items),
-        Attributes.of(data, pipeline, _titles(data)),
+        Attributes.of(data, pipeline, renamed_titles(data)),
         learned,
     )
 
@@ -178,7 +178,7 @@ def tensors_of(name: str, file: File) -> dict[str, NDArray[Any]]:
 
 def titled(data: Dataset) -> pl.DataFrame:
     """The items table with its title named ``title``, in types that Parquet keeps."""
-    table = plain(data.items.rename(_titles(data), strict=False))
+    table = plain(data.items.rename(renamed_titles(data), strict=False))
     if "title" not in table.columns:
         return table.select("item_id", pl.exclude("item_id"))
     return table.with_columns(pl.col("title").cast(pl.String)).select(
@@ -186,7 +186,7 @@ def titled(data: Dataset) -> pl.DataFrame:
     )
 
 
-def _titles(data: Dataset) -> dict[str, str]:
+def renamed_titles(data: Dataset) -> dict[str, str]:
     """The columns of the items that a bundle calls otherwise, by their names in the data."""
     title, columns = data.schema.title, data.items.columns
     if title is None or title == "title" or title not in columns:

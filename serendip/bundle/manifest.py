@@ -68,6 +68,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         data: what was learned from.
         recipe: how; empty if it was not said.
         evaluation: how well; empty if it was not measured, or not since the last update.
+        start: version of the bundle that the fit went on from; None if it began afresh.
         schema: what the columns of the data mean, so that more can be read alike; None in bundles of before.
         updates: what was taken in since, oldest first.
         files: checksum and size of each file of the content.
@@ -82,6 +83,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     data: Summary
     recipe: dict[str, Any]
     evaluation: dict[str, Any]
+    start: str | None = None
     schema: Schema | None = None
     updates: tuple[Update, ...] = ()
     files: dict[str, FileEntry]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from serendip.bundle.content import Content, titled
+from serendip.bundle.content import Content, renamed_titles, titled
 from serendip.bundle.manifest import Manifest
 from serendip.data.change import Change, read_part
 from serendip.data.dataset import Dataset, Events
@@ -23,6 +23,7 @@ from serendip.scorers.grown import grown
 from serendip.types import Scorer, SerendipError, Stage, Updatable
 
 if TYPE_CHECKING:
+    from serendip.data.features import Feature
     from serendip.model import Model, Run
 
 
@@ -82,6 +83,47 @@ def _joined(
     table = titled(fresh)
     fresh = replace(fresh, schema=_renamed(fresh.schema, table), items=table)
     return schema, Change.join(_known(content, schema), fresh)
+
+
+def continued(content: Content, data: Dataset) -> Dataset:
+    """The log of these data after the one that a bundle knows, in vocabularies in which new ids come last.
+
+    Events that both have count once, as the data have them: same user, item and time, or same user and item where there
+    are no times. Features stay as they were fitted for the bundle, where it has any.
+    """
+    table = titled(data)
+    fresh = replace(data, schema=_renamed(data.schema, table), items=table, features=None)
+    known = _known(content, data.schema)
+    known = replace(known, events=known.events.where(~_given_again(known, fresh)))
+    after = Change.join(known, fresh).after
+    codes = {
+        "users": after.user_ids.encode(data.user_ids.ids),
+        "items": after.item_ids.encode(data.item_ids.ids),
+    }
+    sides = {name: codes[data.schema.relations.get(name, "users")] for name in data.relations}
+    moved = {
+        name: table.with_columns(pl.Series(end, sides[name][table[end].to_numpy()]) for end in ("left", "right"))
+        for name, table in data.relations.items()
+    }
+    after = replace(after, relations=moved)
+    if known.features is not None or data.features is None:
+        return after
+    declared = data.features.renamed("item", renamed_titles(data)).declared
+    return after.with_features(cast("dict[str, Feature]", declared))
+
+
+def _given_again(known: Dataset, fresh: Dataset) -> NDArray[np.bool_]:
+    """``[m]`` which known events the new log has, too."""
+    users = known.user_ids.encode(fresh.user_ids.ids)[fresh.events.users]
+    items = known.item_ids.encode(fresh.item_ids.ids)[fresh.events.items]
+    there = pl.DataFrame({"user": known.events.users, "item": known.events.items})
+    came = pl.DataFrame({"user": users, "item": items})
+    if known.events.time is not None and fresh.events.time is not None:
+        there = there.with_columns(time=pl.Series(known.events.time))
+        came = came.with_columns(time=pl.Series(fresh.events.time))
+    again = came.unique().with_columns(again=True)
+    found = there.join(again, on=there.columns, how="left", maintain_order="left")["again"]
+    return found.fill_null(False).to_numpy()
 
 
 def _schema(made: Manifest, events: Any, users: Any, items: Any) -> Schema:

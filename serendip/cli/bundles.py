@@ -73,6 +73,34 @@ def load(given: Path | None, show: Output) -> Bundle:
     return Bundle.load(path)
 
 
+def recipe_going_on(
+    path: Path, flags: Mapping[str, Mapping[str, Any]], overrides: Sequence[str], *, anew: bool
+) -> Recipe:
+    """The recipe by which a bundle was made, for a fit that goes on from it.
+
+    Args:
+        path: of the bundle.
+        flags: values by section and key.
+        overrides: of ``--set``.
+        anew: whether flags name what to read; the files of the recipe are left out then, but not what columns mean.
+
+    Raises:
+        BundleError: there is no bundle.
+        RecipeError: there is nothing to read, or a key that cannot be used.
+    """
+    from serendip.bundle import Bundle
+    from serendip.recipe.reading import RecipeError, read
+
+    recipe = dict(Bundle.load(path).manifest.recipe)
+    if anew:
+        files = ("events", "items", "users", "relations", "source")
+        recipe["data"] = {key: value for key, value in recipe.get("data", {}).items() if key not in files}
+    found = read(recipe, overrides, given=flags)
+    if found.data.events is None and found.data.source is None:
+        raise RecipeError(f"{path} does not say which files it was made from. Name what to read: --events FILE.")
+    return found
+
+
 def recipe_within(
     given: Path | None,
     show: Output,

@@ -16,12 +16,14 @@ from serendip.cli.verb import verb
 from serendip.recipe.sections import Recipe
 
 if TYPE_CHECKING:
+    from serendip.bundle import Bundle
     from serendip.model import Run
 
 EXAMPLES = (
     "serendip fit recipe.toml --set model.factors=128",
     "serendip fit --events events.parquet --items items.parquet --model ease --out out/b",
     "serendip fit recipe.toml --model lightgcn --validate ndcg@10 --patience 5 --checkpoint out/fit.ckpt --resume",
+    "serendip fit --from out/b --events today.parquet --out out/b2",
 )
 
 
@@ -70,6 +72,24 @@ def fit(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint, if it is there: the result is the same.")
     ] = False,
+    from_: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="DIR",
+            help="Go on from a bundle: its events come before those named, and the model begins with what it learned. "
+            "Without a recipe or --model, the model is the bundle's.",
+            show_default=False,
+        ),
+    ] = None,
+    freeze: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,…",
+            help="Beginnings of names of parameters that stay as they are in the bundle of --from.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Fit a model to a log and write the bundle that answers."""
     from serendip.bundle.store import require_room
@@ -79,9 +99,12 @@ def fit(
     require_writable(path, directory=True)
     require_room(path)
     run = _run(recipe, checkpoint, resume)
+    start = _start(recipe, from_, evaluate, freeze)
+    if freeze is not None:
+        run = replace(run, freeze=tuple(name.strip() for name in freeze.split(",")))
     data = loaded(recipe, show)
     figures = evaluate_recipe(recipe, data=data, watch=show.told).to_dict() if evaluate else None
-    bundle = run_recipe(recipe, data=data, evaluation=figures, watch=show.told, run=run)
+    bundle = run_recipe(recipe, data=data, evaluation=figures, watch=show.told, run=run, start=start)
     with show.step(f"Writing {path}"):
         bundle.save(path)
     made = bundle.summary()
@@ -113,3 +136,26 @@ def _run(recipe: Recipe, checkpoint: Path | None, resume: bool) -> Run:
     require_epochs(recipe, "--checkpoint")
     require_writable(checkpoint)
     return replace(run_of(recipe), checkpoint=checkpoint, resume=resume)
+
+
+def _start(recipe: Recipe, path: Path | None, evaluate: bool, freeze: str | None) -> Bundle | None:
+    """The bundle to go on from.
+
+    Raises:
+        RecipeError: flags that do not go together, or with the model.
+        BundleError: there is no bundle, or it cannot be used.
+    """
+    from serendip.bundle import Bundle
+    from serendip.recipe.learning import require_epochs
+    from serendip.recipe.reading import RecipeError
+
+    if path is None:
+        if freeze is not None:
+            raise RecipeError("--freeze must come with the bundle whose parameters stay as they are: --from DIR.")
+        return None
+    if evaluate:
+        raise RecipeError(
+            "--evaluate cannot go with --from: what is held out may be what the bundle learned from. Leave out one."
+        )
+    require_epochs(recipe, "--from")
+    return Bundle.load(path)

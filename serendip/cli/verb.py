@@ -79,6 +79,10 @@ def recipe_of(given: Mapping[str, Any], show: Output, *, optional: bool = False)
     sections: dict[str, type[msgspec.Struct]] = {"data": DataSection, "fit": FitSection, "run": RunSection}
     flags = {name: _given(section, given) for name, section in sections.items()}
     named = "events" in flags["data"] or "source" in flags["data"]
+    if path is None and given.get("from_") is not None and given["model"] is None:
+        from serendip.cli.bundles import recipe_going_on
+
+        return recipe_going_on(given["from_"], flags, given["set_"], anew=named)
     if path is None and not named and "recipe_file" in given:
         if RECIPE_FILE.exists() and given.get("bundle") is None:
             path = RECIPE_FILE

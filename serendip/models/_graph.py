@@ -85,6 +85,21 @@ def start(net: GraphEmbedding, config: GraphConfig) -> None:
             side[:, : len(values)] = torch.from_numpy((scale * found).astype(np.float32))
 
 
+def settle(net: GraphEmbedding, users: NDArray[np.bool_], items: NDArray[np.bool_]) -> None:
+    """Give new users and items the vectors that one step along the graph makes of those of their known neighbours.
+
+    Who has none keeps what there is.
+    """
+    import torch
+
+    new = torch.from_numpy(users).to(net.users.device), torch.from_numpy(items).to(net.items.device)
+    with torch.no_grad():
+        known = (side * ~fresh[:, None] for side, fresh in zip((net.users, net.items), new, strict=True))
+        for side, fresh, found in zip((net.users, net.items), new, net.graph.step(*known), strict=True):
+            chosen = fresh & (found != 0).any(dim=1)
+            side[chosen] = found[chosen]
+
+
 @dataclass(frozen=True)
 class Groups:
     """Some users with all that they took up.
@@ -175,6 +190,7 @@ def loss_of(
 
     from serendip.nn.losses import bpr, shared_softmax
 
+    asked, items = asked.float(), items.float()
     if isinstance(batch, Groups):
         sides = normalize(asked, dim=1), normalize(items, dim=1)
         return {"softmax": shared_softmax(*sides, batch.positives, batch.candidates, config.temperature)}

@@ -24,9 +24,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset
-from serendip.models._graph import Batch, GraphConfig, answer, batches_of, loss_of, start
+from serendip.models._graph import Batch, GraphConfig, answer, batches_of, loss_of, settle, start
 from serendip.neural import NeuralModel
 from serendip.scorers import NeighbourSums
 from serendip.space import Range, declare
@@ -72,6 +73,10 @@ class LightGCN(NeuralModel):
         """By the option."""
         asked, items = net.graph.mean(net.users, net.items, self.config.layers, batch.users)
         return loss_of(batch, asked, items, (net.users, net.items), self.config)
+
+    def welcome(self, net: Any, users: NDArray[np.bool_], items: NDArray[np.bool_]) -> None:
+        """New rows begin with what their neighbours learned."""
+        settle(net, users, items)
 
     def lowered(self, net: Any, data: Dataset) -> NeighbourSums:
         """The sums over layers that a history is worked out from, and the items' last vectors."""

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset
-from serendip.models._graph import Batch, GraphConfig, answer, batches_of, loss_of, rows, start
+from serendip.models._graph import Batch, GraphConfig, answer, batches_of, loss_of, rows, settle, start
 from serendip.neural import NeuralModel
 from serendip.scorers import GraphLayers
 from serendip.space import Range, declare
@@ -75,6 +76,10 @@ class NGCF(NeuralModel):
         """By the option."""
         users, items = net()
         return loss_of(batch, rows(batch.users, users), items, (net.users, net.items), self.config)
+
+    def welcome(self, net: Any, users: NDArray[np.bool_], items: NDArray[np.bool_]) -> None:
+        """New rows begin with what their neighbours learned."""
+        settle(net, users, items)
 
     def lowered(self, net: Any, data: Dataset) -> GraphLayers:
         """What each layer needs of the items to work out a user."""

@@ -60,6 +60,7 @@ class BipartiteGraph(nn.Module):
         """
         if asked is None:
             return self._run(users, items, layers, True)
+        users, items = users.float(), items.float()
         codes, places = np.unique(asked, return_inverse=True)
         if users.device.type == "cpu":
             left, right = _SpreadTo.apply(users, items, self, layers, codes)  # type: ignore[no-untyped-call]
@@ -69,6 +70,7 @@ class BipartiteGraph(nn.Module):
         return functional.embedding(torch.from_numpy(places).to(left.device), left), right
 
     def _run(self, users: Tensor, items: Tensor, layers: int, mean: bool) -> Pair:
+        users, items = users.float(), items.float()
         if users.device.type == "cpu":
             pair: Pair = _Spread.apply(users, items, self, layers, mean)  # type: ignore[no-untyped-call]
             return pair
@@ -80,10 +82,10 @@ class BipartiteGraph(nn.Module):
             self._elsewhere = (_torch(self.to_users, users.device), _torch(self.to_items, users.device))
         to_users, to_items = self._elsewhere
         if not mean:
-            return torch.sparse.mm(to_users, items), torch.sparse.mm(to_items, users)
+            return _times(to_users, items), _times(to_items, users)
         left, right = users, items
         for _ in range(layers):
-            left, right = users + torch.sparse.mm(to_users, right), items + torch.sparse.mm(to_items, left)
+            left, right = users + _times(to_users, right), items + _times(to_items, left)
         return left / (layers + 1), right / (layers + 1)
 
     def spread(self, users: Floats, items: Floats, layers: int, mean: bool) -> tuple[Floats, Floats]:
@@ -233,6 +235,13 @@ def normalised(matrix: csr_array) -> csr_array:
     values = 1 / np.sqrt(np.repeat(by_row, by_row).astype(np.float64) * by_column[matrix.indices])
     places = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int64)
     return csr_array((values.astype(np.float32), *places), shape=matrix.shape)
+
+
+def _times(graph: Tensor, vectors: Tensor) -> Tensor:
+    """The product, in float32 also where the rest of a step is in rougher numbers."""
+    with torch.autocast(vectors.device.type, enabled=False):
+        found: Tensor = torch.sparse.mm(graph, vectors)
+    return found
 
 
 def _torch(matrix: csr_array, device: torch.device) -> Tensor:

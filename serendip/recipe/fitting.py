@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from numpy.typing import NDArray
 
 from serendip.bundle import Bundle
 from serendip.data.dataset import Dataset
 from serendip.model import Run, find
 from serendip.pipeline import first_of, retrieve
-from serendip.recipe.learning import Learning, Watch, check_learning, fitted, silently
+from serendip.recipe.learning import Learning, Watch, check_learning, fitted, require_epochs, silently
 from serendip.recipe.loading import load_data
 from serendip.recipe.sections import Choice, Recipe
 from serendip.types import Scorer, Stage
@@ -81,7 +82,9 @@ def fit(
     recipe: dict[str, Any] = {"model": choice.plain()}
     if others is not None:
         recipe["pipeline"] = {"fallback": [other.plain() for other in others]}
-    return Bundle.build(data, Fitter(data, run or Run()).pipeline(choice, others), recipe=recipe)
+    fitter = Fitter(data, run or Run())
+    pipeline = fitter.pipeline(choice, others)
+    return Bundle.build(data, pipeline, recipe=recipe, learned=fitter.learned)
 
 
 def run_recipe(
@@ -91,6 +94,7 @@ def run_recipe(
     evaluation: Mapping[str, Any] | None = None,
     watch: Watch = silently,
     run: Run | None = None,
+    start: Bundle | None = None,
 ) -> Bundle:
     """Fit what the recipe says to all of its data.
 
@@ -99,23 +103,45 @@ def run_recipe(
         data: what `load_data` gives, if it was read before.
         evaluation: figures to keep in the bundle, as JSON values.
         watch: told about every step.
-        run: how, where more is to be said than the recipe says (`run_of`): a checkpoint, a start.
+        run: how, where more is to be said than the recipe says (`run_of`): a checkpoint, what to freeze.
+        start: what to go on from: its events come before the data's (`Bundle.continued`), and the model begins with
+            what it learned.
 
     Raises:
         SerendipError: data, a model or an option that cannot be used.
     """
     check_learning(recipe)
     loaded = load_data(recipe) if data is None else data
-    fitter = Fitter(loaded, run or run_of(recipe), watch, Learning.of(recipe))
+    schema, how = loaded.schema, run or run_of(recipe)
+    if start is not None:
+        require_epochs(recipe, "a bundle to go on from")
+        with watch("Joining what is known"):
+            loaded = start.continued(loaded)
+        name = stage_name(recipe.model)
+        how = replace(how, start=start.start(loaded, name if name in start.learned else None))
+    fitter = Fitter(loaded, how, watch, Learning.of(recipe))
     pipeline = fitter.pipeline(recipe.model, recipe.pipeline.fallback)
     kept = None if evaluation is None else dict(evaluation)
     with watch("Building the bundle"):
-        return Bundle.build(loaded, pipeline, recipe=portable(recipe).plain(), evaluation=kept)
+        return Bundle.build(
+            loaded,
+            pipeline,
+            recipe=portable(recipe).plain(),
+            evaluation=kept,
+            learned=fitter.learned,
+            schema=schema,
+            start=None if start is None else start.manifest.version,
+        )
 
 
 def run_of(recipe: Recipe) -> Run:
     """How a recipe is carried out."""
     return Run(seed=recipe.run.seed, threads=recipe.run.threads, device=recipe.run.device or "cpu")
+
+
+def stage_name(choice: Choice) -> str:
+    """What the model's stage of a pipeline is called."""
+    return choice.name.replace(":", ".")
 
 
 class Fitter:
@@ -124,6 +150,8 @@ class Fitter:
     def __init__(self, data: Dataset, run: Run, watch: Watch = silently, learning: Learning | None = None) -> None:
         self._data, self._run, self._watch, self._learning = data, run, watch, learning
         self._fitted: dict[str, Scorer] = {}
+        self.learned: dict[str, Mapping[str, NDArray[Any]]] = {}
+        """By name of the stage, what a later fit can begin with."""
 
     def pipeline(self, model: Choice, fallback: Sequence[Choice] | None = None) -> Stage:
         """The model, its lists filled by the fallbacks; None: those that suit the data."""
@@ -136,11 +164,14 @@ class Fitter:
         key = repr(choice.plain())
         if key not in self._fitted:
             self._fitted[key] = self._fit(choice, run)
-        return retrieve(self._fitted[key], name=choice.name.replace(":", "."))
+        return retrieve(self._fitted[key], name=stage_name(choice))
 
     def _fit(self, choice: Choice, run: Run) -> Scorer:
-        model = find(choice.name)(**choice.options)
-        return fitted(model, self._data, run, self._watch, self._learning).lower()
+        model = fitted(find(choice.name)(**choice.options), self._data, run, self._watch, self._learning)
+        learned = model.learned()
+        if learned is not None:
+            self.learned[stage_name(choice)] = learned
+        return model.lower()
 
 
 def automatic_fallback(model: Choice, data: Dataset) -> tuple[Choice, ...]:

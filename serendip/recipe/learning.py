@@ -95,7 +95,10 @@ def fitted(model: Model, data: Dataset, run: Run, watch: Watch, learning: Learni
     """
     what = f"Fitting {model.name}"
     if learning is not None and learning.section.validate is not None and model.learns_in_epochs:
-        found = _validated(model, data, run, watch, learning.section, learning.holdout(data))
+        split = learning.holdout(data)
+        if run.start is not None:  # what was learned speaks of features as they were fitted then
+            split = replace(split, train=replace(split.train, features=data.features))
+        found = _validated(model, data, run, watch, learning.section, split)
         best = found.training
         assert best is not None
         run = replace(run, epochs=best.best_epoch)

@@ -6,10 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 
 from serendip.bundle import Bundle
 from serendip.checkpoint import read
+from serendip.data.dataset import Dataset
+from serendip.data.synthetic import World
 
 
 def test_from_files_to_a_bundle(run: Any, data_flags: list[object], here: Path) -> None:
@@ -197,3 +201,82 @@ def test_a_killed_fit_goes_on_bit_for_bit(run: Any, data_flags: list[object], he
     run(*flags, "--out", "whole")
     resumed, whole = Bundle.load(here / "resumed"), Bundle.load(here / "whole")
     assert resumed.manifest.version == whole.manifest.version  # a digest of all that was learned
+
+
+@pytest.fixture
+def halves(world: World, here: Path) -> list[Path]:
+    """The log's first events, its last ones, and all; the first ones lack some users and items."""
+    events = world.events.sort("timestamp")
+    cut = len(events) * 7 // 10
+    paths = [here / name for name in ("old.parquet", "new.parquet", "all.parquet")]
+    for path, part in zip(paths, (events[:cut], events[cut:], events), strict=True):
+        part.write_parquet(path)
+    return paths
+
+
+def test_a_fit_goes_on_from_a_bundle(run: Any, halves: list[Path], here: Path) -> None:
+    old, new, everything = halves
+    run("fit", "--events", old, *LIGHT, "--set", "model.epochs=15", "--out", "a")
+    run("fit", "--from", "a", "--events", new, "--set", "model.epochs=1", "--threads", "1", "--out", "b")
+    before, after = Bundle.load(here / "a"), Bundle.load(here / "b")
+    assert after.manifest.start == before.manifest.version
+    assert before.manifest.start is None
+    assert after.manifest.recipe["model"] == {"name": "lightgcn", "factors": 8, "epochs": 1}
+    assert after.item_ids.ids[: len(before.item_ids)].to_list() == before.item_ids.ids.to_list()
+    assert len(after.item_ids) > len(before.item_ids)
+    assert len(after.user_ids) > len(before.user_ids)
+    user = before.user_ids.ids[int(np.diff(before.histories.indptr).argmax())]
+    known, still = (bundle.queries(user).exclude for bundle in (before, after))
+    assert known is not None and still is not None
+    assert set(known[0]) <= set(still[0])  # what was seen is not forgotten
+    run("fit", "--from", "a", "--events", everything, "--set", "model.epochs=1", "--threads", "1", "--out", "c")
+    assert Bundle.load(here / "c").manifest.version == after.manifest.version  # what both logs hold counts once
+
+
+def test_parts_stay_as_they_are(run: Any, halves: list[Path], here: Path) -> None:
+    old, new, _ = halves
+    run("fit", "--events", old, *LIGHT, "--set", "model.epochs=2", "--out", "a")
+    run("fit", "--from", "a", "--events", new, "--freeze", "items", "--threads", "1", "--out", "b")
+    before, after = Bundle.load(here / "a"), Bundle.load(here / "b")
+    tensors = [bundle.start(data_of(bundle)).tensors for bundle in (before, after)]
+    assert (tensors[1]["items"][: len(tensors[0]["items"])] == tensors[0]["items"]).all()
+    assert (tensors[1]["users"][: len(tensors[0]["users"])] != tensors[0]["users"]).any()
+    result = run("fit", "--from", "a", "--events", new, "--freeze", "itms", code=4)
+    assert "freeze must name parameters by how they begin: users, items. Got 'itms' instead" in result.stderr
+
+
+def test_what_was_learned_of_views_begins_a_fit_to_likes(run: Any, halves: list[Path], here: Path) -> None:
+    _, _, everything = halves
+    weights = ["--event-weights", "view=0,add_to_cart=0,purchase=0"]
+    run("fit", "--events", everything, *LIGHT, "--set", "model.epochs=3", "--out", "views")
+    run("fit", "--from", "views", "--events", everything, *weights, "--threads", "1", "--out", "likes")
+    run("fit", "--events", everything, *weights, *LIGHT, "--set", "model.epochs=3", "--out", "alone")
+    likes, alone = Bundle.load(here / "likes"), Bundle.load(here / "alone")
+    for name in ("user", "item"):
+        assert set(getattr(likes, f"{name}_ids").ids) == set(getattr(alone, f"{name}_ids").ids)
+    assert likes.histories.weight is not None and alone.histories.weight is not None
+    assert (likes.histories.weight > 0).sum() == (alone.histories.weight > 0).sum()
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        (["--from", "none"], 5, "none is no bundle: there is no such directory"),
+        (["--from", "a", "--evaluate"], 4, "--evaluate cannot go with --from"),
+        (["--freeze", "items"], 4, "--freeze must come with the bundle"),
+        (["--from", "a", "--model", "ease"], 4, "--from must go with a model that learns in epochs"),
+        (["--from", "a"], 5, "This one keeps that of none. Models that learn in epochs leave it"),
+    ],
+)
+def test_what_nothing_goes_on_from(
+    run: Any, data_flags: list[object], here: Path, flags: list[str], code: int, said: str
+) -> None:
+    run("fit", *data_flags, "--model", "popular", "--out", "a")
+    model = [] if "--model" in flags else ["--model", "lightgcn"]
+    assert said in run("fit", *data_flags, *model, *flags, code=code).stderr
+
+
+def data_of(bundle: Bundle) -> Dataset:
+    users = np.repeat(np.arange(len(bundle.histories)), np.diff(bundle.histories.indptr))
+    frame = {"user_id": bundle.user_ids.ids[users], "item_id": bundle.item_ids.ids[bundle.histories.items]}
+    return Dataset.from_frames(pl.DataFrame(frame))
