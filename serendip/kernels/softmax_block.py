@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from serendip.kernels.best import add, keep, key_of
 from serendip.kernels.jit import compiled
 from serendip.kernels.softmax_tile import (
     CANDIDATES,
@@ -180,22 +181,22 @@ def _hide(values: Any, at: int, hidden: Any) -> None:
 @compiled
 def _mine(values: Any, k: int, lane: int, positive: int, hard: int) -> None:
     """Set all but the positive and the ``hard`` highest others of a query to -inf; ties go to the lower candidate."""
-    found = np.empty(k, np.float32)
-    for place in range(k):
-        found[place] = values[place * QUERIES + lane]
-    if positive >= 0:
-        found[positive] = _NONE
     if hard >= k:
         return
-    least = np.partition(found, k - hard)[k - hard] if hard > 0 else np.float32(np.inf)
-    left = hard
+    keys = np.empty(max(2 * hard, 32), np.uint64)
+    count, mark = 0, np.uint64(0)
+    for place in range(k if hard > 0 else 0):
+        value = values[place * QUERIES + lane]
+        if place != positive and value != _NONE:
+            key = key_of(value, place)
+            if key > mark:
+                count, mark = add(keys, count, hard, key, mark)
+    if count > hard:
+        mark = keep(keys, count, hard)
     for place in range(k):
-        left -= found[place] > least
-    for place in range(k):
-        if found[place] == least and left > 0:
-            left -= 1
-        elif not found[place] > least and place != positive:
-            values[place * QUERIES + lane] = _NONE
+        at = place * QUERIES + lane
+        if place != positive and (hard == 0 or key_of(values[at], place) < mark):
+            values[at] = _NONE
 
 
 @compiled
