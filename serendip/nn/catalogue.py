@@ -39,6 +39,7 @@ class Catalogue(nn.Module):
         dim: int,
         *,
         ids: bool = True,
+        sigma: float | None = None,
         inputs: Sequence[Input] = (),
         values: Mapping[str, NDArray[Any]] | None = None,
         tables: Mapping[str, Table] | None = None,
@@ -55,6 +56,7 @@ class Catalogue(nn.Module):
             size: how many there are.
             dim: of their vectors.
             ids: learn a vector for each.
+            sigma: deviation of what these start from: as for `Table`.
             inputs: features to read; none: ids alone.
             values: of the features, ``[size, …]`` by name.
             tables: of the features, where others read them too: as for `FeatureEmbedding`.
@@ -72,7 +74,7 @@ class Catalogue(nn.Module):
         if not (ids or inputs):
             raise ValueError("Items must have ids or features to learn from. Got neither instead.")
         self.size, self.dim, self.normalise = size, dim, normalise
-        self.ids = Table(size, dim, sparse=sparse) if ids else None
+        self.ids = Table(size, dim, sigma=sigma, sparse=sparse) if ids else None
         self.id_dropout = IdDropout(id_dropout)
         self.features = FeatureEmbedding(inputs, feature_dim, tables=tables, sparse=sparse) if inputs else None
         width = (dim if ids else 0) + (self.features.dim if self.features else 0)

@@ -110,6 +110,10 @@ def test_id_dropout_teaches_the_features_what_the_ids_would_have_learned() -> No
     assert error(0.5) < 0.05 * error(0.0)
 
 
+def test_vectors_of_ids_start_as_small_as_asked() -> None:
+    assert 0 < float(made("ids", sigma=0.001)().detach().abs().max()) <= 0.002
+
+
 def test_features_are_no_weights() -> None:
     assert not [name for name in made("tower").state_dict() if name.startswith("feature_")]
 

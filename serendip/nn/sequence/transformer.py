@@ -28,6 +28,8 @@ from serendip.nn.sequence.encoder import Encoder
 from serendip.nn.tower import activation_layer
 
 Inner = Literal["relu", "gelu", "swiglu"]
+_PLACES = 0.02
+"""Deviation of the numbers that the vectors of places start from."""
 _NEVER = -1e9
 """Added to the weight of what is absent: far below any other, but finite, so that a history of nothing has numbers."""
 
@@ -69,7 +71,7 @@ class Transformer(Encoder):
             raise ValueError(f"dim must be a multiple of the {heads} heads. Got {dim} instead.")
         self.out, self.causal = dim, causal
         self.places = nn.Parameter(torch.empty(length, dim))
-        nn.init.trunc_normal_(self.places, std=dim**-0.5, a=-2 * dim**-0.5, b=2 * dim**-0.5)
+        nn.init.trunc_normal_(self.places, std=_PLACES, a=-2 * _PLACES, b=2 * _PLACES)
         self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(
             Block(dim, heads, hidden or dim, dropout, activation, gated, causal) for _ in range(blocks)
