@@ -96,12 +96,20 @@ def single(name: str, column: pl.Series) -> Values:
         raise SerendipError(
             f"features.{name}: the column must hold one value a row. Got lists instead. Try multivalent = true."
         )
-    return _present(texts(name, column), np.arange(len(column)))
+    rows = np.arange(len(column))
+    if column.dtype == pl.Null:
+        return Values(len(rows), rows[:0], pl.Series("value", [], dtype=pl.String))
+    text = texts(name, column)
+    if text.null_count():
+        rows, text = rows[text.is_not_null().to_numpy()], text.drop_nulls()
+    return Values(len(column), rows, text)
 
 
 def several(name: str, column: pl.Series, separator: str) -> Values:
     """Several values a row: lists, or texts parted by ``separator``; each value once a row."""
     rows = np.arange(len(column))
+    if column.dtype == pl.Null:
+        return Values(len(rows), rows[:0], pl.Series("value", [], dtype=pl.String))
     if not isinstance(column.dtype, pl.List | pl.Array):
         column = texts(name, column).str.split(separator)
     elif isinstance(column.dtype, pl.Array):
@@ -125,20 +133,22 @@ def texts(name: str, column: pl.Series) -> pl.Series:
     Raises:
         SerendipError: values that are neither texts nor numbers nor dates.
     """
-    kind = column.dtype
+    kind, value = column.dtype, pl.col("value")
     if kind == pl.Boolean:
-        text = column.cast(pl.Int8).cast(pl.String)
+        text = value.cast(pl.Int8).cast(pl.String)
     elif kind.is_float() or kind.is_decimal():
-        number = column.cast(pl.Float64).fill_nan(None)
+        number = value.cast(pl.Float64).fill_nan(None)
         whole = (number == number.floor()) & (number.abs() < EXACT_IN_FLOAT)
-        exact = number.set(~whole, None).cast(pl.Int64, strict=False).cast(pl.String)
-        text = exact.zip_with(whole.fill_null(True), number.cast(pl.String))
+        text = (
+            pl.when(whole).then(number.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(number.cast(pl.String))
+        )
     elif not kind.is_nested() and kind not in (pl.Object, pl.Binary):
-        text = column.cast(pl.String)
+        text = value.cast(pl.String)
     else:
         raise SerendipError(f"features.{name}: the column must hold texts or numbers. Got {kind} instead.")
     clean = text.str.strip_chars().str.normalize("NFC")
-    return clean.set(clean == "", None)
+    frame = pl.DataFrame([column.alias("value")])
+    return frame.select(pl.when(clean != "").then(clean).alias("value"))["value"]
 
 
 def numbers(name: str, column: pl.Series) -> Doubles:
@@ -228,8 +238,3 @@ def vectors(name: str, column: pl.Series, width: int) -> Floats:
     out[given.to_numpy()] = flat.reshape(-1, wanted)
     out[~np.isfinite(out)] = np.nan
     return out
-
-
-def _present(text: pl.Series, rows: NDArray[np.int64]) -> Values:
-    there = text.is_not_null()
-    return Values(len(rows), rows[there.to_numpy()], text.filter(there))
