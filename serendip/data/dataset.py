@@ -137,7 +137,7 @@ class Dataset:
 
         Args:
             queries: in the codes of this data; a user who is `ABSENT` or out of range has no attributes.
-            context: ``[q]`` further columns of the moments, named as those of the events.
+            context: ``[q]`` further columns of the moments, named as those of the events; one without columns is none.
 
         Raises:
             SerendipError: context of another type than in training.

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serendip.types import ABSENT, Floats, Ids, Queries
+
+if TYPE_CHECKING:
+    import polars as pl
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -148,6 +151,19 @@ class Histories:
             exclude=exclude,
             k=k,
         )
+
+
+def context_frame(context: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
+    """Columns of moments, `Events.context` or a part of it, as a table."""
+    import polars as pl
+
+    columns = []
+    for name, array in context.items():
+        plain: NDArray[Any] | list[Any] = array
+        if array.dtype == object:
+            plain = [value.tolist() if isinstance(value, np.ndarray) else value for value in array.tolist()]
+        columns.append(pl.Series(name, plain, strict=False))
+    return pl.DataFrame(columns)
 
 
 def _left_padded(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset, Events, Histories
+from serendip.data.events import context_frame
 from serendip.evaluate.keys import among, distinct, starts
 from serendip.evaluate.segments import standard_segments
 from serendip.types import ABSENT, Floats, Ids, Queries, SerendipError, Truth
@@ -53,6 +54,7 @@ class Split:
         truth: what each asker went on to like, ``[q]``; see `serendip.types.Truth`.
         test: the held-out events themselves, with their labels.
         time: ``[q]`` unix seconds at which each query asks, or None where the protocol has no such moment.
+        context: ``[q]`` columns of the moments at which queries ask, by name, where each asks at an event of its own.
         repeats: whether items that the asker already has count as truth (and are therefore not excluded).
         segments: groups of queries by name, ``[q]`` masks.
         notes: what a reader of a figure should know: who was left out and why.
@@ -70,6 +72,7 @@ class Split:
     repeats: bool
     segments: Mapping[str, NDArray[np.bool_]]
     notes: tuple[str, ...] = ()
+    context: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.users)
@@ -81,7 +84,7 @@ class Split:
         exclude = not self.repeats if exclude_seen is None else exclude_seen
         asked = self.asking.queries(self.users[rows], k=k, exclude_seen=exclude)
         who = replace(asked, users=self.known[rows], time=None if self.time is None else self.time[rows])
-        return self.train.asked(who)
+        return self.train.asked(who, context_frame({name: array[rows] for name, array in self.context.items()}))
 
     def take(self, rows: slice | NDArray[Any]) -> Split:
         """The same protocol with the chosen queries only, in the order given; the held-out events stay as they are."""
@@ -91,6 +94,7 @@ class Split:
             known=self.known[rows],
             truth=self.truth.take(rows),
             time=None if self.time is None else self.time[rows],
+            context={name: array[rows] for name, array in self.context.items()},
             segments={name: mask[rows] for name, mask in self.segments.items()},
         )
 
@@ -209,6 +213,7 @@ def assemble(
             held.time if train.schema.time_kind == "unix" else None,
         ),
         time=_moments(held, askers, time),
+        context=_contexts(held, askers) if time == "first" and held.time is not None else {},
         repeats=repeats,
         segments=standard_segments(train, asking, rows, known, truth),
         notes=notes,
@@ -226,6 +231,11 @@ def _moments(held: Events, askers: NDArray[np.int64], time: Moment | None) -> ND
     if isinstance(time, int):
         return np.full(len(askers), time, np.int64)
     return held.time[held.indptr[askers]]
+
+
+def _contexts(held: Events, askers: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """What is known of the moment of each asker's first held-out event."""
+    return {name: array[held.indptr[askers]] for name, array in held.context.items()}
 
 
 def _given_histories(

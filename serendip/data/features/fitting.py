@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from serendip.data.events import context_frame
 from serendip.data.features.codes import Categories, Chunks, Hashes, Intervals, Words, read
 from serendip.data.features.declared import (
     Age,
@@ -39,14 +40,13 @@ def sources_of(data: Dataset, declared: Mapping[str, Declared]) -> dict[str, Sou
     """What features of each side are learned from: users and items with events, and the events."""
     gaps = any(isinstance(one, Recency) and one.side == "context" for one in declared.values())
     events, moments = data.events, data.schema.time_kind == "unix"
-    context = pl.DataFrame([_series(name, array) for name, array in events.context.items()])
     times = events.time if moments else None
     return {
         "user": _with_events(data.users, np.bincount(events.users, minlength=data.n_users) > 0),
         "item": _with_events(data.items, np.bincount(events.items, minlength=data.n_items) > 0),
         "context": Source(
             len(events),
-            context,
+            context_frame(events.context),
             data.schema.timestamp or "" if moments else "",
             times,
             _previous(times, events.weight, events.users, events.indptr) if gaps and times is not None else None,
@@ -130,14 +130,6 @@ def _vocabularies(declared: Mapping[str, Declared], columns: Mapping[str, Values
 def _with_events(table: pl.DataFrame, there: NDArray[np.bool_]) -> Source:
     frame = table.filter(pl.Series(there, dtype=pl.Boolean)) if there.any() else table
     return Source(len(frame), frame)
-
-
-def _series(name: str, array: NDArray[Any]) -> pl.Series:
-    """A context column of the events as it was."""
-    if array.dtype != object:
-        return pl.Series(name, array)
-    plain = [value.tolist() if isinstance(value, np.ndarray) else value for value in array.tolist()]
-    return pl.Series(name, plain, strict=False)
 
 
 def _previous(

@@ -22,8 +22,9 @@ from serendip.data.features.declared import (
 from serendip.data.schema import Schema
 from serendip.data.times import SMALLEST_UNIX, parse
 
-FEW_NUMBERS = 32
-"""Whole numbers with at most so many values are taken for names of groups."""
+FEW_VALUES = 32
+"""Whole numbers with at most so many values are taken for names of groups; of more texts, those that one row has alone
+are out of the vocabulary where most are such."""
 MOST_VALUES = 100_000
 """A column with more values is hashed."""
 LONG_TEXT = 3.0
@@ -82,7 +83,7 @@ def _of_column(column: pl.Series, side: Side, named: str, schema: Schema, unix: 
         return Category(side=side, column=named, multivalent=_is_several(known, "|,"))
     if _holds_moments(known):
         return Recency(side=side, column=named) if unix and side != "context" else None
-    if kind == pl.Boolean or (kind.is_integer() and known.n_unique() <= FEW_NUMBERS):
+    if kind == pl.Boolean or (kind.is_integer() and known.n_unique() <= FEW_VALUES):
         return Category(side=side, column=named)
     if kind.is_numeric():
         return Number(side=side, column=named)
@@ -97,7 +98,10 @@ def _of_text(known: pl.Series, side: Side, named: str) -> Feature:
     words = float(text.str.count_matches(r"\S+").mean())  # type: ignore[arg-type]
     if words >= LONG_TEXT and 2 * distinct > len(text):
         return Text(side=side, column=named)
-    return Hash(side=side, column=named) if distinct > MOST_VALUES else Category(side=side, column=named)
+    if distinct > MOST_VALUES:
+        return Hash(side=side, column=named)
+    mostly_unique = distinct > FEW_VALUES and 2 * distinct > len(text)
+    return Category(side=side, column=named, min_count=2 if mostly_unique else 1)
 
 
 def _listed(side: Side, named: str, inner: pl.DataType) -> Feature | None:

@@ -125,6 +125,19 @@ def test_splits_ask_with_the_features_of_their_training_part(described: Dataset)
     np.testing.assert_array_equal(asked.features["hour"], split.train.features.context(asked.time)["hour"])
 
 
+def test_whoever_asks_at_an_event_asks_from_where_it_was(described: Dataset) -> None:
+    split = make("last_out", described)
+    held = {1: "tv", 2: ABSENT}  # of the held-out events: user 1 is at the tv, user 2 does not say where
+    asked = split.queries()
+    by_user = dict(
+        zip(split.train.user_ids.decode(asked.users).to_list(), asked.features["device"].tolist(), strict=True)
+    )
+    assert by_user[2] == held[2]
+    assert by_user[1] == 0  # nobody else has one, so that training has not heard of it
+    assert split.take(np.array([0])).queries().features["device"].tolist() == [by_user[1]]
+    assert make("per_user", described, test=0.5).queries().features["device"].max() == ABSENT
+
+
 def test_new_events_leave_codes_as_they_are(described: Dataset) -> None:
     events = pl.DataFrame(
         {"user_id": [7, 7], "item_id": ["f", "a"], "timestamp": [MONDAY + 5 * DAY] * 2, "device": "car"}

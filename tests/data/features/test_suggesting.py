@@ -60,6 +60,11 @@ def test_columns_of_one_name_get_features_of_different_names() -> None:
     }
 
 
+def test_values_that_one_row_has_alone_are_out_of_the_vocabulary_where_most_are() -> None:
+    users = pl.DataFrame({"user_id": range(100), "zip": [f"z{i // 2 if i < 60 else i}" for i in range(100)]})
+    assert suggest(Schema(), EVENTS, users) == {"zip": Category(side="user", min_count=2)}
+
+
 def test_long_texts_are_read_and_many_values_hashed() -> None:
     n = 100_050
     items = pl.DataFrame(
