@@ -21,7 +21,7 @@ Fresh = NDArray[np.bool_]
 def rows_of(net: nn.Module) -> dict[str, Side]:
     """Which parameters have one row per user or per item: what the modules declare as ``per_user`` and ``per_item``."""
     found: dict[str, Side] = {}
-    for path, module in net.named_modules():
+    for path, module in net.named_modules(remove_duplicate=False):
         sides: tuple[Side, Side] = ("user", "item")
         for side in sides:
             for name in getattr(module, f"per_{side}", ()):
@@ -70,7 +70,7 @@ def freeze(net: nn.Module, names: Sequence[str]) -> None:
     Raises:
         SerendipError: a name with which none begins, or nothing that is left to learn.
     """
-    parameters = dict(net.named_parameters())
+    parameters = dict(net.named_parameters(remove_duplicate=False))
     for name in names:
         chosen = [parameter for full, parameter in parameters.items() if full.startswith(name)]
         if not chosen:

@@ -428,6 +428,17 @@ class Everybody(Honest):
         return StaticScores(np.full(data.n_items, -np.inf, np.float32))
 
 
+class Amnesiac(Honest):
+    """Begins anew where it was to go on."""
+
+    learns_in_epochs = True
+
+    def learn(self, data: Dataset, run: Run) -> Scorer:
+        if run.checkpoint is not None:
+            run.checkpoint.touch()
+        return StaticScores(np.arange(data.n_items, dtype=np.float32) * (2 if run.resume else 1))
+
+
 BROKEN: list[tuple[type[Model], str, str]] = [
     (Silent, "says_what_it_is", "summary must be a line of text. Got ''"),
     (Mute, "says_what_it_is", "the option power must be described"),
@@ -465,6 +476,8 @@ BROKEN: list[tuple[type[Model], str, str]] = [
     (Echo, "every_answer_is_a_number", "an odd log: similar items must not be NaN"),
     (Brittle, "extreme_options_are_answered", r"an odd log with power=2\.0: scores must not be NaN"),
     (Stubborn, "updates_are_answered", r"n_items after an update must be 28\. Got 26\."),
+    (Amnesiac, "goes_on_from_a_checkpoint", "went on and of one that was never cut off must be equal to the last bit"),
+    (Amnesiac, "goes_on_from_another_fit", r"learned\(\) must give what the fit learned"),
     (Narcissus, "similar_items_exclude_the_item", "the items similar to 0 must not hold itself"),
 ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from serendip.checks import bounds, contract, rating, searching
+from serendip.checks import bounds, contract, rating, searching, training
 from serendip.checks.cases import odd_log
 from serendip.model import Model, find, name_of
 from serendip.types import Embedder, Predictor, Similar
@@ -45,6 +45,7 @@ _PREDICTOR = (
     rating.predicts_better_than_the_mean,
 )
 _EMBEDDER = (contract.vectors_rank_as_scores,)
+_EPOCHS = (training.goes_on_from_a_checkpoint, training.goes_on_from_another_fit)
 _SIMILAR = (contract.similar_items_exclude_the_item,)
 
 
@@ -88,6 +89,7 @@ def checks_for(model: type[Model] | str) -> list[Check]:
         clauses += _PREDICTOR  # it is held to its ratings: to say who will like what is not to say who will take it up
     else:
         clauses += _PERSONALISED if kind.personalised else ()
+    clauses += _EPOCHS if kind.learns_in_epochs else ()
     clauses += _EMBEDDER if isinstance(scorer, Embedder) else ()
     clauses += _SIMILAR if isinstance(scorer, Similar) else ()
     return [Check(clause.__name__, " ".join((clause.__doc__ or "").split()), clause) for clause in clauses]

@@ -91,7 +91,7 @@ def refit_equals_fresh_fit(model: Kind) -> None:
     used = model().fit(first, ONE).fit(second, ONE)
     fresh = model().fit(second, ONE)
     queries = everyone(second)
-    _same(used.score(queries), fresh.score(queries), "scores after fitting again and after fitting afresh")
+    same(used.score(queries), fresh.score(queries), "scores after fitting again and after fitting afresh")
 
 
 def same_seed_same_result(model: Kind) -> None:
@@ -99,7 +99,7 @@ def same_seed_same_result(model: Kind) -> None:
     data = odd_log()
     queries = everyone(data)
     once, again = (model().fit(data, ONE).score(queries) for _ in range(2))
-    _same(once, again, "scores of two fits with the same seed on one thread")
+    same(once, again, "scores of two fits with the same seed on one thread")
     two = model().fit(data, Run(seed=ONE.seed, threads=2)).score(queries)
     close(once, two, THREADS_TOLERANCE, "scores of fits with the same seed on one thread and on two")
 
@@ -114,7 +114,7 @@ def looking_changes_nothing(model: Kind) -> None:
         early.append(make().score(queries))
 
     looked = model().fit(data, replace(ONE, look=look)).score(queries)
-    _same(looked, model().fit(data, ONE).score(queries), "scores of a fit that was looked at and of one that was not")
+    same(looked, model().fit(data, ONE).score(queries), "scores of a fit that was looked at and of one that was not")
     for scores in early:
         shape = (len(queries), data.n_items)
         expect(scores.shape == shape, f"what answers before the fit is done must score {shape}. Got {scores.shape}.")
@@ -223,7 +223,7 @@ def dump_and_restore_keep_scores(model: Kind) -> None:
     tensors, header = dump(scorer)
     copies = {name: np.frombuffer(value.tobytes(), value.dtype).reshape(value.shape) for name, value in tensors.items()}
     again = restore(copies, json.loads(json.dumps(header)))
-    _same(scorer.score(queries), again.score(queries), "scores before and after a dump")
+    same(scorer.score(queries), again.score(queries), "scores before and after a dump")
 
 
 def beats_popularity(model: Kind) -> None:
@@ -316,7 +316,8 @@ def expect(holds: bool, text: str) -> None:
         raise AssertionError(text)
 
 
-def _same(left: Floats, right: Floats, what: str) -> None:
+def same(left: Floats, right: Floats, what: str) -> None:
+    """Assert that scores are equal to the last bit."""
     expect(left.shape == right.shape, f"{what} must have one shape. Got {left.shape} and {right.shape}.")
     differ = ~((left == right) | (np.isnan(left) & np.isnan(right)))
     if bool(differ.any()):

@@ -75,6 +75,7 @@ class Catalogue(nn.Module):
             raise ValueError("Items must have ids or features to learn from. Got neither instead.")
         self.size, self.dim, self.normalise = size, dim, normalise
         self.ids = Table(size, dim, sigma=sigma, sparse=sparse) if ids else None
+        self.per_item = ("ids.weight",) if ids else ()
         self.id_dropout = IdDropout(id_dropout)
         self.features = FeatureEmbedding(inputs, feature_dim, tables=tables, sparse=sparse) if inputs else None
         width = (dim if ids else 0) + (self.features.dim if self.features else 0)
