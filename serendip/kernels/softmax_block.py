@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from serendip.kernels.best import add, keep, key_of
+from serendip.kernels.best import add, keep, key_of, score_of
 from serendip.kernels.jit import compiled
 from serendip.kernels.softmax_tile import (
     CANDIDATES,
@@ -35,7 +35,7 @@ from serendip.kernels.softmax_tile import (
 )
 
 _SLACK = np.float32(32)
-_NONE = np.float32(-np.inf)
+_NONE, _HIGHEST = np.float32(-np.inf), np.float32(np.inf)
 _WIDE, _HALF, _THIN = WIDTHS
 
 
@@ -81,8 +81,7 @@ def part(
             for at in range(0, k, CANDIDATES):
                 _logits(rows, at, turned, bias, values, winners, other, h, d)
                 _hide(values, at, hidden)
-            for lane in range(count):
-                _mine(values, k, lane, positives[start + lane], hard)
+            _mine(values, k, positives[start:stop], hard)
         for lane in range(QUERIES):
             high[lane] = own[lane] if lane < count else np.float32(0)
             total[lane] = 0
@@ -138,7 +137,7 @@ def _positive(queries: Any, candidates: Any, bias: Any, positives: Any, scale: A
             for column in range(d):
                 found += queries[lane, head, column] * candidates[positive, column]
             found = found * scale + bias[positive]
-            if found > own[lane] or head == 0:
+            if found > own[lane] or head == 0 or found != found:
                 own[lane], best[lane] = found, head
 
 
@@ -155,9 +154,18 @@ def _logits(
     for head in range(1, h):
         for row in range(0, CANDIDATES, TALL):
             logits(rows, (at + row) * d, turned, head * d * QUERIES, bias, at + row, other, row * QUERIES, d)
-        for place in range(size):
-            if other[place] > values[begin + place]:
-                values[begin + place], winners[begin + place] = other[place], head
+        _highest_of(other, head, values[begin : begin + size], winners[begin : begin + size])
+
+
+@compiled
+def _highest_of(other: Any, head: int, values: Any, winners: Any) -> None:
+    """Where another head's logits are higher they take the place of what was highest."""
+    number = np.uint8(head)
+    for place in range(len(values)):
+        value, before = other[place], values[place]
+        higher = value > before or value != value  # what is not a number stays so
+        winners[place] = number if higher else winners[place]
+        values[place] = value if higher else before
 
 
 @compiled
@@ -179,24 +187,32 @@ def _hide(values: Any, at: int, hidden: Any) -> None:
 
 
 @compiled
-def _mine(values: Any, k: int, lane: int, positive: int, hard: int) -> None:
+def _mine(values: Any, k: int, positives: Any, hard: int) -> None:
     """Set all but the positive and the ``hard`` highest others of a query to -inf; ties go to the lower candidate."""
     if hard >= k:
         return
-    keys = np.empty(max(2 * hard, 32), np.uint64)
-    count, mark = 0, np.uint64(0)
-    for place in range(k if hard > 0 else 0):
-        value = values[place * QUERIES + lane]
-        if place != positive and value != _NONE:
-            key = key_of(value, place)
-            if key > mark:
-                count, mark = add(keys, count, hard, key, mark)
-    if count > hard:
-        mark = keep(keys, count, hard)
+    lanes = len(positives)
+    keys = np.empty((lanes, max(2 * hard, 32)), np.uint64)
+    counts, marks = np.zeros(lanes, np.int64), np.zeros(lanes, np.uint64)
+    least = np.full(lanes, _NONE if hard > 0 else _HIGHEST, np.float32)
     for place in range(k):
-        at = place * QUERIES + lane
-        if place != positive and (hard == 0 or key_of(values[at], place) < mark):
-            values[at] = _NONE
+        for lane in range(lanes):
+            value = values[place * QUERIES + lane]
+            if value > least[lane] and place != positives[lane]:  # an equal one comes too late
+                counts[lane], mark = add(keys[lane], counts[lane], hard, key_of(value, place), marks[lane])
+                if mark != marks[lane]:
+                    marks[lane], least[lane] = mark, score_of(mark)
+    for lane in range(lanes):
+        if counts[lane] > hard:
+            marks[lane] = keep(keys[lane], counts[lane], hard)
+            least[lane] = score_of(marks[lane])
+    for place in range(k):
+        for lane in range(lanes):
+            at = place * QUERIES + lane
+            value = values[at]
+            below = value < least[lane] or (value == least[lane] and key_of(value, place) < marks[lane])
+            if (below or hard == 0) and place != positives[lane]:
+                values[at] = _NONE
 
 
 @compiled
@@ -220,9 +236,15 @@ def _of_head(values: Any, begin: int, winners: Any, head: int, other: Any) -> An
     """A chunk's powers that a head made, 0 elsewhere: an array, and where they begin."""
     if len(winners) == 0:
         return values, begin
-    for place in range(CANDIDATES * QUERIES):
-        other[place] = values[begin + place] if winners[begin + place] == head else np.float32(0)
+    size = CANDIDATES * QUERIES
+    _only(values[begin : begin + size], winners[begin : begin + size], np.uint8(head), other)
     return other, 0
+
+
+@compiled
+def _only(values: Any, winners: Any, head: Any, other: Any) -> None:
+    for place in range(len(values)):
+        other[place] = values[place] if winners[place] == head else np.float32(0)
 
 
 @compiled

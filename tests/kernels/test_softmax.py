@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from serendip.kernels.softmax import Hidden, alike, cross_entropy, nothing, softmax
+from serendip.kernels.softmax import alike, cross_entropy, nothing, softmax
 from serendip.types import ABSENT, Floats
 
 
@@ -91,6 +93,19 @@ def drawn(b: int, h: int, k: int, d: int) -> tuple[Floats, Floats, np.ndarray, F
     return x, y, rng.integers(0, k, b), bias, weights, rng.integers(0, max(2, k // 3), k)
 
 
+def test_many_hard_negatives_of_which_many_are_equal() -> None:
+    rng, rows = np.random.default_rng(0), np.arange(60)
+    logits, positives = rng.integers(-20, 20, (60, 1000)).astype(np.float32), rng.integers(0, 1000, 60)
+    others = logits.copy()
+    others[rows, positives] = -np.inf
+    kept = np.zeros(logits.shape, bool)
+    np.put_along_axis(kept, np.argsort(-others, axis=1, kind="stable")[:, :100], True, axis=1)
+    units = np.eye(1000, dtype=np.float32)  # so that the gradient of a query is its shares
+    _, shares, _ = softmax(logits[:, None], units, positives, hidden=replace(nothing(60), hard=100))
+    shares[rows, 0, positives] = 0
+    assert ((shares[:, 0] > 0) == kept).all()
+
+
 SHAPES = [(1, 1, 1, 1), (7, 1, 5, 4), (100, 1, 130, 64), (48, 1, 96, 16), (300, 2, 130, 40), (49, 3, 7, 100)]
 
 
@@ -119,8 +134,7 @@ def test_masked_candidates_and_hard_negatives() -> None:
     np.put_along_axis(out, np.argsort(-logits, axis=1)[:, :9], False, axis=1)
     out[rows, positives] = False
     expected = dense(x, y, positives, 1.0, bias, out, weights)
-    none = nothing(len(x))
-    hidden = Hidden(none.order, none.lows, none.highs, mask, 9)
+    hidden = replace(nothing(len(x)), mask=mask, hard=9)
     found = softmax(x, y, positives, bias=bias, hidden=hidden, weights=weights)
     assert found[0] == pytest.approx(expected[0], rel=1e-5)
     for one, other in zip(found[1:], expected[1:3], strict=True):
@@ -130,9 +144,7 @@ def test_masked_candidates_and_hard_negatives() -> None:
 @pytest.mark.parametrize(("hard", "kept"), [(0, 0), (1, 1), (2, 2), (5, 5), (9, 5)])
 def test_of_equals_exactly_so_many_are_kept(hard: int, kept: int) -> None:
     x, y = np.ones((1, 1, 4), np.float32), np.ones((6, 4), np.float32)
-    none = nothing(1)
-    hidden = Hidden(none.order, none.lows, none.highs, None, hard)
-    value, _, to_y = softmax(x, y, np.array([3]), hidden=hidden)
+    value, _, to_y = softmax(x, y, np.array([3]), hidden=replace(nothing(1), hard=hard))
     assert value == pytest.approx(np.log(1 + kept), abs=1e-6)
     assert np.flatnonzero(to_y[:, 0] > 0).tolist() == [0, 1, 2, 4, 5][:kept]  # the lower ones
 
@@ -162,10 +174,12 @@ def test_logits_far_apart(order: str) -> None:
         np.testing.assert_allclose(one, other, atol=1e-3, rtol=1e-4)
 
 
-def test_what_is_not_a_number_stays_so() -> None:
-    x, y, positives, *_ = drawn(60, 1, 70, 8)
-    x[5, 0, 0] = np.nan
-    assert np.isnan(softmax(x, y, positives)[0])
+@pytest.mark.parametrize("head", [0, 1, 2])
+@pytest.mark.parametrize("hard", [None, 3])
+def test_what_is_not_a_number_stays_so(head: int, hard: int | None) -> None:
+    x, y, positives, *_ = drawn(60, 3, 70, 8)
+    x[5, head, 0] = np.nan
+    assert np.isnan(softmax(x, y, positives, hidden=replace(nothing(60), hard=hard))[0])
 
 
 def test_no_queries() -> None:
