@@ -1,0 +1,320 @@
+"""What the models of sequences share: options, windows of histories, losses, and what answers.
+
+A history ``i_1 … i_n`` teaches at every place: the state after ``i_1 … i_p`` should say ``i_{p+1}``. Histories that are
+longer than a model reads are cut into windows, whose edges move from epoch to epoch; windows of like length go into one
+batch, so that little is computed for padding.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from serendip.data.change import Change
+from serendip.data.dataset import Dataset
+from serendip.neural import NeuralConfig, NeuralModel
+from serendip.run import Run
+from serendip.space import Range, declare
+from serendip.types import ABSENT, Input, Scorer, SerendipError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from serendip.nn.catalogue import Catalogue
+    from serendip.nn.sequence.encoder import Encoder
+
+Codes = NDArray[np.int64]
+Share = Annotated[float, msgspec.Meta(ge=0, le=0.95)]
+
+MANY = 50_000
+"""Items from which a step of a loss that draws touches only the rows it needs."""
+SIGMA = 0.02
+"""Deviation of the vectors of ids to begin with: a softmax over all items learns better from small ones."""
+POOL = 32
+"""Batches whose windows are sorted by length together."""
+HISTORY = "history"
+
+
+class SequenceConfig(NeuralConfig, frozen=True):
+    """Options that the models of sequences share."""
+
+    epochs: Annotated[int, msgspec.Meta(ge=1, description="How often training goes through the log, at most.")] = 30
+    batch_size: Annotated[int, msgspec.Meta(ge=1, description="How many histories a step learns from.")] = 128
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of Adam's steps.")] = 0.002
+    factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="d: dimensions of the vectors.")] = 64
+    length: Annotated[int, msgspec.Meta(ge=1, le=65536, description="How many of the latest events are read.")] = 100
+    dropout: Annotated[Share, msgspec.Meta(description="Share of the numbers left out in training.")] = 0.2
+    loss: Annotated[
+        Literal["softmax", "sampled_softmax", "gbce"],
+        msgspec.Meta(
+            description="What is made small: the cross-entropy over all items, over some that a step draws, or gBCE."
+        ),
+    ] = "softmax"
+    negatives: Annotated[
+        int, msgspec.Meta(ge=1, description="Items that stand for all others in each step of the losses that draw.")
+    ] = 1024
+    items: Annotated[
+        Literal["ids", "features", "both"],
+        msgspec.Meta(description="What gives an item its vector; features also do for items that nobody has met."),
+    ] = "ids"
+    id_dropout: Annotated[
+        Share, msgspec.Meta(description="Share of the ids left out in training, for features to stand on their own.")
+    ] = 0.0
+    tied: Annotated[bool, msgspec.Meta(description="Whether items are read and ranked by the same vectors.")] = True
+    augment: Annotated[
+        Literal["none", "crop", "mask", "reorder"],
+        msgspec.Meta(description="How training changes histories: cut, thinned out, or partly in another order."),
+    ] = "none"
+    augment_share: Annotated[float, msgspec.Meta(gt=0, lt=1, description="Share of a history that this concerns.")] = (
+        0.2
+    )
+
+
+Hidden = Annotated[
+    Annotated[int, msgspec.Meta(ge=1)] | None,
+    msgspec.Meta(description="Numbers of the layer between the encoder and the vector; none: no such layer."),
+]
+
+
+class RecurrentConfig(SequenceConfig, frozen=True):
+    """Options of the recurrent models."""
+
+    hidden: Annotated[
+        Annotated[int, msgspec.Meta(ge=1)] | None,
+        msgspec.Meta(description="Numbers of a state; none: as many as factors."),
+    ] = None
+    layers: Annotated[int, msgspec.Meta(ge=1, le=16, description="Layers on top of each other.")] = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """Parts of histories of like length, padded on the right, and what a loss needs beside them.
+
+    Attributes:
+        items: ``[b, t]`` codes, oldest first.
+        targets: ``[b, t]`` the item that came next; `ABSENT` where there is nothing to learn.
+        drawn: ``[c]`` items that stand for all others, rising: for sampled_softmax with all targets; else empty.
+        log_q: ``[c]`` for sampled_softmax the logarithm of how probable it is that an item is among them.
+    """
+
+    items: Codes
+    targets: Codes
+    drawn: Codes
+    log_q: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """How many parts."""
+        return len(self.items)
+
+
+def histories(data: Dataset) -> tuple[Codes, Codes, Codes]:
+    """The items of all events with interest, user by user; where each user's begin, and how many there are."""
+    events = data.events
+    keep = events.weight > 0
+    counts = np.bincount(events.users[keep], minlength=data.n_users)
+    return events.items[keep].astype(np.int64), np.cumsum(counts) - counts, counts
+
+
+def windows(data: Dataset, length: int, batch: int, rng: np.random.Generator) -> Iterator[Codes]:
+    """Parts of histories ``[b, ≤ length + 1]``, padded on the right: every event is in one of them, or in two as the
+    last of one and the first of the next."""
+    codes, begins, counts = histories(data)
+    first, size = cut(begins, counts - 1, length, rng)
+    for rows in alike(size, batch, rng):
+        place = np.arange(size[rows].max() + 1)
+        inside = place <= size[rows][:, None]
+        yield np.where(inside, codes[np.where(inside, first[rows][:, None] + place, 0)], ABSENT)
+
+
+def cut(begins: Codes, sizes: Codes, length: int, rng: np.random.Generator) -> tuple[Codes, Codes]:
+    """Cut runs into windows of at most so many: where each begins, and its size, 1 or more.
+
+    A run that is too long is cut every ``length`` events, counted back from a place that is drawn.
+    """
+    long = sizes > length
+    ends = np.where(long, rng.integers(0, length, len(sizes)), 0)
+    parts = np.where(long, -(-(sizes - ends) // length) + (ends > 0), sizes > 0)
+    run = np.repeat(np.arange(len(sizes)), parts)
+    back = np.arange(len(run)) - np.repeat(np.cumsum(parts) - parts, parts) - (ends[run] > 0)
+    stop = sizes[run] - np.where(back < 0, 0, ends[run] + back * length)
+    start = np.where(back < 0, sizes[run] - ends[run], np.maximum(0, stop - length))
+    return begins[run] + start, stop - start
+
+
+def alike(sizes: Codes, batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """All rows once, in batches of like size, in random order."""
+    order = rng.permutation(len(sizes))
+    batches: list[NDArray[np.int64]] = []
+    for start in range(0, len(order), POOL * batch):
+        pool = order[start : start + POOL * batch]
+        pool = pool[np.argsort(sizes[pool], kind="stable")]
+        batches += [pool[at : at + batch] for at in range(0, len(pool), batch)]
+    for at in rng.permutation(len(batches)):
+        yield batches[at]
+
+
+def draw(targets: Codes, known: Codes, config: SequenceConfig, rng: np.random.Generator) -> tuple[Codes, Any]:
+    """``drawn`` and ``log_q`` of a `Step`; items are drawn uniformly among those that have an event."""
+    nothing = np.empty(0, np.float32)
+    if config.loss == "softmax":
+        return np.empty(0, np.int64), nothing
+    drawn = np.unique(known[rng.integers(0, len(known), config.negatives)])
+    if config.loss == "gbce":
+        return drawn, nothing
+    found, counts = np.unique(targets[targets >= 0], return_counts=True)
+    items = np.union1d(found, drawn)
+    expected = np.full(len(items), config.negatives / len(known))
+    expected[np.searchsorted(items, found)] += counts
+    return items, np.log(-np.expm1(-expected)).astype(np.float32)
+
+
+class SequenceModel(NeuralModel):
+    """A model that reads a history in its order and says what comes next."""
+
+    config: SequenceConfig
+    synthetic = "markov"
+    space = declare(
+        factors=Range(16, 256, log=True, whole=True),
+        dropout=Range(0, 0.6),
+        learning_rate=Range(0.0003, 0.01, log=True),
+        epochs=Range(5, 200, log=True, whole=True),
+    )
+
+    @abstractmethod
+    def encoder(self) -> Encoder:
+        """What reads the vectors of a history."""
+
+    def widths(self) -> tuple[int, ...]:
+        """Of the hidden layers over the encoder."""
+        return ()
+
+    def build(self, data: Dataset) -> nn.Module:
+        """The items' vectors and the encoder."""
+        from serendip.nn.history import HistoryTower
+
+        o = self.config
+        read = None if o.tied else self._catalogue(data)
+        return HistoryTower(
+            self._catalogue(data), self.encoder(), read=read, widths=self.widths(), dropout=o.dropout, name=HISTORY
+        )
+
+    def batches(self, data: Dataset, rng: np.random.Generator) -> Iterator[Step]:
+        """Every event with interest but a user's first is a target once, unless histories are changed."""
+        o, known = self.config, np.unique(histories(data)[0])
+        for codes in windows(data, o.length, o.batch_size, rng):
+            changed = _augmented(codes, o, rng)
+            targets = changed[:, 1:]
+            yield Step(np.where(targets >= 0, changed[:, :-1], ABSENT), targets, *draw(targets, known, o, rng))
+
+    def loss(self, net: Any, batch: Step) -> Mapping[str, Tensor]:
+        """By the option."""
+        import torch
+
+        from serendip.nn.losses import full_softmax, gbce, retrieval_softmax
+
+        kind, device = self.config.loss, next(net.parameters()).device
+        items, targets, drawn = (
+            torch.from_numpy(part).to(device) for part in (batch.items, batch.targets, batch.drawn)
+        )
+        every = net.rank() if kind == "softmax" else None
+        states, wanted = net.of_codes(items, every)[targets >= 0], targets[targets >= 0]
+        if every is not None:
+            return {kind: full_softmax(states, every, wanted)}
+        candidates = net.rank(drawn)
+        if kind == "sampled_softmax":
+            log_q, place = torch.from_numpy(batch.log_q).to(device), torch.searchsorted(drawn, wanted)
+            return {kind: retrieval_softmax(states, candidates, positives=place, log_q=log_q)}
+        negative = (states @ candidates.T).masked_fill(drawn == wanted[:, None], -torch.inf)
+        positive = (states * net.rank(wanted)).sum(dim=1)
+        return {kind: gbce(positive, negative, n_items=max(2, net.rank.size))}
+
+    def lowered(self, net: Any, data: Dataset) -> Scorer:
+        """The encoder as a network, and the items' vectors; an item without an event has one from its features."""
+        from serendip.nn.history import NewItems
+        from serendip.nn.lower import lower_towers
+        from serendip.scorers.feeds import Feed
+
+        o = self.config
+        vectors = net.rank().cpu().numpy().copy()
+        if o.items == "ids":
+            unmet = np.setdiff1d(np.arange(data.n_items), histories(data)[0])
+            vectors[unmet] = np.nan
+            return lower_towers(net, [Feed(HISTORY, "history", o.length, data.n_items)], vectors)
+        told = None if o.tied else net.read()
+        feeds = [Feed.feature(one) for one in net.rank.features.inputs]
+        return lower_towers(
+            net,
+            [Feed(HISTORY, "history", o.length, vectors=True)],
+            vectors,
+            told=told,
+            tied=o.tied,
+            item=NewItems(net.rank, net.own),
+            item_feeds=feeds,
+        )
+
+    def renew(self, known: Scorer, change: Change, run: Run) -> Scorer | None:
+        """New events are read as they come, and new items get vectors from their features; nothing is trained."""
+        from serendip.scorers import TowerScorer
+        from serendip.scorers.grown import grown
+
+        if not isinstance(known, TowerScorer):
+            return None
+        after, features = change.after, change.before.features
+        new = np.arange(known.n_items, after.n_items, dtype=np.int32)
+        if self.config.items == "ids" or features is None or len(new) == 0:
+            return grown(known, after.n_users, after.n_items)
+        return known.with_items(new, features.items(after.items[new.tolist()]))
+
+    def _catalogue(self, data: Dataset) -> Catalogue:
+        from serendip.nn.catalogue import Catalogue
+
+        o = self.config
+        inputs = () if o.items == "ids" else item_inputs(self.name, data)
+        return Catalogue(
+            data.n_items,
+            o.factors,
+            ids=o.items != "features",
+            inputs=inputs,
+            values=data.features.items(data.items) if inputs and data.features is not None else None,
+            id_dropout=o.id_dropout,
+            sigma=SIGMA,
+            sparse=o.loss != "softmax" and data.n_items > MANY,
+        )
+
+
+def item_inputs(model: str, data: Dataset) -> tuple[Input, ...]:
+    """The features of items that the data have.
+
+    Raises:
+        SerendipError: there are none.
+    """
+    inputs = () if data.features is None else tuple(one for one in data.features.inputs if one.side == "item")
+    if not inputs:
+        raise SerendipError(
+            f"{model}: items = features or both needs features of items. The data have none. "
+            "Declare some in the recipe's [features] section (serendip init suggests them), or leave items = ids."
+        )
+    return inputs
+
+
+def _augmented(codes: Codes, config: SequenceConfig, rng: np.random.Generator) -> Codes:
+    """Histories changed by the option; those with fewer than 2 events left are as they were."""
+    if config.augment == "none":
+        return codes
+    from serendip.nn.augment import crop, mask, reorder, right_padded
+
+    share = config.augment_share
+    if config.augment == "crop":
+        changed = crop(codes, 1 - share, rng)
+    elif config.augment == "mask":
+        changed = mask(codes, share, ABSENT, rng)
+    else:
+        changed = reorder(codes, share, rng)
+    few = (changed >= 0).sum(axis=1) < 2
+    return np.where(few[:, None], codes, right_padded(changed)).astype(np.int64)

@@ -1,0 +1,86 @@
+"""A tower for histories: their items' vectors, read in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from serendip.nn.catalogue import Catalogue, looked_up
+from serendip.nn.sequence.encoder import Encoder, last
+from serendip.nn.tower import Tower
+from serendip.scorers.feeds import PRESENT
+
+
+class HistoryTower(nn.Module):
+    """From items to the state after each event, of the dimensions of the vectors that are ranked.
+
+    ``s_p = tower(h_p)``, or h_p itself where there are no hidden layers and the dimensions are the same already.
+    """
+
+    def __init__(
+        self,
+        rank: Catalogue,
+        encoder: Encoder,
+        *,
+        read: Catalogue | None = None,
+        widths: Sequence[int] = (),
+        dropout: float = 0.0,
+        name: str = "history",
+    ) -> None:
+        """A tower.
+
+        Args:
+            rank: the items that are ranked.
+            encoder: what reads a history.
+            read: the items of a history, where they have vectors of their own; None: the same.
+            widths: of the hidden layers over the states.
+            dropout: of these.
+            name: of the input.
+        """
+        super().__init__()
+        self.rank, self.encoder, self.own, self.name = rank, encoder, read, name
+        plain = not widths and encoder.out == rank.dim
+        self.tower = None if plain else Tower(encoder.out, widths, rank.dim, dropout)
+
+    @property
+    def read(self) -> Catalogue:
+        """The items of a history."""
+        return self.rank if self.own is None else self.own
+
+    def states(self, vectors: Tensor, present: Tensor) -> Tensor:
+        """``[b, t, d]`` and ``[b, t]`` → ``[b, t, d]``."""
+        found: Tensor = self.encoder(vectors, present)
+        return found if self.tower is None else self.tower(found)
+
+    def of_codes(self, codes: Tensor, ranked: Tensor | None = None) -> Tensor:
+        """``[b, t]`` codes → ``[b, t, d]`` states; ``ranked`` ``[n, d]`` are the vectors of all items, if at hand."""
+        shared = ranked is not None and self.own is None
+        return self.states(looked_up(ranked, codes) if shared and ranked is not None else self.read(codes), codes >= 0)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """``[b, d]`` the state after the last event, of codes ``[b, t]``, or of vectors with what is present."""
+        given = inputs[self.name]
+        if given.ndim == 2:
+            return last(self.of_codes(given), given >= 0)
+        present = inputs[self.name + PRESENT]
+        return last(self.states(given, present), present)
+
+
+class NewItems(nn.Module):
+    """What a catalogue makes of items that it has not met: from features alone."""
+
+    def __init__(self, rank: Catalogue, read: Catalogue | None) -> None:
+        """The items that are ranked, and those that are read if these have vectors of their own."""
+        super().__init__()
+        self.rank, self.read = rank, read
+
+    def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``vector`` ``[b, d]``, and ``told`` where histories are read by other vectors."""
+        out = {"vector": _unmet(self.rank, features)}
+        return out if self.read is None else {**out, "told": _unmet(self.read, features)}
+
+
+def _unmet(catalogue: Catalogue, features: Mapping[str, Tensor]) -> Tensor:
+    first = next(iter(features.values()))
+    return catalogue.vectors(first.new_full(first.shape[:1], -1).long(), features)

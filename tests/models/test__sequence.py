@@ -1,0 +1,163 @@
+"""Models of sequences: what a step learns from, and that order, features and new items count in what answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from serendip.data.change import Change
+from serendip.data.dataset import Dataset
+from serendip.data.features import Feature
+from serendip.data.features.declared import Category
+from serendip.data.synthetic import markov
+from serendip.model import Run, find
+from serendip.models._sequence import SequenceConfig, alike, cut, draw, windows
+from serendip.models.sasrec import SASRec
+from serendip.types import ABSENT, Queries, SerendipError
+
+ONE = Run(threads=1)
+CHAINS = markov(users=150, items=12, length=15, branches=1, wander=0.0)
+SMALL = {"factors": 16, "length": 10, "learning_rate": 0.02, "batch_size": 32, "dropout": 0.0}
+
+
+@pytest.fixture(scope="module")
+def log() -> Dataset:
+    """Two users of known histories, one of a single event and one of none with interest."""
+    rows = [(1, item, at, 1.0) for at, item in enumerate("abcdefg")] + [(2, "c", 0, 1.0), (2, "a", 1, 1.0)]
+    rows += [(3, "b", 0, 1.0), (4, "a", 0, 0.0)]
+    names = ["user_id", "item_id", "timestamp", "weight"]
+    frame = pl.DataFrame(rows, schema=names, orient="row")
+    return Dataset.from_frames(frame, time_kind="rank")
+
+
+def test_windows_hold_each_step_from_an_event_to_the_next_once(log: Dataset) -> None:
+    codes = {name: int(code) for name, code in zip("abcdefg", log.item_ids.encode(list("abcdefg")), strict=True)}
+    expected = sorted([*pairwise(codes[name] for name in "abcdefg"), (codes["c"], codes["a"])])
+    for seed in range(20):
+        found = []
+        for part in windows(log, 3, 2, np.random.default_rng(seed)):
+            assert part.shape[1] <= 4
+            rows = [[int(code) for code in row if code != ABSENT] for row in part]
+            assert all(list(row[: len(kept)]) == kept for row, kept in zip(part, rows, strict=True))
+            found += [step for row in rows for step in pairwise(row)]
+        assert sorted(found) == expected
+
+
+def test_runs_are_cut_into_windows_without_gaps() -> None:
+    sizes = np.array([0, 1, 5, 10, 11, 25, 30])
+    begins = np.cumsum(sizes + 1) - (sizes + 1)
+    whole = np.concatenate([np.arange(first, first + size) for first, size in zip(begins, sizes, strict=True)])
+    for seed in range(50):
+        first, size = cut(begins, sizes, 10, np.random.default_rng(seed))
+        parts = [np.arange(start, start + count) for start, count in zip(first, size, strict=True)]
+        assert size.min() >= 1 and size.max() <= 10
+        np.testing.assert_array_equal(np.sort(np.concatenate(parts)), whole)
+
+
+def test_batches_hold_every_row_once_and_like_sizes() -> None:
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(1, 200, 1000)
+    batches = list(alike(sizes, 50, rng))
+    np.testing.assert_array_equal(np.sort(np.concatenate(batches)), np.arange(1000))
+    assert np.mean([np.ptp(sizes[rows]) for rows in batches]) < 30
+
+
+def test_how_probable_a_candidate_is_follows_from_both_ways_of_drawing_it() -> None:
+    config = SequenceConfig(loss="sampled_softmax", negatives=5)
+    items, log_q = draw(np.array([[3, 3, ABSENT]]), np.arange(10), config, np.random.default_rng(0))
+    assert items[np.searchsorted(items, 3)] == 3
+    expected = np.where(items == 3, 1 - np.exp(-2.5), 1 - np.exp(-0.5))  # 2 of the batch and 5 of 10 drawn; 5 of 10
+    np.testing.assert_allclose(np.exp(log_q), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sasrec", {"heads": 2}),
+        ("sasrec", {"tied": False, "gated": True, "activation": "swiglu"}),
+        ("sasrec", {"loss": "sampled_softmax", "negatives": 6}),
+        ("sasrec", {"loss": "gbce", "negatives": 6, "epochs": 60}),
+        ("sasrec", {"augment": "crop"}),
+        ("gru", {}),
+        ("lstm", {}),
+        ("bow", {"window": 1, "tied": False}),
+        ("cnn", {"kernel": 1, "hidden": 32, "length": 1}),
+    ],
+)
+def test_what_always_comes_next_is_ranked_first(name: str, options: dict[str, Any]) -> None:
+    model = find(name)(**{**SMALL, "epochs": 25, **options}).fit(CHAINS.data, ONE)
+    told = CHAINS.data.item_ids.encode(np.arange(12))
+    scores = model.score(Queries.of([[int(code)] for code in told]))
+    follows = CHAINS.transitions.argmax(axis=1)
+    right = told[follows] == scores.argmax(axis=1)
+    assert right.mean() > 0.8
+
+
+@pytest.mark.parametrize("augment", ["mask", "reorder"])
+def test_changed_histories_keep_their_events_and_never_become_too_short(augment: Any, log: Dataset) -> None:
+    model = SASRec(augment=augment, augment_share=0.5, length=6)
+    for seed in range(10):
+        for step in model.batches(log, np.random.default_rng(seed)):
+            assert ((step.items >= 0) == (step.targets >= 0)).all()
+            assert (step.targets >= 0).any(axis=1).all()
+
+
+def genres() -> Dataset:
+    """Items of two kinds; every user keeps to one of them. The last item of each kind has no event."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (user, int(item), at) for user in range(60) for at, item in enumerate(2 * rng.permutation(9)[:6] + user % 2)
+    ]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    items = pl.DataFrame({"item_id": range(20), "genre": ["even", "odd"] * 10})
+    declared: dict[str, Feature] = {"genre": Category(side="item")}
+    return Dataset.from_frames(events, items=items, time_kind="rank", features=declared)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_items_without_events_are_ranked_by_their_features(tied: bool) -> None:
+    data = genres()
+    options = {**SMALL, "epochs": 15, "items": "both", "id_dropout": 0.5, "tied": tied}
+    model = SASRec(**options).fit(data, ONE)
+    even, odd = (int(code) for code in data.item_ids.encode([18, 19]))
+    history = [[int(code) for code in data.item_ids.encode([first, first + 2])] for first in (0, 1)]
+    scores = model.score(Queries.of(history))
+    assert scores[0, even] > scores[0, odd] and scores[1, odd] > scores[1, even]
+
+
+def test_new_items_are_ranked_the_moment_their_features_arrive() -> None:
+    data = genres()
+    model = SASRec(**SMALL, epochs=15, items="both", id_dropout=0.5).fit(data, ONE)
+    new = pl.DataFrame({"item_id": [100, 101], "genre": ["even", "odd"]})
+    change = Change.read(data, pl.DataFrame({"user_id": [0], "item_id": [2], "timestamp": [50]}), items=new)
+    after = model.update(change)
+    even, odd = (int(code) for code in change.after.item_ids.encode([100, 101]))
+    scores = after.score(Queries.of([[int(code) for code in data.item_ids.encode([0, 2])]]))
+    assert after.n_items == data.n_items + 2
+    assert scores[0, even] > scores[0, odd]
+
+
+def test_ids_alone_cannot_rank_what_nobody_took_up() -> None:
+    data = genres()
+    scores = SASRec(**SMALL, epochs=1).fit(data, ONE).score(Queries.of([[0]]))
+    unmet = data.item_ids.encode([18, 19])
+    assert (scores[0, unmet] == -np.inf).all()
+    assert np.isfinite(np.delete(scores[0], unmet)).all()
+
+
+def test_features_that_are_not_there_are_asked_for() -> None:
+    plain = replace(CHAINS.data, features=None)
+    with pytest.raises(SerendipError, match=r"items = features or both needs features of items\. The data have none"):
+        SASRec(items="both", epochs=1).fit(plain, ONE)
+
+
+def test_heads_that_cannot_share_the_factors_are_refused() -> None:
+    with pytest.raises(
+        SerendipError, match=r"factors must be a multiple of heads\. Got 10 and 4 instead\. Try factors=8"
+    ):
+        SASRec(factors=10, heads=4, epochs=1).fit(CHAINS.data, ONE)
