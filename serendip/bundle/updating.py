@@ -89,7 +89,7 @@ def continued(content: Content, data: Dataset) -> Dataset:
     """The log of these data after the one that a bundle knows, in vocabularies in which new ids come last.
 
     Events that both have count once, as the data have them: same user, item and time, or same user and item where there
-    are no times. Features stay as they were fitted for the bundle, where it has any.
+    are no times. Features stay as they were fitted for the bundle, where it has any; ages count from the last event.
     """
     table = titled(data)
     fresh = replace(data, schema=_renamed(data.schema, table), items=table, features=None)
@@ -106,7 +106,10 @@ def continued(content: Content, data: Dataset) -> Dataset:
         for name, table in data.relations.items()
     }
     after = replace(after, relations=moved)
-    if known.features is not None or data.features is None:
+    if known.features is not None:
+        last = None if after.schema.time_kind != "unix" or after.events.time is None else after.events.time
+        return after if last is None else replace(after, features=known.features.until(int(last.max(initial=0))))
+    if data.features is None:
         return after
     declared = data.features.renamed("item", renamed_titles(data)).declared
     return after.with_features(cast("dict[str, Feature]", declared))

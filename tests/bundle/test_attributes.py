@@ -165,6 +165,19 @@ def test_new_events_bring_new_users_with_attributes(bundle: Bundle) -> None:
     assert words[4].tolist() == words[1].tolist()
 
 
+def test_a_fit_that_goes_on_keeps_codes_and_counts_ages_anew(bundle: Bundle) -> None:
+    events = pl.DataFrame({"user_id": [1, 8], "item_id": ["a", "d"], "timestamp": [MONDAY + DAY * at for at in (8, 9)]})
+    schema = Schema(timestamp="timestamp", time_kind="unix")
+    after = bundle.continued(Dataset.from_frames(events, schema=schema))
+    assert after.features is not None
+    assert bundle.attributes is not None
+    assert after.features.inputs == bundle.attributes.features.inputs
+    ages = after.features.examples(after)["example_age"][:, 0]
+    assert ages[after.events.time == MONDAY + 9 * DAY].tolist() == [0]
+    assert (ages[after.events.time < MONDAY + 5 * DAY] > 0.5).all()
+    assert after.queries(np.array([0])).features["group"].tolist() == [1]
+
+
 def _known(bundle: Bundle) -> Dataset:
     schema = bundle.manifest.schema
     assert schema is not None

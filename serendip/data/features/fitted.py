@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from serendip.data.features import storing
 from serendip.data.features.checking import check
-from serendip.data.features.codes import Categories
 from serendip.data.features.declared import Age, Declared, column_of
 from serendip.data.features.fitting import fit_parts, sources_of
 from serendip.data.features.measures import Ages, Recencies
@@ -59,11 +58,18 @@ class Features:
         clock = data.schema.timestamp if data.schema.time_kind == "unix" else None
         return cls(fit_parts(data, wanted), clock or "")
 
-    def grown(self, data: Dataset) -> Features:
-        """These features with the values that ``data`` adds to vocabularies appended, and example age counted from its
-        last event. Every code stays what it is, and so do distributions and widths."""
-        fresh = {part.name: part for part in Features.fit(data, self.declared).parts}
-        return replace(self, parts=tuple(_grown(part, fresh[part.name]) for part in self.parts))
+    def until(self, end: int) -> Features:
+        """These features where training goes on to a later moment (unix seconds), from which ages and recency count.
+
+        Vocabularies and distributions stay as they were fitted, so that what was learned of their codes holds.
+        """
+        return replace(
+            self,
+            parts=tuple(
+                replace(part, end=max(part.end, end)) if isinstance(part, Recencies | Ages) else part
+                for part in self.parts
+            ),
+        )
 
     @property
     def declared(self) -> dict[str, Declared]:
@@ -180,14 +186,6 @@ class Features:
     def _applied(self, side: Side, source: Source) -> Arrays:
         own = [part for part in self.parts if part.declared.side == side]
         return {name: array for part in own for name, array in part.apply(source).items()}
-
-
-def _grown(part: Part, fresh: Part) -> Part:
-    if isinstance(part, Categories) and isinstance(fresh, Categories):
-        return replace(part, vocabulary=part.vocabulary.extend(fresh.vocabulary))
-    if isinstance(part, Recencies | Ages) and isinstance(fresh, Recencies | Ages):
-        return replace(part, end=max(part.end, fresh.end))
-    return part
 
 
 def _renamed(part: Part, names: Mapping[str, str]) -> Part:

@@ -1,7 +1,6 @@
 """The known values of a category. A value that is not among them falls into one of the buckets in front.
 
-Codes: buckets ``0 … oov_buckets - 1``, then the values. A code is below `size` whatever the value is, and a vocabulary
-can grow without any code changing.
+Codes: buckets ``0 … oov_buckets - 1``, then the values. A code is below `size` whatever the value is.
 """
 
 from __future__ import annotations
@@ -59,11 +58,6 @@ class Vocabulary:
             strange = [texts[place] for place in unknown.tolist()]
             codes[unknown] = buckets_of(strange, self.name, self.oov_buckets)[:, 0]
         return codes
-
-    def extend(self, more: Vocabulary) -> Vocabulary:
-        """This vocabulary with the values of another one that it lacks appended."""
-        fresh = more.values.filter(~more.values.is_in(self.values.implode()))
-        return Vocabulary(self.name, self.oov_buckets, pl.concat([self.values, fresh]))
 
     @cached_property
     def _codes(self) -> dict[str, int]:

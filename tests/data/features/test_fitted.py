@@ -148,12 +148,13 @@ def test_new_events_leave_codes_as_they_are(described: Dataset) -> None:
     assert after.features is not None
     codes = after.features.items(after.items)
     assert codes["brand"].tolist() == [1, 2, 1, ABSENT, 0, 0]
-    grown = after.features.grown(after)
-    assert grown.inputs[0].size == 4
-    assert grown.items(after.items)["brand"].tolist() == [1, 2, 1, ABSENT, 0, 3]
-    assert grown.users(pl.DataFrame({"likes": ["new"]}))["likes"].tolist() == [3]
-    np.testing.assert_array_equal(grown.items(after.items)["price"], codes["price"])
-    assert grown.examples(after)["example_age"][-1, 0] == 0
+    assert after.features.examples(after)["example_age"][-3:, 0].tolist() == [0, 0, 0]  # 3's, and the new ones
+    later = after.features.until(MONDAY + 5 * DAY)
+    assert later.inputs == after.features.inputs
+    assert later.items(after.items)["brand"].tolist() == codes["brand"].tolist()
+    ages = later.examples(after)["example_age"]
+    assert ages[-2:, 0].tolist() == [0, 0]
+    assert ages[-3, 0] > 0
 
 
 def test_the_time_of_an_event_is_a_column_too() -> None:
