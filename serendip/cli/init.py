@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from serendip.cli.files import require_writable, write_text
@@ -27,7 +28,8 @@ def init(
 ) -> None:
     """Look at files and write a commented recipe for them.
 
-    It says what each column was taken for. Change what is wrong in the recipe, or name it by --columns."""
+    It says what each column was taken for, and which features it suggests. Change what is wrong in the recipe, or name
+    a column by --columns."""
     from serendip.recipe import RecipeError
     from serendip.recipe import draft as look
     from serendip.recipe.drafting import roles, written
@@ -39,9 +41,13 @@ def init(
         found = look(draft)
     write_text(out, written(found, out))
     schema = found.schema
-    show.result({"recipe": out, "schema": schema, "notes": found.notes})
+    features = found.recipe.features
+    show.result({"recipe": out, "schema": schema, "features": features, "notes": found.notes})
     labels = ((f"label ({kind})", name) for name, kind in schema.labels.items())
     show.table(["role", "column"], [*roles(schema), *labels])
+    if features:
+        kinds = ((name, one.side, msgspec.to_builtins(one)["kind"]) for name, one in features.items())
+        show.table(["feature", "of", "kind"], [*kinds])
     for key, note in found.notes.items():
         show.text(f"{key}: {note}")
     show.text(f"Wrote {out}.")

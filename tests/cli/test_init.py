@@ -9,10 +9,10 @@ from serendip.recipe import read
 
 def test_it_says_what_it_found_and_writes_a_recipe(run: Any, data_flags: list[object], here: Path) -> None:
     result = run("init", *data_flags)
-    rows = dict(
-        line.split(maxsplit=1) for line in result.stdout.splitlines() if line.startswith(("user ", "item ", "title "))
-    )
+    roles, _, features = result.stdout.partition("feature ")
+    rows = dict(line.split(maxsplit=1) for line in roles.splitlines() if line.startswith(("user ", "item ", "title ")))
     assert rows == {"user": "user_id", "item": "item_id", "title": "title"}
+    assert ["title", "item", "text"] in [line.split() for line in features.splitlines()]
     assert "Wrote recipe.toml." in result.stdout
     assert "Next: serendip validate recipe.toml" in result.stderr
     assert read("recipe.toml").data.positive_from == 4
@@ -49,6 +49,7 @@ def test_json(run: Any, data_flags: list[object]) -> None:
     found = json.loads(run("init", *data_flags, "--json").stdout)
     assert found["schema"]["timestamp"] == "timestamp"
     assert found["recipe"] == "recipe.toml"
+    assert found["features"]["title"] == {"kind": "text", "side": "item"}
 
 
 def test_a_log_it_cannot_understand(run: Any, here: Path) -> None:
