@@ -82,27 +82,16 @@ def part(
                 _logits(rows, at, turned, bias, values, winners, other, h, d)
                 _hide(values, at, hidden)
             _mine(values, k, positives[start:stop], hard)
-        for lane in range(QUERIES):
-            high[lane] = own[lane] if lane < count else np.float32(0)
-            total[lane] = 0
-        turned_gradient[:] = 0
+        high[:], total[:], turned_gradient[:] = 0, 0, 0
+        high[:count] = own[:count]
         for at in range(0, k, CANDIDATES):
             if hard < 0:
                 _logits(rows, at, turned, bias, values, winners, other, h, d)
                 _hide(values, at, hidden)
             _mark(values, at, high, total, turned_gradient, marks)
             powers(values, at * QUERIES, CANDIDATES, marks, at // CANDIDATES * QUERIES, total)
-            for head in range(h):
-                chosen, begin = _of_head(values, at * QUERIES, winners, head, other)
-                for column in range(0, d, TALL):
-                    add_tall(
-                        rows, at * d + column, d, 1, chosen, begin, QUERIES, turned_gradient,
-                        (head * d + column) * QUERIES, QUERIES, CANDIDATES,
-                    )  # fmt: skip
-        for lane in range(count):
-            loss += weights[start + lane] * (np.float64(high[lane]) + np.log2(np.float64(total[lane])))
-            if positives[start + lane] >= 0:
-                loss -= weights[start + lane] * np.float64(own[lane])
+            _pull(rows, at, values, winners, other, turned_gradient, h, d)
+        loss += _losses(high, total, own, positives[start:stop], weights[start:stop])
         _finish(
             queries[start:stop], candidates, positives[start:stop], best, weights[start:stop], total, scale[1],
             turned_gradient, to_queries[start:stop], scaled, to_candidates,
@@ -229,6 +218,28 @@ def _mark(values: Any, at: int, high: Any, total: Any, turned_gradient: Any, mar
                 turned_gradient[place] *= factor
             high[lane] = most[lane]
         most[lane] = high[lane] if high[lane] > _NONE else np.float32(0)
+
+
+@compiled
+def _pull(rows: Any, at: int, values: Any, winners: Any, other: Any, turned_gradient: Any, h: int, d: int) -> None:
+    """Add a chunk's candidates, times their powers, to the gradients of the queries."""
+    for head in range(h):
+        chosen, begin = _of_head(values, at * QUERIES, winners, head, other)
+        for column in range(0, d, TALL):
+            to = (head * d + column) * QUERIES
+            add_tall(rows, at * d + column, d, 1, chosen, begin, QUERIES, turned_gradient, to, QUERIES, CANDIDATES)
+
+
+@compiled
+def _losses(high: Any, total: Any, own: Any, positives: Any, weights: Any) -> float:
+    """The weighted sum of a block's losses."""
+    found = 0.0
+    for lane in range(len(positives)):
+        loss = np.float64(high[lane]) + np.log2(np.float64(total[lane]))
+        if positives[lane] >= 0:
+            loss -= np.float64(own[lane])
+        found += weights[lane] * loss
+    return found
 
 
 @compiled
