@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 import serendip
-from serendip.bundle import Bundle
+from serendip.bundle import Bundle, BundleError
 from serendip.data.findings import SchemaError
 from serendip.data.synthetic import World, catalogue
 from serendip.model import Run, find
@@ -190,3 +190,93 @@ def test_a_recipe_that_names_a_module_runs_nothing() -> None:
 def _plain() -> tuple[Any, Any]:
     data = serendip.Dataset.from_frames(pl.DataFrame({"user_id": [1, 2], "item_id": [1, 2]}))
     return data, retrieve(StaticScores(np.array([1, 2], np.float32)), name="popular")
+
+
+def stored(world: World, learned: dict[str, np.ndarray]) -> Bundle:
+    known, _, items = cut(world)
+    data = serendip.Dataset.from_frames(known, items=items)
+    pipeline = retrieve(StaticScores(np.arange(data.n_items, dtype=np.float32)), name="lightgcn")
+    return Bundle.build(data, pipeline, learned={"lightgcn": learned})
+
+
+def test_what_was_learned_is_kept_and_finds_its_ids(world: World, tmp_path: Path) -> None:
+    learned = {"items": np.arange(12, dtype=np.float32).reshape(4, 3), "step": np.array(7)}
+    made = stored(world, learned)
+    again = Bundle.load(made.save(tmp_path / "b"))
+    assert again.learned == ("lightgcn",)
+    whole = serendip.Dataset.from_frames(world.events, items=world.items)
+    start = again.start(whole)
+    assert start.model == "lightgcn"
+    assert start.tensors.keys() == learned.keys()
+    assert all((start.tensors[name] == value).all() for name, value in learned.items())
+    assert (start.items == again.item_ids.encode(whole.item_ids.ids)).all()
+    assert (start.users == again.user_ids.encode(whole.user_ids.ids)).all()
+    assert (start.items == -1).any() and (start.users == -1).any()
+    assert again.save(tmp_path / "c") and Bundle.load(tmp_path / "c").manifest.version == again.manifest.version
+    updated = again.update(cut(world)[1], items=world.items, run=ONE)
+    assert updated.learned == ("lightgcn",)
+    with pytest.raises(SerendipError, match=r"must keep what ease learned .* This one keeps that of lightgcn\."):
+        again.start(whole, "ease")
+    with pytest.raises(SerendipError, match=r"must keep what its model learned .* This one keeps that of none\."):
+        fitted(world, "popular").start(whole)
+
+
+def test_a_damaged_file_of_what_was_learned_is_named(world: World, tmp_path: Path) -> None:
+    made = stored(world, {"items": np.ones(3, np.float32)})
+    path = made.save(tmp_path / "b")
+    (file,) = path.glob("content-*/learned/*")
+    content = bytearray(file.read_bytes())
+    content[:4] = b"\xff\xff\xff\xff"
+    file.write_bytes(content)
+    with pytest.raises(BundleError, match="does not have the checksum"):
+        Bundle.load(path)
+    whole = serendip.Dataset.from_frames(world.events)
+    with pytest.raises(BundleError, match=r"learned/lightgcn is not what it must be: .* length of its header"):
+        Bundle.load(path, verify=False).start(whole)
+
+
+def test_a_log_goes_on_after_the_one_that_is_known(world: World) -> None:
+    known, new, _ = cut(world)
+    made = fitted(world, "popular")
+    later, both = (
+        made.continued(serendip.Dataset.from_frames(part, items=world.items)) for part in (new, world.events)
+    )
+    whole = serendip.Dataset.from_frames(world.events, items=world.items)
+    for found in (later, both):
+        assert len(found.events) == len(whole.events)
+        assert found.user_ids.ids[: len(made.user_ids)].to_list() == made.user_ids.ids.to_list()
+        assert set(found.item_ids.ids) == set(whole.item_ids.ids)
+        for mine, its in (("users", "user_ids"), ("items", "item_ids")):
+            ids = [sorted(getattr(data, its).ids[getattr(data.events, mine)].to_list()) for data in (found, whole)]
+            assert ids[0] == ids[1]
+        assert found.items.filter(pl.col("item_id").is_in(new["item_id"].to_list()))["title"].null_count() == 0
+    assert len(known) < len(whole.events)
+
+
+def test_events_that_both_logs_have_weigh_as_the_new_one_says(world: World) -> None:
+    made = fitted(world, "popular")
+    whole = serendip.Dataset.from_frames(world.events, items=world.items, event_weights={"view": 0, "purchase": 7})
+    found = made.continued(whole)
+    assert len(found.events) == len(whole.events)
+    assert sorted(found.events.weight.tolist()) == sorted(whole.events.weight.tolist())
+    assert found.schema.event_weights == {"view": 0, "purchase": 7}
+
+
+def test_without_times_a_pair_that_both_have_counts_as_often_as_in_the_new_log() -> None:
+    first = pl.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [5, 6, 5, 5]})
+    then = pl.DataFrame({"user_id": [2, 3], "item_id": [5, 6]})
+    made = serendip.fit(first, model="popular")
+    found = made.continued(serendip.Dataset.from_frames(then, part=True))
+    pairs = zip(found.user_ids.ids[found.events.users], found.item_ids.ids[found.events.items], strict=True)
+    assert sorted(pairs) == [(1, 5), (1, 6), (2, 5), (3, 6)]
+
+
+def test_relations_of_the_new_log_are_kept_in_the_codes_of_both(world: World) -> None:
+    made = fitted(world, "popular")
+    users = world.events["user_id"].unique().sort()
+    trust = pl.DataFrame({"user_id": users[:4].to_list(), "friend": users[4:8].to_list()})
+    whole = serendip.Dataset.from_frames(world.events, items=world.items, relations={"trust": trust})
+    moved = made.continued(whole)
+    for end in ("left", "right"):
+        before, after = whole.relations["trust"][end].to_numpy(), moved.relations["trust"][end].to_numpy()
+        assert whole.user_ids.ids[before].to_list() == moved.user_ids.ids[after].to_list()
