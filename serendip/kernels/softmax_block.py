@@ -82,8 +82,9 @@ def part(
                 _logits(rows, at, turned, bias, values, winners, other, h, d)
                 _hide(values, at, hidden)
             _mine(values, k, positives[start:stop], hard)
-        high[:], total[:], turned_gradient[:] = 0, 0, 0
-        high[:count] = own[:count]
+        for lane in range(QUERIES):
+            high[lane], total[lane] = own[lane] if lane < count else np.float32(0), 0
+        turned_gradient[:] = 0
         for at in range(0, k, CANDIDATES):
             if hard < 0:
                 _logits(rows, at, turned, bias, values, winners, other, h, d)
