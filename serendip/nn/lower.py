@@ -124,7 +124,7 @@ def _tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
 
 
 def _array(rows: Rows) -> Floats:
-    array = rows.detach().cpu().numpy() if isinstance(rows, Tensor) else rows
+    array = rows.detach().float().cpu().numpy() if isinstance(rows, Tensor) else rows
     return np.asarray(array, np.float32)
 
 

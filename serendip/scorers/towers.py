@@ -23,6 +23,9 @@ VECTOR, BIAS, TOLD = "vector", "bias", "told"
 
 NO_NETWORK: NDArray[np.uint8] = np.empty(0, np.uint8)
 
+AT_ONCE = 4
+"""About how many arrays of the size of what it is fed a network holds while it is run."""
+
 _FLOAT = np.dtype(np.float32)
 
 
@@ -235,7 +238,7 @@ class MaxSimScorer(_Towers):
 def _chunk(feeds: tuple[Feed, ...], dimensions: int) -> int:
     """How many queries a thread works on at a time: attention takes memory by the square of a history's length."""
     size = sum(max(feed.width, 1) * (dimensions + (feed.width if feed.of != "feature" else 0)) for feed in feeds)
-    return max(1, BLOCK // max(size, 1))
+    return max(1, BLOCK // max(AT_ONCE * size, 1))
 
 
 def _taller(table: Floats, n: int) -> Floats:

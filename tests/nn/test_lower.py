@@ -197,6 +197,12 @@ def test_a_row_of_items_that_is_not_finite_cannot_be_scored() -> None:
     np.testing.assert_array_equal(np.flatnonzero(np.isneginf(scores)), [1, 4, 6])
 
 
+def test_vectors_of_half_precision_are_kept_in_single() -> None:
+    half = torch.from_numpy(items()).bfloat16().requires_grad_()
+    scorer = lower_towers(Sequence("bow"), [CODES], half)
+    np.testing.assert_array_equal(scorer.items, half.detach().float().numpy())
+
+
 def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(SerendipError, match=r"vector must be float32 of the shape \[any, 7\]"):
         lower_towers(Sequence("bow"), [CODES], items()[:, :7])
