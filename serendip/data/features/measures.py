@@ -13,6 +13,8 @@ from serendip.data.features.values import Doubles, Source, numbers, seconds, vec
 from serendip.types import Input
 
 DAY = 86_400.0
+MOST_NUMBERS = 1 << 16
+MOST_SECONDS = 1 << 53
 FAR = 1e11
 """Seconds; in the year 5138. Calendars end somewhere."""
 WEEK_BEGINS = 4 * DAY
@@ -52,6 +54,7 @@ class Vectors:
 
     def __post_init__(self) -> None:
         require(self.name, self.width >= 1, "the lists must have at least one number. Every row is empty")
+        require(self.name, self.width <= MOST_NUMBERS, f"the lists must have {MOST_NUMBERS} numbers at most")
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -78,6 +81,9 @@ class Cycles:
     name: str
     declared: Cycle
     per_second: int
+
+    def __post_init__(self) -> None:
+        _check_unit(self.name, self.per_second)
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -108,6 +114,10 @@ class Recencies:
     end: int
     per_second: int
 
+    def __post_init__(self) -> None:
+        _check_unit(self.name, self.per_second)
+        _check_end(self.name, self.end)
+
     @classmethod
     def fit(cls, name: str, declared: Recency, source: Source, end: int, per_second: int) -> Recencies:
         """By how long ago it was for these rows."""
@@ -137,6 +147,9 @@ class Ages:
     declared: Age
     distribution: Distribution
     end: int
+
+    def __post_init__(self) -> None:
+        _check_end(self.name, self.end)
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -180,6 +193,14 @@ def _ago(name: str, declared: Recency, source: Source, end: int, per_second: int
     if source.times is None or source.previous is None:
         return np.full(source.rows, np.nan)
     return np.maximum(source.times - source.previous, 0)
+
+
+def _check_unit(name: str, per_second: int) -> None:
+    require(name, 0 <= per_second <= 10**9, "the units of a second must be 0 to a thousand million")
+
+
+def _check_end(name: str, end: int) -> None:
+    require(name, abs(end) <= MOST_SECONDS, "the end of training must be unix seconds")
 
 
 __all__ = ["Ages", "Cycles", "Numbers", "Recencies", "Vectors", "phase_of"]

@@ -111,6 +111,10 @@ Change = Callable[[dict[str, Any], dict[str, Any]], object]
         (lambda t, h: h["parts"][3]["state"].update(first=3), "the first table must be one of"),
         (lambda t, h: h["parts"][1]["declared"].pop("oov_buckets"), "must agree in oov_buckets"),
         (lambda t, h: h["parts"][8]["state"].update(width=0), "at least one number"),
+        (lambda t, h: h["parts"][8]["state"].update(width=10**12), "65536 numbers at most"),
+        (lambda t, h: h["parts"][9]["state"].update(per_second=-1), r"features\.week: the units of a second"),
+        (lambda t, h: h["parts"][10]["state"].update(end=10**30), r"features\.released: the end of training"),
+        (lambda t, h: h["parts"][12]["state"].update(end=-(10**30)), r"features\.example_age: the end of training"),
     ],
 )
 def test_what_is_not_sound_is_refused(features: Features, change: Change, message: str) -> None:
