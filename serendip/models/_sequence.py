@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
+from serendip.models._items import IdDropout, ItemsBy, catalogue, renewed, vectors
 from serendip.neural import NeuralConfig, NeuralModel
 from serendip.run import Run
 from serendip.space import Range, declare
-from serendip.types import ABSENT, Input, Scorer, SerendipError
+from serendip.types import ABSENT, Scorer
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 Codes = NDArray[np.int64]
 Share = Annotated[float, msgspec.Meta(ge=0, le=0.95)]
 
-MANY = 50_000
-"""Items from which a step of a loss that draws touches only the rows it needs."""
-SIGMA = 0.02
-"""Deviation of the vectors of ids to begin with: a softmax over all items learns better from small ones."""
 POOL = 32
 """Batches whose windows are sorted by length together."""
 HISTORY = "history"
@@ -59,13 +56,8 @@ class SequenceConfig(NeuralConfig, frozen=True):
     negatives: Annotated[
         int, msgspec.Meta(ge=1, description="Items that stand for all others in each step of the losses that draw.")
     ] = 1024
-    items: Annotated[
-        Literal["ids", "features", "both"],
-        msgspec.Meta(description="What gives an item its vector; features also do for items that nobody has met."),
-    ] = "ids"
-    id_dropout: Annotated[
-        Share, msgspec.Meta(description="Share of the ids left out in training, for features to stand on their own.")
-    ] = 0.0
+    items: ItemsBy = "ids"
+    id_dropout: IdDropout = 0.0
     tied: Annotated[bool, msgspec.Meta(description="Whether items are read and ranked by the same vectors.")] = True
     augment: Annotated[
         Literal["none", "crop", "mask", "reorder"],
@@ -241,17 +233,15 @@ class SequenceModel(NeuralModel):
         from serendip.scorers.feeds import Feed
 
         o = self.config
-        vectors = net.rank().cpu().numpy().copy()
+        ranked = vectors(net.rank, data)
         if o.items == "ids":
-            unmet = np.setdiff1d(np.arange(data.n_items), histories(data)[0])
-            vectors[unmet] = np.nan
-            return lower_towers(net, [Feed(HISTORY, "history", o.length, data.n_items)], vectors)
+            return lower_towers(net, [Feed(HISTORY, "history", o.length, data.n_items)], ranked)
         told = None if o.tied else net.read()
         feeds = [Feed.feature(one) for one in net.rank.features.inputs]
         return lower_towers(
             net,
             [Feed(HISTORY, "history", o.length, vectors=True)],
-            vectors,
+            ranked,
             told=told,
             tied=o.tied,
             item=NewItems(net.rank, net.own),
@@ -260,47 +250,11 @@ class SequenceModel(NeuralModel):
 
     def renew(self, known: Scorer, change: Change, run: Run) -> Scorer | None:
         """New events are read as they come, and new items get vectors from their features; nothing is trained."""
-        from serendip.scorers import TowerScorer
-        from serendip.scorers.grown import grown
-
-        if not isinstance(known, TowerScorer):
-            return None
-        after, features = change.after, change.before.features
-        new = np.arange(known.n_items, after.n_items, dtype=np.int32)
-        if self.config.items == "ids" or features is None or len(new) == 0:
-            return grown(known, after.n_users, after.n_items)
-        return known.with_items(new, features.items(after.items[new.tolist()]))
+        return renewed(known, change)
 
     def _catalogue(self, data: Dataset) -> Catalogue:
-        from serendip.nn.catalogue import Catalogue
-
         o = self.config
-        inputs = () if o.items == "ids" else item_inputs(self.name, data)
-        return Catalogue(
-            data.n_items,
-            o.factors,
-            ids=o.items != "features",
-            inputs=inputs,
-            values=data.features.items(data.items) if inputs and data.features is not None else None,
-            id_dropout=o.id_dropout,
-            sigma=SIGMA,
-            sparse=o.loss != "softmax" and data.n_items > MANY,
-        )
-
-
-def item_inputs(model: str, data: Dataset) -> tuple[Input, ...]:
-    """The features of items that the data have.
-
-    Raises:
-        SerendipError: there are none.
-    """
-    inputs = () if data.features is None else tuple(one for one in data.features.inputs if one.side == "item")
-    if not inputs:
-        raise SerendipError(
-            f"{model}: items = features or both needs features of items. The data have none. "
-            "Declare some in the recipe's [features] section (serendip init suggests them), or leave items = ids."
-        )
-    return inputs
+        return catalogue(self.name, data, o.factors, o.items, o.id_dropout, sampled=o.loss != "softmax")
 
 
 def _augmented(codes: Codes, config: SequenceConfig, rng: np.random.Generator) -> Codes:

@@ -1,0 +1,102 @@
+"""Items in models that learn vectors of them: by ids, by features or both, and new ones by their features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+
+from serendip.data.change import Change
+from serendip.data.dataset import Dataset
+from serendip.types import Floats, Input, Scorer, SerendipError
+
+if TYPE_CHECKING:
+    from serendip.nn.catalogue import Catalogue
+
+ItemsBy = Annotated[
+    Literal["ids", "features", "both"],
+    msgspec.Meta(description="What gives an item its vector; features also do for items that nobody has met."),
+]
+IdDropout = Annotated[
+    float,
+    msgspec.Meta(
+        ge=0, le=0.95, description="Share of the ids left out in training, for features to stand on their own."
+    ),
+]
+
+MANY = 50_000
+"""Items from which a step of a loss that draws touches only the rows it needs."""
+SIGMA = 0.02
+"""Deviation of the vectors of ids to begin with: a softmax over all items learns better from small ones."""
+
+
+def item_inputs(model: str, data: Dataset) -> tuple[Input, ...]:
+    """The features of items that the data have.
+
+    Raises:
+        SerendipError: there are none.
+    """
+    inputs = () if data.features is None else tuple(one for one in data.features.inputs if one.side == "item")
+    if not inputs:
+        raise SerendipError(
+            f"{model}: items = features or both needs features of items. The data have none. "
+            "Declare some in the recipe's [features] section (serendip init suggests them), or leave items = ids."
+        )
+    return inputs
+
+
+def catalogue(
+    model: str, data: Dataset, dim: int, by: str, id_dropout: float, *, sampled: bool, normalise: bool = False
+) -> Catalogue:
+    """The items of the data as a module.
+
+    Args:
+        model: its name, for errors.
+        data: the items and their features.
+        dim: of a vector.
+        by: ids, features or both.
+        id_dropout: the share of ids left out in training.
+        sampled: whether a step asks for some items only.
+        normalise: whether vectors have length 1.
+
+    Raises:
+        SerendipError: features are asked for, and there are none.
+    """
+    from serendip.nn.catalogue import Catalogue
+
+    inputs = () if by == "ids" else item_inputs(model, data)
+    return Catalogue(
+        data.n_items,
+        dim,
+        ids=by != "features",
+        sigma=SIGMA,
+        inputs=inputs,
+        values=data.features.items(data.items) if inputs and data.features is not None else None,
+        id_dropout=id_dropout,
+        normalise=normalise,
+        sparse=sampled and data.n_items > MANY,
+    )
+
+
+def vectors(rank: Any, data: Dataset) -> Floats:
+    """``[n, d]`` of all items; NaN for one that is known by its id alone and has no event with interest."""
+    found: Floats = rank().cpu().numpy().copy()
+    if rank.features is None:
+        met = data.events.items[data.events.weight > 0]
+        found[np.setdiff1d(np.arange(data.n_items), met)] = np.nan
+    return found
+
+
+def renewed(known: Scorer, change: Change) -> Scorer | None:
+    """The scorer of two towers after a change: new items get vectors from their features, if it reads any."""
+    from serendip.scorers import MaxSimScorer, TowerScorer
+    from serendip.scorers.grown import grown
+
+    if not isinstance(known, TowerScorer | MaxSimScorer):
+        return None
+    after, features = change.after, change.before.features
+    new = np.arange(known.n_items, after.n_items, dtype=np.int32)
+    if not known.item.size or features is None or len(new) == 0:
+        return grown(known, after.n_users, after.n_items)
+    return known.with_items(new, features.items(after.items[new.tolist()]))

@@ -1,0 +1,134 @@
+"""Two towers: features, moments and histories count, candidates are weighed by how often they are drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from serendip.data.change import Change
+from serendip.data.dataset import Dataset
+from serendip.data.features import Feature
+from serendip.data.features.declared import Category, Cycle
+from serendip.model import Run
+from serendip.models.two_tower import TwoTower, before
+from serendip.scorers import MaxSimScorer
+from serendip.types import ABSENT, Queries, SerendipError
+
+ONE = Run(threads=1)
+SMALL = {"factors": 16, "hidden": 32, "batch_size": 128, "learning_rate": 0.02, "epochs": 12}
+HOUR = 3600
+NOON, NIGHT = 12 * HOUR, 0
+
+
+def shops() -> Dataset:
+    """Users of two towns who take what is in their town; even items at noon, odd ones at night. The last two items of
+    each town have no event."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(80):
+        for day in range(10):
+            odd = int(rng.integers(2))
+            moment = 1_700_006_400 + day * 24 * HOUR + (NIGHT if odd else NOON)
+            rows.append((user, f"{'ab'[user % 2]}{2 * int(rng.integers(4)) + odd}", moment))
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row").unique(
+        ["user_id", "item_id"], keep="first", maintain_order=True
+    )
+    names = [f"{town}{number}" for town in "ab" for number in range(10)]
+    items = pl.DataFrame(
+        {
+            "item_id": names,
+            "where": [name[0] for name in names],
+            "when": [str(int(name[1]) % 2) for name in names],
+        }
+    )
+    users = pl.DataFrame({"user_id": range(80), "town": list("ab") * 40})
+    declared: dict[str, Feature] = {
+        "town": Category(side="user"),
+        "where": Category(side="item"),
+        "when": Category(side="item"),
+        "hour": Cycle(side="context", column="timestamp", period="day"),
+    }
+    return Dataset.from_frames(events, users, items, features=declared)
+
+
+DATA = shops()
+
+
+def asked(user: int, hour: int) -> Queries:
+    """A user without a history, at that time of a day."""
+    given = DATA.histories.queries(np.array([user], np.int32), length=0, exclude_seen=False)
+    queries = Queries(given.users, given.history[:, :0], time=np.array([1_700_006_400 + 40 * 24 * HOUR + hour]))
+    return DATA.asked(queries)
+
+
+def codes(*names: str) -> Any:
+    return DATA.item_ids.encode(list(names))
+
+
+@pytest.fixture(scope="module")
+def fitted() -> TwoTower:
+    return TwoTower(**SMALL, items="both", id_dropout=0.3).fit(DATA, ONE)
+
+
+def test_who_asks_and_when_decides(fitted: TwoTower) -> None:
+    for town in range(2):
+        for hour, parity in ((NOON, 0), (NIGHT, 1)):
+            scores = fitted.score(asked(town, hour))[0]
+            best = {DATA.item_ids.ids[int(code)] for code in np.argsort(-scores)[:3]}
+            assert best <= {f"{'ab'[town]}{number}" for number in range(parity, 10, 2)}
+
+
+def test_items_without_events_are_ranked_by_their_features(fitted: TwoTower) -> None:
+    scores = fitted.score(asked(0, NOON))[0]
+    here, elsewhere = scores[codes("a8")], scores[codes("b8", "b9", "a9")]
+    assert here > elsewhere.max()
+
+
+def test_new_items_are_ranked_the_moment_their_features_arrive(fitted: TwoTower) -> None:
+    new = pl.DataFrame({"item_id": ["n1", "n2"], "where": ["a", "b"], "when": ["0", "0"]})
+    event = pl.DataFrame({"user_id": [0], "item_id": ["a0"], "timestamp": [1_700_006_400 + 20 * 24 * HOUR]})
+    change = Change.read(DATA, event, items=new)
+    scores = fitted.update(change).score(asked(0, NOON))[0]
+    mine, other = (int(code) for code in change.after.item_ids.encode(["n1", "n2"]))
+    assert scores[mine] > scores[other]
+
+
+def test_several_heads_answer_with_the_nearest() -> None:
+    model = TwoTower(**{**SMALL, "epochs": 1}, heads=3).fit(DATA, ONE)
+    scorer = model.lower()
+    assert isinstance(scorer, MaxSimScorer)
+    assert np.isfinite(model.score(DATA.queries(np.arange(3, dtype=np.int32)))).any(axis=1).all()
+
+
+def test_a_query_is_what_came_before_the_event() -> None:
+    events = pl.DataFrame(
+        {
+            "user_id": [1, 1, 1, 1, 2],
+            "item_id": ["a", "b", "c", "d", "a"],
+            "timestamp": [0, 1, 2, 3, 0],
+            "weight": [1.0, 0.0, 1.0, 1.0, 1.0],
+        }
+    )
+    data = Dataset.from_frames(events, time_kind="rank")
+    a, c = (int(code) for code in data.item_ids.encode(["a", "c"]))
+    found = before(data, np.arange(5), 2)
+    none = [ABSENT, ABSENT]
+    assert found.tolist() == [none, [ABSENT, a], [ABSENT, a], [a, c], none]
+
+
+def test_candidates_come_with_the_probability_that_they_are_among_them() -> None:
+    model = TwoTower(batch_size=40, negatives=5)
+    step = next(iter(model.batches(DATA, np.random.default_rng(0))))
+    liked = np.bincount(DATA.events.items, minlength=DATA.n_items)
+    expected = 40 * liked[step.candidates] / liked.sum() + 5 / (liked > 0).sum()
+    np.testing.assert_allclose(np.exp(step.log_q), 1 - np.exp(-expected), rtol=1e-5)
+    assert len(np.unique(step.candidates)) == len(step.candidates) and len(step) == 40
+
+
+def test_neither_history_nor_features_is_refused() -> None:
+    bare = Dataset.from_frames(pl.DataFrame({"user_id": [1, 1, 2], "item_id": [1, 2, 1]}))
+    with pytest.raises(SerendipError, match=r"length = 0 leaves the features of users and moments alone"):
+        TwoTower(length=0).fit(bare, ONE)
