@@ -22,7 +22,7 @@ from serendip.models._items import IdDropout, ItemsBy, catalogue, renewed, vecto
 from serendip.neural import NeuralConfig, NeuralModel
 from serendip.run import Run
 from serendip.space import Range, declare
-from serendip.types import ABSENT, Scorer
+from serendip.types import ABSENT, Scorer, SerendipError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -82,6 +82,50 @@ class RecurrentConfig(SequenceConfig, frozen=True):
         msgspec.Meta(description="Numbers of a state; none: as many as factors."),
     ] = None
     layers: Annotated[int, msgspec.Meta(ge=1, le=16, description="Layers on top of each other.")] = 1
+
+
+class AttentionConfig(SequenceConfig, frozen=True):
+    """Options of the models with attention."""
+
+    blocks: Annotated[int, msgspec.Meta(ge=1, le=64, description="Blocks of attention.")] = 2
+    heads: Annotated[int, msgspec.Meta(ge=1, le=64, description="Heads of attention; they share the factors.")] = 2
+    hidden: Annotated[
+        Annotated[int, msgspec.Meta(ge=1)] | None,
+        msgspec.Meta(description="Numbers between the two layers of a block; none: as many as factors."),
+    ] = None
+    activation: Annotated[
+        Literal["relu", "gelu", "swiglu"], msgspec.Meta(description="Between the two layers of a block.")
+    ] = "relu"
+    gated: Annotated[bool, msgspec.Meta(description="Whether what a block adds is gated by what it is added to.")] = (
+        False
+    )
+
+
+def transformer(model: str, options: AttentionConfig, *, causal: bool) -> Encoder:
+    """The encoder of a model with attention.
+
+    Raises:
+        SerendipError: heads that cannot share the factors.
+    """
+    from serendip.nn.sequence.transformer import Transformer
+
+    o = options
+    if o.factors % o.heads:
+        raise SerendipError(
+            f"{model}: factors must be a multiple of heads. Got {o.factors} and {o.heads} instead. "
+            f"Try factors={o.heads * max(1, o.factors // o.heads)}."
+        )
+    return Transformer(
+        o.factors,
+        o.blocks,
+        o.heads,
+        o.length + (not causal),
+        o.dropout,
+        hidden=o.hidden,
+        activation=o.activation,
+        gated=o.gated,
+        causal=causal,
+    )
 
 
 @dataclass(frozen=True)
@@ -191,16 +235,16 @@ class SequenceModel(NeuralModel):
         from serendip.nn.history import HistoryTower
 
         o = self.config
-        read = None if o.tied else self._catalogue(data)
+        read = None if o.tied else self.catalogue(data)
         return HistoryTower(
-            self._catalogue(data), self.encoder(), read=read, widths=self.widths(), dropout=o.dropout, name=HISTORY
+            self.catalogue(data), self.encoder(), read=read, widths=self.widths(), dropout=o.dropout, name=HISTORY
         )
 
     def batches(self, data: Dataset, rng: np.random.Generator) -> Iterator[Step]:
         """Every event with interest but a user's first is a target once, unless histories are changed."""
         o, known = self.config, np.unique(histories(data)[0])
         for codes in windows(data, o.length, o.batch_size, rng):
-            changed = _augmented(codes, o, rng)
+            changed = augmented(codes, o, rng)
             targets = changed[:, 1:]
             yield Step(np.where(targets >= 0, changed[:, :-1], ABSENT), targets, *draw(targets, known, o, rng))
 
@@ -252,12 +296,13 @@ class SequenceModel(NeuralModel):
         """New events are read as they come, and new items get vectors from their features; nothing is trained."""
         return renewed(known, change)
 
-    def _catalogue(self, data: Dataset) -> Catalogue:
+    def catalogue(self, data: Dataset) -> Catalogue:
+        """The items, by the option."""
         o = self.config
         return catalogue(self.name, data, o.factors, o.items, o.id_dropout, sampled=o.loss != "softmax")
 
 
-def _augmented(codes: Codes, config: SequenceConfig, rng: np.random.Generator) -> Codes:
+def augmented(codes: Codes, config: SequenceConfig, rng: np.random.Generator) -> Codes:
     """Histories changed by the option; those with fewer than 2 events left are as they were."""
     if config.augment == "none":
         return codes

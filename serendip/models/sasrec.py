@@ -15,32 +15,16 @@ Deviations: places count from the end of what is read; attention weights are not
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from serendip.models._sequence import SequenceConfig, SequenceModel
-from serendip.types import SerendipError
+from serendip.models._sequence import AttentionConfig, SequenceModel, transformer
 
 if TYPE_CHECKING:
     from serendip.nn.sequence.encoder import Encoder
 
 
-class Options(SequenceConfig, frozen=True):
+class Options(AttentionConfig, frozen=True):
     """Options of `SASRec`."""
-
-    blocks: Annotated[int, msgspec.Meta(ge=1, le=64, description="Blocks of attention.")] = 2
-    heads: Annotated[int, msgspec.Meta(ge=1, le=64, description="Heads of attention; they share the factors.")] = 2
-    hidden: Annotated[
-        Annotated[int, msgspec.Meta(ge=1)] | None,
-        msgspec.Meta(description="Numbers between the two layers of a block; none: as many as factors."),
-    ] = None
-    activation: Annotated[
-        Literal["relu", "gelu", "swiglu"], msgspec.Meta(description="Between the two layers of a block.")
-    ] = "relu"
-    gated: Annotated[bool, msgspec.Meta(description="Whether what a block adds is gated by what it is added to.")] = (
-        False
-    )
 
 
 class SASRec(SequenceModel):
@@ -53,21 +37,4 @@ class SASRec(SequenceModel):
 
     def encoder(self) -> Encoder:
         """The transformer."""
-        from serendip.nn.sequence.transformer import Transformer
-
-        o = self.config
-        if o.factors % o.heads:
-            raise SerendipError(
-                f"{self.name}: factors must be a multiple of heads. Got {o.factors} and {o.heads} instead. "
-                f"Try factors={o.heads * max(1, o.factors // o.heads)}."
-            )
-        return Transformer(
-            o.factors,
-            o.blocks,
-            o.heads,
-            o.length,
-            o.dropout,
-            hidden=o.hidden,
-            activation=o.activation,
-            gated=o.gated,
-        )
+        return transformer(self.name, self.config, causal=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from serendip.nn.catalogue import Catalogue, looked_up
@@ -84,3 +85,36 @@ class NewItems(nn.Module):
 def _unmet(catalogue: Catalogue, features: Mapping[str, Tensor]) -> Tensor:
     first = next(iter(features.values()))
     return catalogue.vectors(first.new_full(first.shape[:1], -1).long(), features)
+
+
+class ClozeTower(HistoryTower):
+    """A tower that fills gaps: one code more than there are items stands for a gap, which has a vector of its own.
+
+    What comes after a history is asked by a gap at its end.
+    """
+
+    def __init__(
+        self, rank: Catalogue, encoder: Encoder, *, read: Catalogue | None = None, name: str = "history"
+    ) -> None:
+        """As `HistoryTower`; the encoder looks both ways, at one event more than a history has."""
+        super().__init__(rank, encoder, read=read, name=name)
+        self.gap = nn.Parameter(torch.randn(rank.dim) * rank.dim**-0.5)
+
+    def of_codes(self, codes: Tensor, ranked: Tensor | None = None) -> Tensor:
+        """As `HistoryTower.of_codes`, the code ``n`` being a gap."""
+        shared = ranked is not None and self.own is None
+        vectors = looked_up(ranked, codes) if shared and ranked is not None else self.read(codes)
+        gaps = (codes == self.rank.size).unsqueeze(-1)
+        return self.states(vectors + gaps * self.gap, codes >= 0)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """``[b, d]`` the state of a gap after the last event."""
+        given = inputs[self.name]
+        if given.ndim == 2:
+            present, given = given >= 0, self.read(given)
+        else:
+            present = inputs[self.name + PRESENT]
+        gap = self.gap.expand(given.shape[0], 1, -1)
+        there = torch.ones_like(present[:, :1])
+        present = torch.cat([present, there], dim=1)
+        return last(self.states(torch.cat([given, gap], dim=1), present), present)

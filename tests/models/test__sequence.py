@@ -83,6 +83,7 @@ def test_how_probable_a_candidate_is_follows_from_both_ways_of_drawing_it() -> N
         ("sasrec", {"loss": "sampled_softmax", "negatives": 6}),
         ("sasrec", {"loss": "gbce", "negatives": 6, "epochs": 60}),
         ("sasrec", {"augment": "crop"}),
+        ("bert4rec", {"epochs": 40, "tied": False, "gaps": 0.5}),
         ("gru", {}),
         ("lstm", {}),
         ("bow", {"window": 1, "tied": False}),
