@@ -148,17 +148,9 @@ def measure(topic: Topic) -> None:
     chosen(topic, gowalla, "gf_cf", 10, targets=(0.1849, 0.1518))
     chosen(topic, gowalla, "item_knn", 40)
     chosen(topic, gowalla, "rp3beta", 30)
-    chosen(
-        topic,
-        gowalla,
-        "ease",
-        12,
-        name="ease",
-        space="ease_as_published",
-        fixed=SPARSE,
-        final={"solver": "dense"},
-        targets=(0.1765, 0.1467),
-    )
+    dense_ease(topic, gowalla)
+    published = {"name": "ease_as_published", "space": "ease_as_published"}
+    chosen(topic, gowalla, "ease", 12, **published, fixed=SPARSE, final={"solver": "dense"})
 
 
 def rests_on(*models: str) -> list[Path]:
@@ -236,6 +228,33 @@ def chosen(
         data=[data],
         seeds=seeds,
     )
+
+
+def dense_ease(topic: Topic, data: str) -> None:
+    """The options that were chosen with the sparse solver, solved densely; and what the sparse one keeps of it."""
+    chosen_, sparse = options_of(topic, f"{data}/ease_sparse"), f"{data}/ease_sparse_of_dense"
+    label = f"{data}/ease"
+
+    def make() -> list[Row]:
+        folder = str(data_dir(data))
+        both = {
+            solver: run_job(
+                "benchmarks.holdout:test_job", folder=folder, model="ease", options={**chosen_, "solver": solver}
+            )
+            for solver in ("dense", "sparse")
+        }
+        found, other = both["dense"], both["sparse"]
+        note = "solved densely with the options of ease_sparse, which were chosen on the hold-out"
+        rows = pair(label, METRICS, [found], (0.1765, 0.1467), note=note, details={"chosen": chosen_, "test": both})
+        quality, memory = (other[name] / found[name] for name in ("ndcg@20", "peak_mb"))
+        how = f"sparse {other['fit']:.0f} s and {other['peak_mb']:.0f} MB, dense {found['fit']:.0f} s and "
+        how += f"{found['peak_mb']:.0f} MB; the same options"
+        rows.append(Row(sparse, "share of ndcg@20", quality, "", target=">= 0.97", note=how))
+        rows.append(Row(sparse, "share of peak memory", memory, "", target="<= 0.2", note=how))
+        return rows
+
+    names = [(label, metric) for metric in METRICS] + [(sparse, "share of ndcg@20"), (sparse, "share of peak memory")]
+    topic.row(names, make, depends=[*rests_on("ease"), chosen_], timed=False, data=[data], seeds=[0])
 
 
 def seconds(topic: Topic, data: str) -> None:
