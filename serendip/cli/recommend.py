@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "serendip recommend --user 42 --user 43 -k 5",
     "serendip recommend --history 1193,661,914",
+    "serendip recommend --attribute age=31 --attribute device=tv",
     "serendip recommend --all --out recs.parquet",
 )
 
@@ -47,6 +48,16 @@ def recommend(
             show_default=False,
         ),
     ] = None,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attribute",
+            metavar="COLUMN=VALUE",
+            help="What is known of the user and the moment, where the bundle's model reads features; may be repeated, "
+            "for one column too.",
+            show_default=False,
+        ),
+    ] = None,
     k: Annotated[
         int | None,
         typer.Option(
@@ -66,14 +77,17 @@ def recommend(
     from serendip.recipe import RecipeError
 
     users = user or []
-    if everybody == bool(users or history is not None):
+    said = attributes_of(attribute or [])
+    if everybody == bool(users or history is not None or said):
         raise RecipeError(
-            "recommend must be told for whom: --user ID, --history ID,… or --all. Got none, or --all with others."
+            "recommend must be told for whom: --user ID, --history ID,…, --attribute COLUMN=VALUE or --all. "
+            "Got none, or --all with others."
         )
     if everybody and out is None:
         raise RecipeError("--all must come with --out FILE, .parquet or .csv.")
-    if history is not None and len(users) > 1:
-        raise RecipeError(f"--history must come with one --user at most. Got {len(users)}.")
+    for flag, given in (("--history", history is not None), ("--attribute", said)):
+        if given and len(users) > 1:
+            raise RecipeError(f"{flag} must come with one --user at most. Got {len(users)}.")
     if out is not None:
         if out.suffix not in (".parquet", ".csv"):
             raise RecipeError(f"--out must be a .parquet or .csv file. Got {out} instead.")
@@ -89,6 +103,7 @@ def recommend(
         places,
         exclude_seen=not include_seen,
         history=None if history is None else [[part.strip() for part in history.split(",") if part.strip()]],
+        attributes=[said] if said else None,
     )
     for note in answer.notes:
         show.say(f"Note: {note}")
@@ -97,6 +112,23 @@ def recommend(
         return
     rows = answer.frame.to_dicts()
     show.result(rows, lambda: show.table(answer.frame.columns, ([cell(*pair) for pair in row.items()] for row in rows)))
+
+
+def attributes_of(pairs: Iterable[str]) -> dict[str, str | list[str]]:
+    """``COLUMN=VALUE`` by column; a column that is named several times has several values.
+
+    Raises:
+        RecipeError: there is no ``=``.
+    """
+    from serendip.recipe import RecipeError
+
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise RecipeError(f"--attribute must be COLUMN=VALUE, such as age=31. Got {pair!r} instead.")
+        found.setdefault(name.strip(), []).append(value)
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 
 
 def cell(name: str, value: Any) -> Any:

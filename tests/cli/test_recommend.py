@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from serendip.bundle import Bundle
+from serendip.cli.recommend import attributes_of
 from serendip.data.synthetic import World
 
 
@@ -99,6 +100,9 @@ def test_a_failure_leaves_no_file(run: Any, bundle: Path, here: Path, monkeypatc
         (["--all", "--user", "1"], 4, "for whom"),
         (["--all"], 4, "--all must come with --out FILE"),
         (["--user", "1", "--user", "2", "--history", "3"], 4, "one --user at most"),
+        (["--user", "1", "--user", "2", "--attribute", "age=3"], 4, "--attribute must come with one --user at most"),
+        (["--attribute", "age"], 4, "--attribute must be COLUMN=VALUE, such as age=31. Got 'age' instead"),
+        (["--all", "--attribute", "age=3", "--out", "x.csv"], 4, "--all with others"),
         (["--all", "--out", "recs.txt"], 4, "must be a .parquet or .csv file. Got recs.txt"),
         (["--all", "--out", "file/recs.csv"], 6, "cannot be written"),
         (["--bundle", "nowhere", "--user", "1"], 5, "nowhere"),
@@ -111,3 +115,18 @@ def test_what_cannot_be_done(run: Any, bundle: Path, here: Path, arguments: list
     assert said in result.stderr
     assert result.stdout == ""
     assert [path.name for path in here.iterdir()] == ["file"]
+
+
+def test_attributes_by_column() -> None:
+    assert attributes_of(["age=31", "likes=a", "likes=b=c", "note="]) == {
+        "age": "31",
+        "likes": ["a", "b=c"],
+        "note": "",
+    }
+
+
+def test_a_newcomer_by_attributes(run: Any, bundle: Path) -> None:
+    """This bundle's model reads none, and says so."""
+    result = run("recommend", "--bundle", bundle, "--attribute", "age=31", "-k", "2", "--json")
+    assert len(json.loads(result.stdout)) == 2
+    assert "attributes: no model of the bundle reads any" in result.stderr
