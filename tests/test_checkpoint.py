@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,20 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"nothing")
     with pytest.raises(SerendipError, match="damaged, cut short or something else"):
         read(path)
+
+
+def test_a_write_that_fails_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.checkpoint"
+    write(path, CHECKPOINT)
+
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("serendip.checkpoint.os.fsync", full)
+    with pytest.raises(SerendipError, match="cannot be written: No space left on device"):
+        write(path, replace(CHECKPOINT, epoch=5))
+    assert read(path).epoch == 4
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
 def test_places_that_cannot_be_used_are_named(tmp_path: Path) -> None:

@@ -233,6 +233,15 @@ def test_a_fit_goes_on_from_a_bundle(run: Any, halves: list[Path], here: Path) -
     assert Bundle.load(here / "c").manifest.version == after.manifest.version  # what both logs hold counts once
 
 
+def test_a_fit_that_goes_on_stops_where_it_should(run: Any, halves: list[Path], here: Path) -> None:
+    old, new, _ = halves
+    run("fit", "--events", old, *LIGHT, "--set", "model.epochs=2", "--out", "a")
+    flags = ["--threads", "1", "--set", "model.epochs=3", "--validate", "recall@20", "--patience", "1"]
+    result = run("fit", "--from", "a", "--events", new, *flags, "--out", "b")
+    assert "(recall@20 was best then)" in result.stderr
+    assert Bundle.load(here / "b").learned == ("lightgcn",)
+
+
 def test_parts_stay_as_they_are(run: Any, halves: list[Path], here: Path) -> None:
     old, new, _ = halves
     run("fit", "--events", old, *LIGHT, "--set", "model.epochs=2", "--out", "a")
