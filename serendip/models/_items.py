@@ -40,8 +40,8 @@ def item_inputs(model: str, data: Dataset) -> tuple[Input, ...]:
     inputs = () if data.features is None else tuple(one for one in data.features.inputs if one.side == "item")
     if not inputs:
         raise SerendipError(
-            f"{model}: items = features or both needs features of items. The data have none. "
-            "Declare some in the recipe's [features] section (serendip init suggests them), or leave items = ids."
+            f"{model}: items_by = features or both needs features of items. The data have none. "
+            "Declare some in the recipe's [features] section (serendip init suggests them), or leave items_by = ids."
         )
     return inputs
 
@@ -86,6 +86,21 @@ def vectors(rank: Any, data: Dataset) -> Floats:
         met = data.events.items[data.events.weight > 0]
         found[np.setdiff1d(np.arange(data.n_items), met)] = np.nan
     return found
+
+
+def later(rank: Any, read: Any) -> dict[str, Any]:
+    """What `serendip.nn.lower.lower_towers` needs for items to come: nothing if they are known by their ids alone.
+
+    Args:
+        rank: the items that are ranked.
+        read: those of histories, if these have vectors of their own; or None.
+    """
+    from serendip.nn.history import NewItems
+    from serendip.scorers.feeds import Feed
+
+    if rank.features is None:
+        return {}
+    return {"item": NewItems(rank, read), "item_feeds": [Feed.feature(one) for one in rank.features.inputs]}
 
 
 def renewed(known: Scorer, change: Change) -> Scorer | None:

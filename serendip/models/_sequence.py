@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
-from serendip.models._items import IdDropout, ItemsBy, catalogue, renewed, vectors
+from serendip.models._items import IdDropout, ItemsBy, catalogue, later, renewed, vectors
 from serendip.neural import NeuralConfig, NeuralModel
 from serendip.run import Run
 from serendip.space import Range, declare
@@ -56,7 +56,7 @@ class SequenceConfig(NeuralConfig, frozen=True):
     negatives: Annotated[
         int, msgspec.Meta(ge=1, description="Items that stand for all others in each step of the losses that draw.")
     ] = 1024
-    items: ItemsBy = "ids"
+    items_by: ItemsBy = "ids"
     id_dropout: IdDropout = 0.0
     tied: Annotated[bool, msgspec.Meta(description="Whether items are read and ranked by the same vectors.")] = True
     augment: Annotated[
@@ -87,7 +87,7 @@ class RecurrentConfig(SequenceConfig, frozen=True):
 class AttentionConfig(SequenceConfig, frozen=True):
     """Options of the models with attention."""
 
-    blocks: Annotated[int, msgspec.Meta(ge=1, le=64, description="Blocks of attention.")] = 2
+    blocks: Annotated[int, msgspec.Meta(ge=1, le=16, description="Blocks of attention.")] = 2
     heads: Annotated[int, msgspec.Meta(ge=1, le=64, description="Heads of attention; they share the factors.")] = 2
     hidden: Annotated[
         Annotated[int, msgspec.Meta(ge=1)] | None,
@@ -272,24 +272,18 @@ class SequenceModel(NeuralModel):
 
     def lowered(self, net: Any, data: Dataset) -> Scorer:
         """The encoder as a network, and the items' vectors; an item without an event has one from its features."""
-        from serendip.nn.history import NewItems
         from serendip.nn.lower import lower_towers
         from serendip.scorers.feeds import Feed
 
-        o = self.config
-        ranked = vectors(net.rank, data)
-        if o.items == "ids":
-            return lower_towers(net, [Feed(HISTORY, "history", o.length, data.n_items)], ranked)
-        told = None if o.tied else net.read()
-        feeds = [Feed.feature(one) for one in net.rank.features.inputs]
+        o, ranked = self.config, vectors(net.rank, data)
+        told = None if o.tied else vectors(net.own, data)
         return lower_towers(
             net,
             [Feed(HISTORY, "history", o.length, vectors=True)],
             ranked,
             told=told,
             tied=o.tied,
-            item=NewItems(net.rank, net.own),
-            item_feeds=feeds,
+            **later(net.rank, net.own),
         )
 
     def renew(self, known: Scorer, change: Change, run: Run) -> Scorer | None:
@@ -299,7 +293,7 @@ class SequenceModel(NeuralModel):
     def catalogue(self, data: Dataset) -> Catalogue:
         """The items, by the option."""
         o = self.config
-        return catalogue(self.name, data, o.factors, o.items, o.id_dropout, sampled=o.loss != "softmax")
+        return catalogue(self.name, data, o.factors, o.items_by, o.id_dropout, sampled=o.loss != "softmax")
 
 
 def augmented(codes: Codes, config: SequenceConfig, rng: np.random.Generator) -> Codes:

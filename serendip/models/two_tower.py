@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.data.sample import shuffled
-from serendip.models._items import IdDropout, ItemsBy, catalogue, renewed, vectors
+from serendip.models._items import IdDropout, ItemsBy, catalogue, later, renewed, vectors
 from serendip.neural import NeuralConfig, NeuralModel
 from serendip.run import Run
 from serendip.space import Range, declare
@@ -71,7 +71,7 @@ class Options(NeuralConfig, frozen=True):
     corrected: Annotated[
         bool, msgspec.Meta(description="Whether how often an item is a candidate is made up for (logQ).")
     ] = True
-    items: ItemsBy = "ids"
+    items_by: ItemsBy = "ids"
     id_dropout: IdDropout = 0.0
 
 
@@ -121,7 +121,7 @@ class TwoTower(NeuralModel):
                 "two_tower: length = 0 leaves the features of users and moments alone. The data have none. "
                 "Declare some in the recipe's [features] section, or let length be above 0."
             )
-        rank = catalogue(self.name, data, o.factors, o.items, o.id_dropout, sampled=True, normalise=o.normalise)
+        rank = catalogue(self.name, data, o.factors, o.items_by, o.id_dropout, sampled=True, normalise=o.normalise)
         return QueryTower(
             rank,
             inputs,
@@ -172,28 +172,15 @@ class TwoTower(NeuralModel):
 
     def lowered(self, net: Any, data: Dataset) -> Scorer:
         """The query tower as a network, the items' vectors, and what gives one to new items if features are read."""
-        from serendip.nn.history import NewItems
         from serendip.nn.lower import lower_towers
         from serendip.scorers.feeds import Feed
 
         o, inputs = self.config, query_inputs(data)
         feeds = [Feed.feature(one) for one in inputs]
-        ranked, tied = vectors(net.rank, data), o.length > 0 and o.items != "ids"
-        if tied:
+        if o.length:
             feeds.append(Feed(HISTORY, "history", o.length, vectors=True))
-        elif o.length:
-            feeds.append(Feed(HISTORY, "history", o.length, data.n_items))
-        if o.items == "ids":
-            return lower_towers(net, feeds, ranked, alone=bool(inputs))
-        return lower_towers(
-            net,
-            feeds,
-            ranked,
-            tied=tied,
-            alone=bool(inputs),
-            item=NewItems(net.rank, None),
-            item_feeds=[Feed.feature(one) for one in net.rank.features.inputs],
-        )
+        ranked, tied = vectors(net.rank, data), o.length > 0
+        return lower_towers(net, feeds, ranked, tied=tied, alone=bool(inputs), **later(net.rank, None))
 
     def renew(self, known: Scorer, change: Change, run: Run) -> Scorer | None:
         """New events are read as they come, and new items get vectors from their features; nothing is trained."""

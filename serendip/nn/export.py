@@ -176,9 +176,11 @@ def _emptied(onnx: Any, model: Any, weights: Mapping[str, Tensor]) -> Any:
     remove_unused_nodes(model)
     graph = model.graph
     _replace(graph.input, [port for port in graph.input if port.name not in held])
-    for tensor in held.values():
+    read = {name for node in graph.node for name in node.input}
+    for name, tensor in held.items():
         tensor.ClearField("raw_data")
-    graph.initializer.extend(held.values())
+        if name in read:
+            graph.initializer.append(tensor)
     model.producer_name = model.producer_version = ""
     graph.name = "network"
     del graph.value_info[:]

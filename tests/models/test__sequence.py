@@ -123,7 +123,7 @@ def genres() -> Dataset:
 @pytest.mark.parametrize("tied", [True, False])
 def test_items_without_events_are_ranked_by_their_features(tied: bool) -> None:
     data = genres()
-    options = {**SMALL, "epochs": 15, "items": "both", "id_dropout": 0.5, "tied": tied}
+    options = {**SMALL, "epochs": 15, "items_by": "both", "id_dropout": 0.5, "tied": tied}
     model = SASRec(**options).fit(data, ONE)
     even, odd = (int(code) for code in data.item_ids.encode([18, 19]))
     history = [[int(code) for code in data.item_ids.encode([first, first + 2])] for first in (0, 1)]
@@ -133,7 +133,7 @@ def test_items_without_events_are_ranked_by_their_features(tied: bool) -> None:
 
 def test_new_items_are_ranked_the_moment_their_features_arrive() -> None:
     data = genres()
-    model = SASRec(**SMALL, epochs=15, items="both", id_dropout=0.5).fit(data, ONE)
+    model = SASRec(**SMALL, epochs=15, items_by="both", id_dropout=0.5).fit(data, ONE)
     new = pl.DataFrame({"item_id": [100, 101], "genre": ["even", "odd"]})
     change = Change.read(data, pl.DataFrame({"user_id": [0], "item_id": [2], "timestamp": [50]}), items=new)
     after = model.update(change)
@@ -153,8 +153,8 @@ def test_ids_alone_cannot_rank_what_nobody_took_up() -> None:
 
 def test_features_that_are_not_there_are_asked_for() -> None:
     plain = replace(CHAINS.data, features=None)
-    with pytest.raises(SerendipError, match=r"items = features or both needs features of items\. The data have none"):
-        SASRec(items="both", epochs=1).fit(plain, ONE)
+    with pytest.raises(SerendipError, match=r"needs features of items\. The data have none"):
+        SASRec(items_by="both", epochs=1).fit(plain, ONE)
 
 
 def test_heads_that_cannot_share_the_factors_are_refused() -> None:

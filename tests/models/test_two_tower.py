@@ -70,7 +70,7 @@ def codes(*names: str) -> Any:
 
 @pytest.fixture(scope="module")
 def fitted() -> TwoTower:
-    return TwoTower(**SMALL, items="both", id_dropout=0.3).fit(DATA, ONE)
+    return TwoTower(**SMALL, items_by="both", id_dropout=0.3).fit(DATA, ONE)
 
 
 def test_who_asks_and_when_decides(fitted: TwoTower) -> None:

@@ -155,6 +155,19 @@ def test_it_holds_nothing_but_the_network() -> None:
     assert [size.dim_value for size in model.graph.input[0].type.tensor_type.shape.dim] == [0, T]
 
 
+class Spare(Mean):
+    """With weights that its answer does not need."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spare = nn.Parameter(torch.randn(1000))
+
+
+def test_weights_that_nothing_reads_are_left_out() -> None:
+    examples = {"history": histories(3)}
+    assert len(to_onnx(Spare(), examples, ["vector"])) == len(to_onnx(Mean(), examples, ["vector"]))
+
+
 class Several(nn.Module):
     def __init__(self) -> None:
         super().__init__()

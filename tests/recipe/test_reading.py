@@ -266,7 +266,8 @@ def test_features_arrive_as_declared(recipe: Any) -> None:
         (
             '[features.x]\nkind = "hash"\nside = "item"\nbukets = 3',
             [
-                "line 4: unknown key 'features.x.bukets'. Did you mean 'features.x.buckets'? [features.x] has: side, column"
+                "line 4: unknown key 'features.x.bukets'. Did you mean 'features.x.buckets'? "
+                "[features.x] has: side, column"
             ],
         ),
         (
