@@ -1,7 +1,8 @@
 """What an event costs as the log grows from a million to fifty: time and memory of iALS, item-kNN and EASE, and a plot.
 
 Users grow as the log, the catalogue as its root. No curve may grow faster than the work that its algorithm asks for:
-from one size to the next, the exponent of the seconds (in the number of events) is held against that of the work.
+from one size to the next, the exponent of the processor's seconds (in the number of events) is held against that of
+the work.
 """
 
 from __future__ import annotations
@@ -101,11 +102,11 @@ def growth(topic: Topic, name: str) -> None:
 
 
 def exponents(label: str, before: dict[str, Any], after: dict[str, Any]) -> list[Row]:
-    """How the seconds and the memory grow with the events, and how far the work does."""
+    """How the processor's seconds and the memory grow with the events, and how far the work does."""
     events = math.log(after["events"] / before["events"])
     works = {kind: math.log(after["work"][kind] / before["work"][kind]) / events for kind in after["work"]}
     asked = max(works.values())
-    time_ = math.log(after["seconds"] / before["seconds"]) / events
+    time_ = math.log(after["cpu"] / before["cpu"]) / events
     memory = math.log(after["fit_peak_mb"] / before["fit_peak_mb"]) / events
     said = ", ".join(f"{kind} {value:.2f}" for kind, value in works.items())
     return [
