@@ -9,6 +9,7 @@ import numpy as np
 
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
+from serendip.models._room import factors_fit
 from serendip.types import Floats, Input, Scorer, SerendipError
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ IdDropout = Annotated[
     ),
 ]
 
+COPIES = 5
+"""Numbers held for each that is learned: itself, its gradient, two moments of Adam's, and what answers."""
 MANY = 50_000
 """Items from which a step of a loss that draws touches only the rows it needs."""
 SIGMA = 0.02
@@ -61,10 +64,11 @@ def catalogue(
         normalise: whether vectors have length 1.
 
     Raises:
-        SerendipError: features are asked for, and there are none.
+        SerendipError: features are asked for, and there are none; or the vectors do not fit into memory.
     """
     from serendip.nn.catalogue import Catalogue
 
+    factors_fit(model, data.n_items, dim, COPIES)
     inputs = () if by == "ids" else item_inputs(model, data)
     return Catalogue(
         data.n_items,

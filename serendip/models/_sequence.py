@@ -87,7 +87,7 @@ class RecurrentConfig(SequenceConfig, frozen=True):
 class AttentionConfig(SequenceConfig, frozen=True):
     """Options of the models with attention."""
 
-    blocks: Annotated[int, msgspec.Meta(ge=1, le=16, description="Blocks of attention.")] = 2
+    blocks: Annotated[int, msgspec.Meta(ge=1, le=8, description="Blocks of attention.")] = 2
     heads: Annotated[int, msgspec.Meta(ge=1, le=64, description="Heads of attention; they share the factors.")] = 2
     hidden: Annotated[
         Annotated[int, msgspec.Meta(ge=1)] | None,
