@@ -33,13 +33,9 @@ def every_answer_is_a_number(model: Kind) -> None:
 
 
 def extreme_options_are_answered(model: Kind) -> None:
-    """With any option at its bounds answers are numbers all the same, or the option is refused with a reason.
-
-    Models that learn in epochs are asked with the odd log alone: what answers for them takes a second to make.
-    """
+    """With any option at its bounds answers are numbers all the same, or the option is refused with a reason."""
     tiny, few = tiny_logs(), _short(model)
-    names = () if model.learns_in_epochs else ("one event", "no event")
-    logs = {"an odd log": odd_log(), **{name: tiny[name] for name in names}}
+    logs = {"an odd log": odd_log(), **{name: tiny[name] for name in ("one event", "no event")}}
     for option in describe(model):
         for value in _extremes(option):
             for name, data in logs.items():

@@ -138,11 +138,11 @@ class TwoTower(NeuralModel):
         o, items = self.config, data.events.items.astype(np.int64)
         liked = np.flatnonzero(data.events.weight > 0)
         counts = np.bincount(items[liked], minlength=data.n_items)
-        known, given = np.flatnonzero(counts), features_of(data)
+        known, given, earlier = np.flatnonzero(counts), features_of(data), Earlier.of(data)
         for rows in shuffled(liked, o.batch_size, rng):
             inputs = {name: values[rows] for name, values in given.items()}
             if o.length:
-                inputs[HISTORY] = before(data, rows, o.length)
+                inputs[HISTORY] = earlier.last(rows, o.length)
             drawn = known[rng.integers(0, len(known), o.negatives)]
             candidates, places = np.unique(np.concatenate([items[rows], drawn]), return_inverse=True)
             expected = len(rows) * counts[candidates] / len(liked) + o.negatives / len(known)
@@ -201,13 +201,30 @@ def features_of(data: Dataset) -> dict[str, NDArray[Any]]:
     return {**own, **data.features.examples(data)}
 
 
-def before(data: Dataset, rows: NDArray[np.integer[Any]], length: int) -> Codes:
-    """``[b, length]`` the items with interest before each of these events, the latest on the right."""
-    events = data.events
-    liked = events.weight > 0
-    ahead: Codes = np.cumsum(liked) - liked
-    items = events.items[liked].astype(np.int64)
-    stop: Codes = ahead[rows]
-    start = np.maximum(ahead[events.indptr[events.users[rows]]], stop - length)
-    places = stop[:, None] + np.arange(-length, 0)
-    return np.where(places >= start[:, None], items[np.maximum(places, 0)], ABSENT)
+@dataclass(frozen=True)
+class Earlier:
+    """The events with interest of a log, to be asked what came before others.
+
+    Attributes:
+        items: ``[l]`` their codes, user by user.
+        ahead: ``[m]`` for each event of the log, how many of them come before it.
+        begins: ``[m]`` how many come before the first of its user.
+    """
+
+    items: Codes
+    ahead: Codes
+    begins: Codes
+
+    @classmethod
+    def of(cls, data: Dataset) -> Earlier:
+        """Of all events of a log."""
+        events = data.events
+        liked = events.weight > 0
+        ahead: Codes = np.cumsum(liked) - liked
+        return cls(events.items[liked].astype(np.int64), ahead, ahead[events.indptr[events.users]])
+
+    def last(self, rows: NDArray[np.integer[Any]], length: int) -> Codes:
+        """``[b, length]`` the items with interest before each of these events, the latest on the right."""
+        places = self.ahead[rows][:, None] + np.arange(-length, 0)
+        found = places >= self.begins[rows][:, None]
+        return np.where(found, self.items[np.maximum(places, 0)], ABSENT)

@@ -13,7 +13,7 @@ from serendip.data.dataset import Dataset
 from serendip.data.features import Feature
 from serendip.data.features.declared import Category, Cycle
 from serendip.model import Run
-from serendip.models.two_tower import TwoTower, before
+from serendip.models.two_tower import Earlier, TwoTower
 from serendip.scorers import MaxSimScorer
 from serendip.types import ABSENT, Queries, SerendipError
 
@@ -114,7 +114,7 @@ def test_a_query_is_what_came_before_the_event() -> None:
     )
     data = Dataset.from_frames(events, time_kind="rank")
     a, c = (int(code) for code in data.item_ids.encode(["a", "c"]))
-    found = before(data, np.arange(5), 2)
+    found = Earlier.of(data).last(np.arange(5), 2)
     none = [ABSENT, ABSENT]
     assert found.tolist() == [none, [ABSENT, a], [ABSENT, a], [a, c], none]
 

@@ -95,8 +95,12 @@ def test_the_test_part_is_never_looked_at(data: Dataset, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("metric", ["gini@10", "auc", "coverage@5"])
-def test_any_figure_will_do(data: Dataset, metric: str) -> None:
-    run_recipe(recipe(f"fit.validate={metric}", "model.epochs=2"), data=data)
+def test_any_figure_will_do(data: Dataset, metric: str, tmp_path: Path) -> None:
+    said = recipe(f"fit.validate={metric}", "model.epochs=2")
+    path = tmp_path / "c"
+    run_recipe(said, data=data, run=replace(run_of(said), checkpoint=path))
+    best = read_checkpoint(validation_file(path)).best
+    assert best is not None and np.isfinite(best)
 
 
 def test_less_is_better_where_it_is(data: Dataset, tmp_path: Path) -> None:
