@@ -25,8 +25,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from serendip.network.network import Network
 from serendip.nn.recurrent_nodes import with_nodes
-from serendip.scorers.network import Network
 from serendip.types import SerendipError
 
 OPSET = 18

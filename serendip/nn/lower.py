@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from serendip.network.onnxfile import signature
 from serendip.nn.export import to_onnx
 from serendip.scorers import MaxSimScorer, TowerScorer
 from serendip.scorers.feeds import Feed, Items, of_queries, plain
-from serendip.scorers.onnxfile import signature
 from serendip.scorers.towers import BIAS, TOLD, VECTOR
 from serendip.types import ABSENT, Floats, Queries
 

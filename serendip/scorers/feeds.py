@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from serendip.scorers.onnxfile import Port
+from serendip.network.onnxfile import Port
 from serendip.types import ABSENT, Floats, Ids, Input, Queries, SerendipError
 
 PRESENT = ".present"

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serendip.kernels import pool
+from serendip.network.network import Network
+from serendip.network.onnxfile import Port
 from serendip.scorers.common import BLOCK, Mask, blocks, nearest, products, require
 from serendip.scorers.feeds import Feed, Items, fault, of_queries, plain
-from serendip.scorers.network import Network
-from serendip.scorers.onnxfile import Port
 from serendip.types import Floats, Ids, Queries, Recs, SerendipError, as_rows
 
 VECTOR, BIAS, TOLD = "vector", "bias", "told"

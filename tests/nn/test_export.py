@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from serendip.network.network import Network
 from serendip.nn import export
 from serendip.nn.export import to_onnx
-from serendip.scorers.network import Network
 from serendip.types import SerendipError
 
 N, D, T = 30, 8, 6

@@ -29,11 +29,11 @@ Shape = tuple[int | None, ...]
 _VARINT, _LONG, _BYTES, _SHORT = 0, 1, 2, 5
 
 # The fields that may occur in each kind of message, and what messages they hold ("": none).
-_MODEL = {1: "", 2: "", 3: "", 4: "", 5: "", 6: "", 7: "graph", 8: "opset"}
-_GRAPH = {1: "node", 2: "", 5: "tensor", 10: "", 11: "input", 12: "output", 13: ""}
-_NODE = {1: "", 2: "", 3: "", 4: "", 5: "attribute", 6: "", 7: "domain"}
+_MODEL = {1: "", 2: "", 3: "", 4: "", 5: "", 6: "", 7: "graph", 8: "opset", 14: ""}
+_GRAPH = {1: "node", 2: "", 5: "tensor", 10: "", 11: "input", 12: "output", 13: "", 16: ""}
+_NODE = {1: "", 2: "", 3: "", 4: "", 5: "attribute", 6: "", 7: "domain", 9: ""}
 _ATTRIBUTE = {1: "", 2: "", 3: "", 4: "", 5: "tensor", 7: "", 8: "", 9: "", 10: "tensor", 13: "", 20: ""}
-_TENSOR = dict.fromkeys((1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12), "")
+_TENSOR = dict.fromkeys((1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16), "")
 _FIELDS = {
     "model": _MODEL,
     "graph": _GRAPH,

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from serendip.scorers import onnxfile
-from serendip.scorers.onnxfile import Port, signature
+from serendip.network import onnxfile
+from serendip.network.onnxfile import Port, signature
 from serendip.types import SerendipError
 from tests.scorers.networks import mean_of_codes, mean_of_vectors
 
@@ -144,3 +144,11 @@ def test_damaged_bytes_never_raise_anything_else(data: st.DataObject) -> None:
         signature(bytes(content[: data.draw(st.integers(0, len(content)))]))
     except SerendipError as error:
         assert str(error).startswith("must ")
+
+
+def test_what_exporters_note_about_a_model_is_passed_over() -> None:
+    def noted(model: Any) -> None:
+        for part in (model, model.graph, model.graph.node[0], model.graph.initializer[0]):
+            part.metadata_props.add(key="made by", value="an exporter")
+
+    assert signature(changed(noted)) == signature(SOUND.SerializeToString())

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serendip.kernels import pool
-from serendip.scorers.onnxfile import Port, Shape, Signature, signature
+from serendip.network.onnxfile import Port, Shape, Signature, signature
 from serendip.types import SerendipError
 
 Arrays = Mapping[str, NDArray[Any]]

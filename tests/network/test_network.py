@@ -14,11 +14,11 @@ import pytest
 from onnx import numpy_helper
 
 from serendip.bundle import Bundle, BundleError, tensorfile
+from serendip.network.network import Network
+from serendip.network.onnxfile import Port
 from serendip.pipeline import first_of, retrieve
 from serendip.scorers import MaxSimScorer, StaticScores, TowerScorer
 from serendip.scorers.feeds import Feed
-from serendip.scorers.network import Network
-from serendip.scorers.onnxfile import Port
 from serendip.types import Scorer, SerendipError
 from tests.bundle.conftest import forge, world
 from tests.scorers import networks
