@@ -29,6 +29,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PEERS = ROOT / ".peers"
+KEPT = ROOT / ".cache" / "benchmarks" / "jobs"
 THREADS = 2
 WATCHED = ("numpy", "scipy", "polars", "pyarrow", "numba", "serendip")
 THREAD_VARIABLES = (
@@ -151,6 +152,25 @@ def run_job(
     if done.returncode or not lines:
         raise RuntimeError(f"{target} failed ({done.returncode}):\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     return json.loads(lines[-1].removeprefix("RESULT "))
+
+
+def kept_job(target: str, /, *, depends: Sequence[Any], threads: int = THREADS, **arguments: Any) -> Any:
+    """As `run_job`, run once: its value is kept under `KEPT` by what it depends on, whatever becomes of the others.
+
+    Args:
+        target: as for `run_job`.
+        depends: files (as `Path`) and values that the result depends on beside the arguments.
+        threads: as for `run_job`; the value must not depend on them.
+    """
+    place = KEPT / f"{digest(target, *depends, arguments)}.json"
+    if place.exists():
+        return json.loads(place.read_text())
+    value = run_job(target, threads=threads, **arguments)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    partial = place.with_suffix(f".{os.getpid()}.part")
+    partial.write_text(json.dumps(value))
+    partial.replace(place)
+    return value
 
 
 def in_turn(jobs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[Any]]:
