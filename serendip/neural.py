@@ -196,6 +196,7 @@ class NeuralModel(Model):
 def _contents(data: Dataset) -> Iterator[Any]:
     """Everything that a model may learn from, as buffers."""
     events = data.events
+    yield repr(data.schema.target).encode() if data.schema.target else b""
     for values in (events.users, events.items, events.weight, events.time, events.kind):
         yield b"" if values is None else values
     for name, column in sorted({**events.labels, **events.context}.items()):

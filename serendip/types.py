@@ -76,7 +76,8 @@ class Queries:
         users: ``[q]`` user codes, `ABSENT` where unknown.
         history: ``[q, t]`` item codes, oldest first, `ABSENT` on the left. What a model may learn a taste from.
         bags: further ``[q, t]`` arrays; ``weight`` (float32, the strength of each event) and ``time`` (int64, its time)
-            are aligned with ``history``; either may be missing.
+            are aligned with ``history``; ``events.KIND`` holds the items of the events of another kind, in the form of
+            ``history`` but of a width of its own. Any may be missing.
         features: ``[q]``, ``[q, m]`` (`ABSENT`-padded codes) or ``[q, d]`` floats by name; missing values are NaN or
             `ABSENT`.
         time: ``[q]`` unix seconds (UTC) of the request, or None.

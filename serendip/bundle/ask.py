@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from serendip.bundle.attributes import Attributes, Said
 from serendip.bundle.ids import Lists, column, encode, is_id, listed, padded, some
 from serendip.data.dataset import Histories
+from serendip.data.events import bag_of
 from serendip.data.vocab import Vocab
 from serendip.types import ABSENT, Ids, Queries, Recs, SerendipError, pack_mask
 
@@ -52,6 +53,7 @@ class Request:
         attributes: of all users, where a scorer reads features.
         said: what is said of each query's user and moment now, by column, or None.
         moments: ``[q]`` unix seconds at which they ask, or None.
+        events: by bag, the items of events of other kinds, in place of those that are stored.
     """
 
     users: pl.Series
@@ -67,6 +69,7 @@ class Request:
     attributes: Attributes | None = None
     said: Sequence[Said | None] | None = None
     moments: NDArray[np.int64] | None = None
+    events: Mapping[str, Lists] = field(default_factory=dict)
 
     def blocks(self, size: int | None = None) -> Iterator[slice]:
         """Rows to be answered together: ``size`` of them, or as many as their histories allow; at least one block.
@@ -86,6 +89,8 @@ class Request:
         queries = self.histories.queries(self.codes[rows], k=self.k, exclude_seen=self.exclude_seen)
         if self.history is not None:
             queries = self._with_history(queries, self.history.take(rows))
+        for name, lists in self.events.items():
+            queries = self._with_bag(queries, name, lists.take(rows))
         if self.exclude is not None:
             codes = padded(self.exclude.take(rows))
             codes = codes.repeat(len(queries), axis=0) if self.exclude.shared else codes
@@ -108,14 +113,23 @@ class Request:
         events = padded(given)
         width = max(queries.history.shape[1], events.shape[1])
         history = np.where(rows, _widened(events, width, ABSENT), _widened(queries.history, width, ABSENT))
-        bags = {name: _widened(bag, width, 0) for name, bag in queries.bags.items()}
+        bags = dict(queries.bags)
         now = 0 if self.histories.time is None else self.histories.time.max(initial=0)
         for name, value in {"weight": 1, "time": now}.items():
             if name in bags:
                 fresh = np.where(history != ABSENT, value, 0).astype(bags[name].dtype)
-                bags[name] = np.where(rows, fresh, bags[name])
+                bags[name] = np.where(rows, fresh, _widened(bags[name], width, 0))
         seen = _joined(queries.exclude, events) if self.exclude_seen else queries.exclude
         return replace(queries, history=history, bags=bags, exclude=seen)
+
+    def _with_bag(self, queries: Queries, name: str, given: list[Ids | None]) -> Queries:
+        """Replace what is stored of one kind of events; None keeps it. What is given counts as seen too."""
+        rows = np.array([part is not None for part in given], bool)[:, None]
+        events, stored = padded(given), queries.bags[name]
+        width = max(stored.shape[1], events.shape[1])
+        bag = np.where(rows, _widened(events, width, ABSENT), _widened(stored, width, ABSENT))
+        seen = _joined(queries.exclude, events) if self.exclude_seen else queries.exclude
+        return replace(queries, bags={**queries.bags, name: bag}, exclude=seen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +147,8 @@ class Desk:
         return self._request(self.user_ids.ids, codes, k, exclude_seen=exclude_seen, **given)
 
     def request(self, users: Any, k: int, *, exclude_seen: bool, **given: Any) -> Request:
-        """A request for these external ids; ``history``, ``exclude``, ``allow``, ``attributes`` and ``moments`` (there
-        ``time``) as of `Bundle.queries`."""
+        """A request for these external ids; ``history``, ``exclude``, ``allow``, ``attributes``, ``events`` and
+        ``moments`` (there ``time``) as of `Bundle.queries`."""
         single = users is None or is_id(users)
         asked = listed("users", [users] if single else users)
         named = np.array([user is not None for user in asked], bool)
@@ -158,6 +172,7 @@ class Desk:
         allow: Any = None,
         attributes: Any = None,
         moments: Any = None,
+        events: Any = None,
     ) -> Request:
         wanted, n = checked_k(k), len(self.item_ids)
         given = {"history": history, "exclude": exclude, "allow": allow}
@@ -180,6 +195,10 @@ class Desk:
         elif attributes is not None and self.attributes is not None:
             said, odd = self.attributes.read(attributes, len(codes), single=single)
             notes += odd
+        bags: dict[str, Lists] = {}
+        if events is not None:
+            bags, odd = self._bags(events, len(codes), single=single)
+            notes += odd
         if wanted > n:
             notes += (f"{wanted} items were asked for; the catalogue has {n}",)
         return Request(
@@ -196,7 +215,39 @@ class Desk:
             attributes=self.attributes,
             said=said,
             moments=self._moments(moments, len(codes)),
+            events=bags,
         )
+
+    def _bags(self, given: Any, q: int, *, single: bool) -> tuple[dict[str, Lists], tuple[str, ...]]:
+        """Items by kind of event as lists by bag, and notes on kinds that are not read and items that are not known."""
+        parts = [given] if single and isinstance(given, Mapping) else given
+        if (
+            not isinstance(parts, Sequence)
+            or len(parts) != q
+            or not all(isinstance(one, Mapping | None) for one in parts)
+        ):
+            raise SerendipError(
+                f"events must hold one mapping of kinds of events to item ids (or None) per user, {q} in all. "
+                f"Got {given!r:.80}."
+            )
+        kinds = self.histories.kinds
+        read = {} if kinds is None else kinds.others
+        strange = list(dict.fromkeys(name for one in parts for name in one or {} if name not in read))
+        notes: tuple[str, ...] = ()
+        if strange:
+            named = some(list(read)) or "none"
+            notes += (
+                f"events: {len(strange)} of a kind that is not read beside the history: {some(strange)} (is: {named})",
+            )
+        out = {}
+        for name in read:
+            lists = [None if one is None else one.get(name) for one in parts]
+            if any(one is not None for one in lists):
+                out[bag_of(name)] = Lists.read(
+                    self.item_ids, f"events of {name}", lists, q, single=False, sharing=False
+                )
+                notes += _note(f"events of {name}", out[bag_of(name)].unknown)
+        return out, notes
 
     def _moments(self, given: Any, q: int) -> NDArray[np.int64] | None:
         """When each asks: as given, or now where a feature needs to know and the log has such times."""

@@ -155,6 +155,7 @@ class Bundle:
         exclude: Sequence[Any] | None = None,
         allow: Sequence[Any] | None = None,
         attributes: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
+        events: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         time: int | Sequence[int] | None = None,
     ) -> Queries:
         """Translate external ids. ``1`` and ``"1"`` are the same id; ids that are not known are left out.
@@ -170,15 +171,17 @@ class Bundle:
             attributes: what is known of who asks and of the moment, by the columns that features read: a mapping per
                 user (None: nothing), or one for a single user. Of a known user it replaces what is stored, column by
                 column.
+            events: item ids, oldest first, by kind of event, of kinds that are not the target, in place of the stored
+                events of that kind: a mapping per user (None: as stored), or one for a single user.
             time: when they ask (unix seconds), one for all or one per user; None: now, where a feature reads it.
 
         Raises:
-            SerendipError: ids, lists, attributes, times or k of another form, or ``allow`` without any item that is
-                known.
+            SerendipError: ids, lists, attributes, events, times or k of another form, or ``allow`` without any item
+                that is known.
         """
         return self._desk.request(
             users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow, attributes=attributes,
-            moments=time,
+            events=events, moments=time,
         ).queries()  # fmt: skip
 
     def answer(
@@ -191,12 +194,13 @@ class Bundle:
         exclude: Sequence[Any] | None = None,
         allow: Sequence[Any] | None = None,
         attributes: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
+        events: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         time: int | Sequence[int] | None = None,
     ) -> Answer:
         """As `recommend` for the given users, with notes. See `queries` for the arguments."""
         request = self._desk.request(
             users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow, attributes=attributes,
-            moments=time,
+            events=events, moments=time,
         )  # fmt: skip
         frames, notes = zip(*(self._reply(request, rows) for rows in request.blocks()), strict=True)
         known = request.codes != ABSENT
@@ -212,22 +216,23 @@ class Bundle:
         exclude: Sequence[Any] | None = None,
         allow: Sequence[Any] | None = None,
         attributes: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
+        events: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         time: int | Sequence[int] | None = None,
     ) -> pl.DataFrame:
         """``user_id, item_id, [title], score, rank, source``, best first; scores are comparable within one source.
 
         Args:
             users: one id, a list of ids (None in it: somebody unknown), or None: all users there are, unless there is a
-                history or are attributes, which then are somebody unknown's.
-            k, exclude_seen, history, exclude, allow, attributes, time: see `queries`.
+                history or are attributes or events, which then are somebody unknown's.
+            k, exclude_seen, history, exclude, allow, attributes, events, time: see `queries`.
 
         Raises:
             SerendipError: see `queries`.
         """
-        if users is not None or history is not None or attributes is not None:
+        if any(one is not None for one in (users, history, attributes, events)):
             return self.answer(
                 users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow,
-                attributes=attributes, time=time,
+                attributes=attributes, events=events, time=time,
             ).frame  # fmt: skip
         return pl.concat(self.iter_recommend(k, exclude_seen=exclude_seen, exclude=exclude, allow=allow, time=time))
 

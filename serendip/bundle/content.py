@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Protocol, cast
 
@@ -20,17 +20,21 @@ from serendip.bundle.attributes import Attributes, plain, read_by
 from serendip.bundle.errors import BundleError
 from serendip.bundle.golden import Golden, record
 from serendip.bundle.store import File
+from serendip.data.check import MOST_EVENT_TYPES, MOST_OTHERS
 from serendip.data.dataset import Dataset, Histories
+from serendip.data.events import Kinds
 from serendip.data.features import Features
 from serendip.data.vocab import Vocab
 from serendip.pipeline import from_dict, retrievers, to_dict
-from serendip.types import Scorer, SerendipError, Stage
+from serendip.types import ABSENT, Scorer, SerendipError, Stage
 
 USERS = "users.parquet"
 ITEMS = "items.parquet"
 HISTORIES = "histories.safetensors"
 PIPELINE = "pipeline.json"
 GOLDEN = "golden.json"
+KINDS = "kinds.json"
+"""The kinds of events, where the log names them: those that ``kind`` in the histories means."""
 FEATURES = ("features.safetensors", "features.json")
 SCORERS = "scorers"
 LEARNED = "learned"
@@ -50,7 +54,7 @@ _MALFORMED = (
 )
 """What the readers of the formats raise for a file that is not well formed."""
 
-_HISTORY_PARTS = {"indptr": np.int64, "items": np.int32, "weight": np.float32, "time": np.int64}
+_HISTORY_PARTS = {"indptr": np.int64, "items": np.int32, "weight": np.float32, "time": np.int64, "kind": np.int16}
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +115,8 @@ def encode(content: Content) -> dict[str, File]:
         PIPELINE: [msgspec.json.encode(to_dict(content.pipeline))],
         GOLDEN: [msgspec.json.encode(content.golden)],
     }
+    if content.histories.kinds is not None:
+        files[KINDS] = [msgspec.json.encode(content.histories.kinds)]
     if attributes is not None:
         tensors, header = attributes.features.pack()
         files |= dict(zip(FEATURES, (tensorfile.encode(tensors), [msgspec.json.encode(header)]), strict=True))
@@ -131,6 +137,7 @@ def decode(files: Mapping[str, memoryview], sizes: Sizes) -> Content:
     names = {name.rpartition(".")[0].removeprefix(f"{SCORERS}/") for name in files if name.startswith(f"{SCORERS}/")}
     expected = {USERS, ITEMS, HISTORIES, PIPELINE, GOLDEN, *(FEATURES if set(FEATURES) & set(files) else ())}
     expected |= {f"{SCORERS}/{name}.{suffix}" for name in names for suffix in ("safetensors", "json")}
+    expected |= {KINDS} & set(files)
     learned: dict[str, File] = {
         name: [files[path]] for name in sorted(names) if (path := f"{LEARNED}/{name}.safetensors") in files
     }
@@ -148,6 +155,7 @@ def decode(files: Mapping[str, memoryview], sizes: Sizes) -> Content:
         _require(items.schema.get("title", pl.String) == pl.String, "must have titles that are text")
     with _naming(HISTORIES):
         histories = _histories(tensorfile.decode(HISTORIES, files[HISTORIES]), len(user_ids), len(items))
+    histories = _named(files, histories)
     parts = {name: _scorer(files, name, len(items)) for name in sorted(names)}
     with _naming(PIPELINE):
         pipeline = from_dict(_json(files[PIPELINE], Any), parts)
@@ -224,7 +232,8 @@ def _attributes(files: Mapping[str, memoryview], users: pl.DataFrame) -> Attribu
 
 def _histories(parts: Mapping[str, NDArray[Any]], n_users: int, n_items: int) -> Histories:
     _require(
-        {"indptr", "items"} <= set(parts) <= set(_HISTORY_PARTS), "must hold indptr, items, and weight and time if any"
+        {"indptr", "items"} <= set(parts) <= set(_HISTORY_PARTS),
+        "must hold indptr, items, and weight, time and kind if any",
     )
     for name, part in parts.items():
         dtype = np.dtype(_HISTORY_PARTS[name])
@@ -239,7 +248,27 @@ def _histories(parts: Mapping[str, NDArray[Any]], n_users: int, n_items: int) ->
         _require(len(parts[name]) == len(items), f"must have one {name} per event")
     weight = parts.get("weight")
     _require(weight is None or bool((np.isfinite(weight) & (weight >= 0)).all()), "must have weights of 0 or more")
-    return Histories(indptr, items, weight, parts.get("time"))
+    return Histories(indptr, items, weight, parts.get("time"), parts.get("kind"))
+
+
+def _named(files: Mapping[str, memoryview], histories: Histories) -> Histories:
+    """The histories with the names of the kinds of their events."""
+    if KINDS not in files:
+        with _naming(HISTORIES):
+            _require(histories.kind is None, f"must have no kinds of events without {KINDS}")
+        return histories
+    with _naming(KINDS):
+        found = _json(files[KINDS], Kinds)
+        _require(histories.kind is not None, f"must come with the kinds of events in {HISTORIES}")
+        _require(
+            len(set(found.names)) == len(found.names) <= MOST_EVENT_TYPES, "must name each kind once, not too many"
+        )
+        _require(len(found.others) <= MOST_OTHERS, f"must name at most {MOST_OTHERS} kinds besides the target")
+    with _naming(HISTORIES):
+        kind = histories.kind
+        within = kind is None or not len(kind) or (int(kind.min()) >= ABSENT and int(kind.max()) < len(found.names))
+        _require(within, f"must have kinds of events in {ABSENT} … {len(found.names) - 1}")
+    return replace(histories, kinds=found)
 
 
 def _parquet(table: pl.DataFrame) -> bytes:

@@ -20,7 +20,7 @@ from serendip.data.schema import Schema
 from serendip.data.vocab import Vocab
 from serendip.pipeline import from_dict, retrievers, to_dict
 from serendip.scorers.grown import grown
-from serendip.types import Scorer, SerendipError, Stage, Updatable
+from serendip.types import ABSENT, Scorer, SerendipError, Stage, Updatable
 
 if TYPE_CHECKING:
     from serendip.data.features import Feature
@@ -88,8 +88,9 @@ def _joined(
 def continued(content: Content, data: Dataset) -> Dataset:
     """The log of these data after the one that a bundle knows, in vocabularies in which new ids come last.
 
-    Events that both have count once, as the data have them: same user, item and time, or same user and item where there
-    are no times. Features stay as they were fitted for the bundle, where it has any; ages count from the last event.
+    Events that both have count once, as the data have them: same user, item, kind and time, or the first three where
+    there are no times. Features stay as they were fitted for the bundle, where it has any; ages count from the last
+    event.
     """
     table = titled(data)
     fresh = replace(data, schema=_renamed(data.schema, table), items=table, features=None)
@@ -124,6 +125,12 @@ def _given_again(known: Dataset, fresh: Dataset) -> NDArray[np.bool_]:
     if known.events.time is not None and fresh.events.time is not None:
         there = there.with_columns(time=pl.Series(known.events.time))
         came = came.with_columns(time=pl.Series(fresh.events.time))
+    if known.events.kind is not None and fresh.events.kind is not None:
+        names = {name: code for code, name in enumerate((*known.schema.event_types, *fresh.schema.event_types))}
+        codes = np.array([*(names[name] for name in fresh.schema.event_types), ABSENT], np.int16)
+        mine = np.array([*(names[name] for name in known.schema.event_types), ABSENT], np.int16)
+        there = there.with_columns(kind=pl.Series(mine[known.events.kind]))
+        came = came.with_columns(kind=pl.Series(codes[fresh.events.kind]))
     again = came.unique().with_columns(again=True)
     found = there.join(again, on=there.columns, how="left", maintain_order="left")["again"]
     return found.fill_null(False).to_numpy()
@@ -143,15 +150,20 @@ def _renamed(schema: Schema, items: pl.DataFrame) -> Schema:
 
 
 def _known(content: Content, schema: Schema) -> Dataset:
-    """What a bundle keeps of its data, as a data set: without labels, and of users what features read."""
+    """What a bundle keeps of its data, as a data set: without labels, and of users what features read.
+
+    Kinds of events are coded as the bundle has them.
+    """
     histories, items = content.histories, content.items
     users = np.repeat(np.arange(len(histories), dtype=np.int32), np.diff(histories.indptr))
     weight = np.ones(len(users), np.float32) if histories.weight is None else histories.weight
     known = content.attributes
     people = pl.DataFrame({"user_id": content.user_ids.ids}) if known is None else known.users
+    if histories.kinds is not None:
+        schema = msgspec.structs.replace(schema, event_types=histories.kinds.names)
     return Dataset(
         _renamed(schema, items),
-        Events(users, histories.items, weight, histories.time, None, {}, {}, histories.indptr),
+        Events(users, histories.items, weight, histories.time, histories.kind, {}, {}, histories.indptr),
         content.user_ids,
         Vocab(items["item_id"]),
         people,

@@ -106,11 +106,16 @@ def recipe_of(given: Mapping[str, Any], show: Output, *, optional: bool = False)
 def _given(section: type[msgspec.Struct], given: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a section for which a flag was given, as a recipe would hold them."""
     found = {}
-    for field in msgspec.structs.fields(section):
+    for field in _fields(section):
         value = given.get(field.name)
         if field.name in OWN or value is None or value == []:
             continue
-        found[field.name] = pairs(field.name, value) if isinstance(value, list) else value
+        if isinstance(value, list):
+            several = isinstance(bare(field.type), msgspec.inspect.VarTupleType)
+            value = (
+                [name.strip() for text in value for name in text.split(",")] if several else pairs(field.name, value)
+            )
+        found[field.name] = value
     return found
 
 
@@ -228,6 +233,8 @@ def _flag_type(name: str, kind: msgspec.inspect.Type) -> tuple[Any, str | None, 
     match kind:
         case msgspec.inspect.DictType():
             return list[str], "NAME=FILE,…" if name == "relations" else "NAME=VALUE,…", []
+        case msgspec.inspect.VarTupleType():
+            return list[str], "NAME,…", []
         case msgspec.inspect.BoolType():
             return bool | None, None, None
         case msgspec.inspect.IntType():

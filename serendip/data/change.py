@@ -154,13 +154,14 @@ def _encoded(new: Dataset, user_ids: Vocab, item_ids: Vocab, kinds: tuple[str, .
 
 
 def _known_already(known: Events, new: Events) -> NDArray[np.bool_]:
-    """``[m]`` which new events equal a known one in user, item, weight and time; none without times."""
+    """``[m]`` which new events equal a known one in user, item, weight, kind and time; none without times."""
     if known.time is None or new.time is None or not len(new):
         return np.zeros(len(new), bool)
     touched = np.zeros(len(known.indptr) - 1, bool)
     touched[new.users] = True
     near = np.flatnonzero(touched[known.users])
-    columns = ("users", "items", "weight", "time")
+    kinds = () if known.kind is None or new.kind is None else ("kind",)
+    columns = ("users", "items", "weight", "time", *kinds)
     there, came = (
         pl.DataFrame({name: getattr(events, name)[rows] for name in columns})
         for events, rows in ((known, near), (new, slice(None)))

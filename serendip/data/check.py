@@ -20,6 +20,8 @@ from serendip.types import ABSENT, Floats, Ids, SerendipError
 
 DAY = 86_400
 MOST_EVENT_TYPES = 1000
+MOST_OTHERS = 16
+"""Kinds besides the target: each is a bag of its own in every query."""
 LIKE_MISSING = ("nan", "none", "null", "na", "n/a", "nil", "undefined")
 """Texts that other tools write where a value is missing."""
 ASIDE = "Try repairing these rows, or rejects=FILE (--rejects FILE), which sets them aside."
@@ -81,7 +83,7 @@ def check_events(table: Table, schema: Schema, now: float, found: Findings) -> L
     kind = None
     if schema.event_type is not None:
         kind, schema = _check_kinds(table, schema.event_type, schema, found)
-        factors = [*(schema.event_weights.get(name, 1.0) for name in schema.event_types), 1.0]
+        factors = [*map(schema.weight_of, schema.event_types), 0.0 if schema.target else 1.0]
         weight = _times_kind(table, weight, np.array(factors)[kind], str(schema.event_type), found)
     total, most = float(weight.sum(dtype=np.float64)), float(np.finfo(np.float32).max)
     if total > most:
@@ -291,6 +293,7 @@ def _check_kinds(table: Table, column: str, schema: Schema, found: Findings) -> 
         if name not in kinds:
             what = f"{name!r} has a weight but does not occur. The kinds are {listed(kinds)}. {near(name, kinds)}"
             found.warn("event_weights", what.strip(), "")
+    _check_target(schema, kinds, found)
     code = {name: position for position, name in enumerate(kinds)}
     positions = np.array([*(code.get(name, ABSENT) for name in names), ABSENT], np.int16)
     kind = positions[coded.codes]
@@ -299,6 +302,22 @@ def _check_kinds(table: Table, column: str, schema: Schema, found: Findings) -> 
         what = f"events that do not say of what kind they are: {len(unsaid):,}. They are kept."
         found.warn(table.where(unsaid, column), what, "", len(unsaid))
     return kind, replace(schema, event_types=tuple(kinds))
+
+
+def _check_target(schema: Schema, kinds: list[str], found: Findings) -> None:
+    """That the target is there to be foretold, and that there are not too many other kinds to be read beside it."""
+    if not schema.target:
+        return
+    for name in schema.target:
+        if schema.weight_of(name) == 0:
+            found.error("target", f"expected a weight above 0 for {name!r}. Got 0 instead.", "See event_weights.")
+        if name not in kinds:
+            what = f"{name!r} is to be foretold but does not occur. The kinds are {listed(kinds)}."
+            found.warn("target", f"{what} {near(name, kinds)}".strip(), "")
+    others = [name for name in kinds if name not in schema.target]
+    if len(others) > MOST_OTHERS:
+        what = f"expected at most {MOST_OTHERS} kinds of events besides the target. Got {len(others):,} instead."
+        found.error("target", what, "Try one name for kinds that mean much the same, or leave some out of the log.")
 
 
 def _plain(column: pl.Series) -> NDArray[Any]:

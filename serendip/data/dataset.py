@@ -70,9 +70,23 @@ class Dataset:
     @property
     def histories(self) -> Histories:
         """The events as histories, sharing their memory."""
+        events, kinds = self.events, self.schema.kinds
+        named = kinds is not None and events.kind is not None
         return Histories(
-            self.events.indptr, self.events.items, self.events.weight if self.weighted else None, self.events.time
+            events.indptr,
+            events.items,
+            events.weight if self.weighted else None,
+            events.time,
+            events.kind if named else None,
+            kinds if named else None,
         )
+
+    @property
+    def wanted(self) -> NDArray[np.bool_]:
+        """``[events]`` what is to be foretold: events with interest, of the kinds that are the target."""
+        liked: NDArray[np.bool_] = self.events.weight > 0
+        kinds, kind = self.schema.kinds, self.events.kind
+        return liked if kinds is None or kind is None else liked & kinds.wanted(kind)
 
     def matrix(self, weight: str | None = None) -> csr_array:
         """Users × items, float32; repeated pairs are summed; columns sorted.
@@ -203,6 +217,7 @@ class Dataset:
         time_kind: TimeKind | None = None,
         positive_from: float | None = None,
         event_weights: Mapping[str, float] | None = None,
+        target: Sequence[str] | None = None,
         labels: Mapping[str, LabelKind] | None = None,
         relations: Mapping[str, Any] | None = None,
         features: Mapping[str, Feature] | None = None,
@@ -222,8 +237,8 @@ class Dataset:
             events: the log: a path, a folder, a list of paths, or a Polars, pandas or PyArrow table
                 (`serendip.data.read`).
             users, items: tables with a row per user or item.
-            schema: what the columns mean; None: inferred, with the help of the next five (`Schema.infer`).
-            columns, time_kind, positive_from, event_weights, labels: as in `Schema.infer`.
+            schema: what the columns mean; None: inferred, with the help of the next six (`Schema.infer`).
+            columns, time_kind, positive_from, event_weights, target, labels: as in `Schema.infer`.
             relations: tables of pairs by name (friends, also-bought); their first two columns hold ids of users, or of
                 items if the first is named like an item column.
             features: what is made of columns for models that read features, in place of those of the schema; columns
@@ -241,9 +256,11 @@ class Dataset:
         from serendip.data.ingest import Inputs, ingest
         from serendip.data.roles import infer
 
-        settings = (columns, time_kind, positive_from, event_weights, labels)
+        settings = (columns, time_kind, positive_from, event_weights, target, labels)
         if schema is not None and any(setting is not None for setting in settings):
-            raise TypeError("give either a schema, or columns, time_kind, positive_from, event_weights and labels.")
+            raise TypeError(
+                "give either a schema, or columns, time_kind, positive_from, event_weights, target, labels."
+            )
         if relations is not None and not isinstance(relations, Mapping):
             raise SerendipError(
                 'relations must be tables by name, such as {"trust": "trust.parquet"}. '
@@ -258,6 +275,7 @@ class Dataset:
             time_kind=time_kind,
             positive_from=positive_from,
             event_weights=event_weights,
+            target=target,
             labels=labels,
         )
         if features is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -80,6 +81,34 @@ class Events:
         return self.take(np.asarray(keep, bool))
 
 
+class Kinds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The kinds of events of a log.
+
+    Attributes:
+        names: in the order of their codes.
+        target: those that are to be foretold; empty: all.
+    """
+
+    names: tuple[str, ...]
+    target: tuple[str, ...] = ()
+
+    @property
+    def others(self) -> dict[str, int]:
+        """The code of each kind that is not the target; nothing where all are."""
+        return {name: code for code, name in enumerate(self.names) if self.target and name not in self.target}
+
+    def wanted(self, kind: NDArray[np.int16]) -> NDArray[np.bool_]:
+        """``[m]`` which events, given their kinds, are of the target."""
+        if not self.target:
+            return np.ones(len(kind), bool)
+        return np.isin(kind, [code for code, name in enumerate(self.names) if name in self.target])
+
+
+def bag_of(kind: str) -> str:
+    """The name of the bag, in `serendip.types.Queries.bags`, that holds the items of the events of a kind."""
+    return f"events.{kind}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
     """Events with labels, for models that learn to rank or to predict.
@@ -110,12 +139,16 @@ class Histories:
         items: ``[m]`` item codes.
         weight: ``[m]`` float32, or None where every event weighs 1.
         time: ``[m]`` int64, or None.
+        kind: ``[m]`` int16 position in ``kinds.names``, `ABSENT` where it is not known, or None.
+        kinds: the kinds there are; None where ``kind`` is.
     """
 
     indptr: NDArray[np.int64]
     items: Ids
     weight: Floats | None = None
     time: NDArray[np.int64] | None = None
+    kind: NDArray[np.int16] | None = None
+    kinds: Kinds | None = None
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -124,7 +157,8 @@ class Histories:
         """Ask for these users (codes; `ABSENT` or out of range: an unknown user with no history).
 
         ``history`` holds the events of positive weight, at most the last ``length``; ``exclude`` all that was seen. The
-        bags ``weight`` and ``time`` are 0 where ``history`` is `ABSENT`.
+        bags ``weight`` and ``time`` are 0 where ``history`` is `ABSENT`. Of each kind that is not the target there is a
+        bag (`bag_of`) with the items of its events, whatever they weigh, at most the last ``length``.
         """
         if length is not None and length < 0:
             raise ValueError(f"length must be None or at least 0. Got {length} instead.")
@@ -135,11 +169,12 @@ class Histories:
         row = np.repeat(np.arange(len(users)), count)
         flat = np.repeat(begin - starts(count)[:-1], count) + np.arange(len(row))  # positions of all their events
         exclude = _left_padded(row, count, self.items[flat], None, ABSENT) if exclude_seen else None
+        others = self._bags(row, flat, len(users), length)
         if self.weight is not None:
             liked = self.weight[flat] > 0
             row, flat = row[liked], flat[liked]
             count = np.bincount(row, minlength=len(users))
-        bags: dict[str, NDArray[Any]] = {}
+        bags: dict[str, NDArray[Any]] = others
         if self.weight is not None:
             bags["weight"] = _left_padded(row, count, self.weight[flat], length, 0)
         if self.time is not None:
@@ -151,6 +186,19 @@ class Histories:
             exclude=exclude,
             k=k,
         )
+
+    def _bags(
+        self, row: NDArray[np.int64], flat: NDArray[np.int64], q: int, length: int | None
+    ) -> dict[str, NDArray[Any]]:
+        """The bag of each other kind, from the events at ``flat``, grouped by ``row``."""
+        if self.kind is None or self.kinds is None:
+            return {}
+        kind, out = self.kind[flat], {}
+        for name, code in self.kinds.others.items():
+            own = kind == code
+            count = np.bincount(row[own], minlength=q)
+            out[bag_of(name)] = _left_padded(row[own], count, self.items[flat[own]], length, ABSENT)
+        return out
 
 
 def context_frame(context: Mapping[str, NDArray[Any]]) -> pl.DataFrame:

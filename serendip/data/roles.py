@@ -96,6 +96,7 @@ def infer(
     time_kind: TimeKind | None,
     positive_from: float | None,
     event_weights: Mapping[str, float] | None,
+    target: Sequence[str] | None,
     labels: Mapping[str, LabelKind] | None,
 ) -> Schema:
     """See `Schema.infer`."""
@@ -118,6 +119,7 @@ def infer(
         positive_from=positive_from,
         event_type=role["event_type"],
         event_weights={str(kind): weight for kind, weight in (event_weights or {}).items()},
+        target=tuple(map(str, target or ())),
         context=given.many.get("context", ()),
         title=None if items is None else _named("title", items, given, found),
         categories=_all_named("categories", items, given),
@@ -275,6 +277,8 @@ def _check_settings(
         )
     if schema.event_weights and schema.event_type is None:
         found.error(events.name, f"event_weights need a column with the kind of event. {came}", _try("event_type"))
+    if schema.target and schema.event_type is None:
+        found.error(events.name, f"a target needs a column with the kind of event. {came}", _try("event_type"))
     for name in labels:
         _check_exists(name, "label", "events", events, found)
 

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 import polars as pl
 
+from serendip.data.events import Kinds
 from serendip.data.features.declared import Feature
 from serendip.data.findings import Finding, Report, SchemaError, Severity
 
@@ -29,7 +30,9 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         positive_from: a rating at or above it shows interest (weight kept); below it the event is "seen, without
             interest" (weight 0). None: every event counts as it is.
         event_type: column that names the kind of event, or None.
-        event_weights: weight by kind of event; kinds not named weigh 1.
+        event_weights: weight by kind of event; kinds not named weigh 1, or 0 where they are not the target.
+        target: the kinds that are to be foretold: they alone are the truth of a test, and models that can read the
+            others beside the history. Empty: all.
         event_types: the kinds that occur, in the order of their codes.
         labels: further label columns and what they measure.
         context: columns describing the moment of the event.
@@ -50,6 +53,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     positive_from: float | None = None
     event_type: str | None = None
     event_weights: dict[str, float] = {}
+    target: tuple[str, ...] = ()
     event_types: tuple[str, ...] = ()
     labels: dict[str, LabelKind] = {}
     context: tuple[str, ...] = ()
@@ -58,6 +62,15 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     text: tuple[str, ...] = ()
     relations: dict[str, Side] = {}
     features: dict[str, Feature] = {}
+
+    def weight_of(self, kind: str) -> float:
+        """What an event of this kind weighs, beside its own weight."""
+        return self.event_weights.get(kind, 1.0 if not self.target or kind in self.target else 0.0)
+
+    @property
+    def kinds(self) -> Kinds | None:
+        """The kinds of events, or None where the log does not name them."""
+        return Kinds(self.event_types, self.target) if self.event_types else None
 
     @classmethod
     def infer(
@@ -70,6 +83,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         time_kind: TimeKind | None = None,
         positive_from: float | None = None,
         event_weights: Mapping[str, float] | None = None,
+        target: Sequence[str] | None = None,
         labels: Mapping[str, LabelKind] | None = None,
     ) -> Schema:
         """The schema that names and values of the columns suggest.
@@ -80,7 +94,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
                 ``categories``, ``text`` and ``context``, in a list or separated by commas; None or ``""`` for a role
                 that no column plays.
             time_kind: what the timestamp is; None: by its values.
-            positive_from, event_weights: as in the attributes.
+            positive_from, event_weights, target: as in the attributes.
             labels: label columns and what they measure; None or empty: by name, where the values fit.
 
         Raises:
@@ -97,6 +111,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
             time_kind=time_kind,
             positive_from=positive_from,
             event_weights=event_weights,
+            target=target,
             labels=labels,
         )
 

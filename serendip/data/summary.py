@@ -60,7 +60,11 @@ def interest(schema: Schema) -> str:
     """The rule that says which events show interest, and how much, as a sentence."""
     weights = [f"{kind} {weight:g}" for kind, weight in schema.event_weights.items()]
     others = any(kind not in schema.event_weights for kind in schema.event_types)
-    strength = f" Events weigh: {', '.join([*weights, *(['others 1'] if others else [])])}." if weights else ""
+    rest = f"others {0 if schema.target else 1}"
+    strength = f" Events weigh: {', '.join([*weights, *([rest] if others else [])])}." if weights else ""
+    foretold = (
+        f" The target is {', '.join(schema.target)}: other kinds are no truth of a test." if schema.target else ""
+    )
     times = f" Each weighs what {schema.weight} says." if schema.weight is not None else ""
     if schema.positive_from is not None:
         least = f"{schema.rating} of {schema.positive_from:g}"
@@ -69,7 +73,7 @@ def interest(schema: Schema) -> str:
         rule = f"Every event shows interest, whatever its {schema.rating}."
     else:
         rule = "Every event shows interest."
-    return rule + times + strength
+    return rule + times + strength + foretold
 
 
 def _counts(schema: Schema, kind: NDArray[np.int16] | None) -> dict[str, int]:

@@ -136,6 +136,7 @@ def hold_out(
     return assemble(
         train,
         data.events.where(held),
+        data.wanted[held],
         user_code,
         item_code,
         asking=asking,
@@ -152,6 +153,7 @@ def hold_out(
 def assemble(
     train: Dataset,
     held: Events,
+    wanted: NDArray[np.bool_],
     user_code: Ids,
     item_code: Ids,
     *,
@@ -169,6 +171,7 @@ def assemble(
     Args:
         train: what may be learnt from.
         held: the held-out events.
+        wanted: ``[m]`` which of them are to be foretold.
         user_code, item_code: the training code of each code of ``held``, `ABSENT` where training has none.
         asking: what is known of those who ask, in training item codes.
         row: ``[users of held]`` the row of ``asking`` of each user of ``held``, or `ABSENT`.
@@ -176,7 +179,7 @@ def assemble(
         time, name, description, repeats, notes: as in `hold_out`.
     """
     n_items = len(item_code)
-    pairs = _pairs(held.users, held.items, held.weight > 0, n_items)
+    pairs = _pairs(held.users, held.items, wanted, n_items)
     lost = 0
     if not repeats:
         asked = np.zeros(len(user_code), np.bool_)
@@ -242,7 +245,7 @@ def _given_histories(
     data: Dataset, given: NDArray[np.bool_], held: NDArray[np.bool_], item_code: Ids
 ) -> tuple[Histories, Ids]:
     """The given events in training item codes, a row for each user of ``held``, and the row of each user."""
-    events = data.events
+    events, all_of = data.events, data.histories
     askers = np.flatnonzero(np.bincount(events.users[held], minlength=data.n_users))
     row = np.full(data.n_users, ABSENT, np.int32)
     row[askers] = np.arange(len(askers), dtype=np.int32)
@@ -253,5 +256,7 @@ def _given_histories(
         item_code[events.items[keep]],
         events.weight[keep] if data.weighted else None,
         None if events.time is None else events.time[keep],
+        None if all_of.kind is None else all_of.kind[keep],
+        all_of.kinds,
     )
     return histories, row

@@ -59,9 +59,10 @@ def global_time(data: Dataset, test: float = 0.2, *, cut: int | None = None, rep
 def last_out(data: Dataset, n: int = 1, *, repeats: bool = False) -> Split:
     """Hold out the last ``n`` items that were new to each user, and whatever the user did from the first of them on.
 
-    An item is new where the user shows interest in it and has no earlier event with it; if repeats count, every event
-    with interest is new. In a log without repeated pairs both mean the last ``n`` events with interest. Users with
-    ``n`` such items or fewer stay in training and are not asked. Without times, the order of the file counts.
+    An item is new where the user shows interest in it, by an event of the target if one is named, and has no earlier
+    event with it; if repeats count, every such event is new. In a log without repeated pairs both mean the last ``n``
+    such events. Users with ``n`` of these items or fewer stay in training and are not asked. Without times, the order
+    of the file counts.
 
     Raises:
         SerendipError: ``n`` below 1, or nobody has more than ``n`` new items.
@@ -69,7 +70,7 @@ def last_out(data: Dataset, n: int = 1, *, repeats: bool = False) -> Split:
     if n < 1:
         raise SerendipError(f"n must be at least 1. Got {n} instead.")
     events = data.events
-    new = events.weight > 0 if repeats else (events.weight > 0) & _first_of_pair(data)
+    new = data.wanted if repeats else data.wanted & _first_of_pair(data)
     total = np.bincount(events.users[new], minlength=data.n_users)
     enough = total > n
     noun, plural = "event" if repeats else "new item", "s"[: n > 1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -39,6 +40,7 @@ def given(train: Dataset, test: Any, *, name: str = "given", repeats: bool = Fal
     return assemble(
         train,
         held.events,
+        replace(held, schema=msgspec.structs.replace(held.schema, target=train.schema.target)).wanted,
         user_code,
         item_code,
         asking=train.histories,

@@ -73,6 +73,7 @@ def draft(recipe: Recipe) -> Draft:
         time_kind=section.time_kind,
         positive_from=section.positive_from,
         event_weights=section.event_weights,
+        target=section.target,
         labels=section.labels,
     )
     notes = {f"data.{role}": _described(table) for role, table in tables.items()}
@@ -88,7 +89,7 @@ def draft(recipe: Recipe) -> Draft:
         found["positive_from"] = threshold if section.positive_from is None else section.positive_from
     if schema.event_type is not None:
         weights, notes["data.event_weights"] = _kinds(tables["events"][schema.event_type])
-        found["event_weights"] = {**weights, **section.event_weights}
+        found["event_weights"] = {**({} if section.target else weights), **section.event_weights}
     data = msgspec.structs.replace(section, **found)
     features = {**suggest(schema, tables["events"], tables.get("users"), tables.get("items")), **recipe.features}
     return Draft(msgspec.structs.replace(recipe, data=data, features=features), schema, notes)

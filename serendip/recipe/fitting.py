@@ -36,6 +36,7 @@ def fit(
     time_kind: TimeKind | None = None,
     positive_from: float | None = None,
     event_weights: Mapping[str, float] | None = None,
+    target: Sequence[str] | None = None,
     labels: Mapping[str, LabelKind] | None = None,
     relations: Mapping[str, Any] | None = None,
     features: Mapping[str, Feature] | None = None,
@@ -50,8 +51,9 @@ def fit(
         model: its name, or the dotted path of one from elsewhere.
         fallback: models that fill lists which the first one leaves short; None: content where the items have categories
             or text, then popular.
-        schema: what the columns mean; None: inferred, with the help of the next five.
-        columns, time_kind, positive_from, event_weights, labels: as `serendip.data.schema.Schema.infer` takes them.
+        schema: what the columns mean; None: inferred, with the help of the next six.
+        columns, time_kind, positive_from, event_weights, target, labels: as `serendip.data.schema.Schema.infer` takes
+            them.
         relations: tables of pairs by name (friends, trust): their first two columns hold ids of users, or of items if
             the first is named like an item column.
         features: what is made of columns, by name, for models that read features (`serendip.data.features.declared`).
@@ -67,6 +69,7 @@ def fit(
         "time_kind": time_kind,
         "positive_from": positive_from,
         "event_weights": event_weights,
+        "target": target,
         "labels": labels,
         "relations": relations,
         "features": features,

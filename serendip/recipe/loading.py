@@ -44,6 +44,7 @@ def load_data(recipe: Recipe) -> Dataset:
             time_kind=section.time_kind,
             positive_from=section.positive_from,
             event_weights=section.event_weights or None,
+            target=section.target or None,
             labels=section.labels or None,
             relations=section.relations or None,
             features=recipe.features or None,

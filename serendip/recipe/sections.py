@@ -119,9 +119,19 @@ class DataSection(Section, frozen=True):
         dict[str, Annotated[float, Meta(ge=0)]],
         Meta(
             examples=[{"view": 1, "buy": 5}],
-            description="Strength of interest by kind of event, such as {view = 1, buy = 5}. Kinds not named weigh 1.",
+            description="Strength of interest by kind of event, such as {view = 1, buy = 5}. Kinds not named weigh 1; "
+            "where a target is named, they weigh 1 if they are of it, else 0.",
         ),
     ] = {}
+    target: Annotated[
+        tuple[str, ...],
+        Meta(
+            examples=[["buy"]],
+            description="Kinds of events to be foretold: they alone are the truth of a test. Of the others, those with "
+            "a weight in event_weights are learnt from as well, and all of them are read by models that can read more "
+            "than the history, such as two_tower and youtube_retrieval. Left out: all kinds.",
+        ),
+    ] = ()
     labels: Annotated[
         dict[str, LabelKind],
         Meta(

@@ -342,7 +342,7 @@ def _digest(split: Split) -> str:
             digest.update(repr(value).encode())
 
     train, events, test = split.train, split.train.events, split.test
-    learnt = (events.users, events.items, events.weight, events.time, events.labels, events.context)
+    learnt = (events.users, events.items, events.weight, events.time, events.kind, events.labels, events.context)
     known = (train.user_ids.ids, train.item_ids.ids, train.users, train.items, train.relations)
     asked = (split.users, split.known, split.truth.indptr, split.truth.items, test.users, test.items, test.labels)
     for part in (*learnt, *known, *asked, split.repeats):

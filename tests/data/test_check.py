@@ -318,6 +318,35 @@ def test_kinds_that_weigh_nothing_or_too_much() -> None:
     assert finding.what == "expected a weight that stays finite times that of its kind. Got 'x' instead."
 
 
+def test_a_target_decides_what_kinds_weigh() -> None:
+    typed = log(kind=["view", "cart", "buy", "view", ""], weight=[1.0, 2.0, 3.0, 4.0, 5.0])
+
+    def weights(**said: Any) -> list[float]:
+        found = Dataset.from_frames(typed, now=NOW, columns={"event_type": "kind"}, **said)
+        return sorted(found.events.weight.tolist())
+
+    assert weights() == [1, 2, 3, 4, 5]
+    assert weights(target=["buy"]) == [0, 0, 0, 0, 3]
+    assert weights(target=["buy"], event_weights={"view": 0.5}) == [0, 0, 0.5, 2, 3]
+    assert weights(target=["buy", "cart"], event_weights={"buy": 2}) == [0, 0, 0, 2, 6]
+
+
+def test_a_target_must_be_there_to_be_foretold() -> None:
+    typed = log(kind=["view", "cart", "buy", "view", "buy"])
+    columns = {"event_type": "kind"}
+    said = warnings(typed, columns=columns, target=["bye"])
+    assert (
+        '\'bye\' is to be foretold but does not occur. The kinds are "buy", "cart", "view". Did you mean "buy"?' in said
+    )
+    finding = one_error(typed, columns=columns, target=["buy"], event_weights={"buy": 0.0})
+    assert finding.what == "expected a weight above 0 for 'buy'. Got 0 instead."
+    finding = one_error(log(), target=["buy"])
+    assert finding.what.startswith("a target needs a column with the kind of event. Got the columns")
+    many = pl.DataFrame({"user": list(range(40)), "item": [1, 2] * 20, "type": [f"t{row % 20}" for row in range(40)]})
+    finding = one_error(many, target=["t0", "t1"])
+    assert finding.what == "expected at most 16 kinds of events besides the target. Got 18 instead."
+
+
 def test_a_column_with_thousands_of_values_is_no_kind_of_event() -> None:
     many = pl.DataFrame({"user": list(range(3000)), "item": [1, 2] * 1500, "type": [f"t{row}" for row in range(3000)]})
     finding = one_error(many)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from serendip.data.events import Events, Histories, order_of, stable_order, starts
+from serendip.data.events import Events, Histories, Kinds, bag_of, order_of, stable_order, starts
 from serendip.types import ABSENT
 
 A = ABSENT
@@ -151,3 +151,40 @@ def test_asking_changes_nothing() -> None:
     queries = kept.queries(np.array([0], np.int32))
     queries.history[:] = 9
     assert kept.items.tolist() == before.tolist()
+
+
+@given(rows, st.lists(st.integers(-2, 7), max_size=5), st.one_of(st.none(), st.integers(0, 3)))
+def test_other_kinds_are_bags_whatever_they_weigh(
+    events: list[tuple[int, int, int, float]], users: list[int], length: int | None
+) -> None:
+    whole = log(events)  # the kind of an event is its item
+    kinds = Kinds(("buy", "view", "cart", "like", "none", "more"), ("buy", "like"))
+    kept = Histories(whole.indptr, whole.items, whole.weight, whole.time, whole.kind, kinds)
+    queries = kept.queries(np.array(users, np.int32), length=length)
+    bags = {name for name in queries.bags if name.startswith("events.")}
+    assert bags == {"events.view", "events.cart", "events.none", "events.more"}
+    for code, name in ((1, "view"), (2, "cart"), (4, "none"), (5, "more")):
+        own = [[event[1] for event in events if event[0] == user and event[1] == code] for user in users]
+        cut = [items if length is None else items[len(items) - min(length, len(items)) :] for items in own]
+        assert unpadded(queries.bags[bag_of(name)]) == cut
+        assert queries.bags[bag_of(name)].dtype == np.int32
+    plain = Histories(whole.indptr, whole.items, whole.weight, whole.time).queries(
+        np.array(users, np.int32), length=length
+    )
+    assert queries.history.tolist() == plain.history.tolist()
+
+
+def test_bags_are_in_the_order_of_events_and_leave_out_what_is_of_no_known_kind() -> None:
+    events = log([(0, 1, 5, 1.0), (0, 2, 3, 0.0), (0, 3, 4, 1.0), (0, 0, 9, 1.0)])
+    kind = np.array([1, 1, A, 0], np.int16)  # in the order of time: items 2, 3, 1, 0
+    kept = Histories(events.indptr, events.items, events.weight, None, kind, Kinds(("buy", "view"), ("buy",)))
+    queries = kept.queries(np.array([0], np.int32))
+    assert queries.bags["events.view"].tolist() == [[2, 3]]
+    assert queries.history.tolist() == [[3, 1, 0]], "weights alone decide what is history"
+
+
+def test_without_a_target_no_kind_is_another_one() -> None:
+    kinds = Kinds(("buy", "view"))
+    assert kinds.others == {}
+    assert kinds.wanted(np.array([0, 1, A], np.int16)).tolist() == [True] * 3
+    assert Kinds(("buy", "view"), ("buy",)).wanted(np.array([0, 1, A], np.int16)).tolist() == [True, False, False]

@@ -283,3 +283,51 @@ def test_a_published_split_is_read_as_published(data_dir: Path) -> None:
     assert (len(split), split.train.n_items, len(split.train.events)) == (29_858, 40_981, 810_128)
     assert int(split.truth.indptr[-1]) == 217_242
     assert split.notes == ()
+
+
+def kinds(**said: object) -> Dataset:
+    """Two users who look at things and buy some: (user, item, time, kind)."""
+    rows = [
+        *((1, 10, 1, "buy"), (1, 20, 2, "view"), (1, 11, 3, "buy"), (1, 21, 4, "view"), (1, 12, 5, "buy")),
+        *((2, 20, 1, "view"), (2, 10, 2, "buy"), (2, 12, 3, "view"), (2, 21, 4, "buy"), (2, 12, 5, "buy")),
+    ]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp", "event_type"], orient="row")
+    return Dataset.from_frames(events, target=["buy"], time_kind="unix", **said)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("weights", [{}, {"view": 0.5}])
+def test_only_the_target_is_truth(weights: dict[str, float]) -> None:
+    data = kinds(event_weights=weights)
+    split = splits.last_out(data)
+    # user 2 had looked at item 12 before, so that the last new item bought is 21
+    assert truth_pairs(split) == {(1, 12): 1, (2, 21): 1}
+    assert rows_of(split.train) == [
+        (1, 10, 1, 1), (1, 20, 2, weights.get("view", 0)), (1, 11, 3, 1), (1, 21, 4, weights.get("view", 0)),
+        (2, 20, 1, weights.get("view", 0)), (2, 10, 2, 1), (2, 12, 3, weights.get("view", 0)),
+    ]  # fmt: skip
+    asked = split.queries()
+    assert [row[row != ABSENT].tolist() for row in asked.bags["events.view"]] == [
+        split.train.item_ids.encode(pl.Series([20, 21])).tolist(), split.train.item_ids.encode(pl.Series([20, 12])).tolist()
+    ]  # fmt: skip
+    again = splits.last_out(data, repeats=True)
+    assert truth_pairs(again) == {(1, 12): 1, (2, 12): 1}
+    by_time = splits.global_time(data, cut=4)
+    assert truth_pairs(by_time) == {(1, 12): 1, (2, None): 1}, "what was looked at then is no truth"
+
+
+def test_those_who_are_given_events_are_given_their_kinds() -> None:
+    split = splits.cold_users(kinds(), test=0.5, given=2)
+    asked = split.queries()
+    assert asked.bags["events.view"].tolist() == [[split.train.item_ids.find(20)]]
+    assert asked.history.tolist() == [[split.train.item_ids.find(10)]]
+
+
+def test_a_published_test_part_is_judged_by_the_target_of_training() -> None:
+    data = kinds()
+    test = pl.DataFrame(
+        {"user_id": [1, 1, 2], "item_id": [20, 12, 11], "event_type": ["buy", "view", "buy"], "timestamp": [9, 9, 9]}
+    )
+    train = data.where(data.events.items != data.item_ids.find(12))
+    assert truth_pairs(splits.given(train, test, repeats=True)) == {(1, 20): 1, (2, 11): 1}
+    bare = splits.given(train, test.drop("event_type", "timestamp"), repeats=True)
+    assert truth_pairs(bare) == {(1, 20): 1, (1, None): 1, (2, 11): 1}, "a part without kinds is all of the target"
