@@ -22,14 +22,20 @@ class Network:
     It may be run from many threads at once. Each run keeps to one thread; a large batch is dealt out to several.
     """
 
-    def __init__(self, what: str, content: NDArray[np.uint8]) -> None:
-        """The network of these bytes, which need not be trusted; ``what`` is how errors name it.
+    def __init__(self, what: str, content: NDArray[np.uint8], *, extra: str = "serve") -> None:
+        """The network of these bytes, which need not be trusted.
+
+        Args:
+            what: how errors name it.
+            content: a model in ONNX's format.
+            extra: of Serendip's extras, the one that brings what runs it here.
 
         Raises:
             SerendipError: no ONNX model that stands on its own.
         """
         self.what = what
         self._content = content
+        self._extra = extra
         self._lock = threading.Lock()
         self._session: Any = None
         if content.ndim != 1:
@@ -110,7 +116,7 @@ class Network:
         except ImportError as error:
             raise SerendipError(
                 f"{self.what} needs ONNX Runtime, which cannot be imported ({error}). "
-                "Try pip install 'serendip[serve]'."
+                f"Try pip install 'serendip[{self._extra}]'."
             ) from error
         options = onnxruntime.SessionOptions()
         # Threads are ours: one a run, as many runs at once as there are callers or chunks.

@@ -316,6 +316,8 @@ def _absolute(raw: dict[str, Any], base: Path) -> None:
         above = raw.get(section)
         inner = above.get(key) if isinstance(above, dict) else None
         tables += [(inner, name) for name in (inner if isinstance(inner, dict) else ())]
+    features = raw.get("features")
+    tables += [(feature, "encoder") for feature in (features.values() if isinstance(features, dict) else ())]
     for table, key in tables:
         if isinstance(table, dict) and isinstance(table.get(key), str):
             table[key] = str(base / table[key])

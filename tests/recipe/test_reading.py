@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serendip.data.features.declared import Category, Cycle, Number
+from serendip.data.features.declared import Category, Cycle, Number, Sentence
 from serendip.evaluate.ratings import METRICS
 from serendip.recipe import Choice, RecipeError, override, read
 from serendip.recipe.reading import RATING_METRICS, line_of
@@ -82,6 +82,12 @@ def test_paths_in_a_file_are_relative_to_it_and_given_ones_are_not(recipe: Any, 
     assert found.data.relations == {"trust": str(tmp_path / "trust.csv"), "friends": "/elsewhere/friends.csv"}
     assert found.run.out == str(tmp_path / "b")
     assert read(path, ["data.relations.trust=mine.csv"]).data.relations["trust"] == "mine.csv"
+
+
+def test_the_folder_of_an_encoder_is_a_path_too(recipe: Any, tmp_path: Path) -> None:
+    path = recipe('[features.title]\nkind = "sentence"\nside = "item"\nencoder = "lm"')
+    assert read(path).features["title"] == Sentence(side="item", encoder=str(tmp_path / "lm"))
+    assert read(path, ["features.title.encoder=lm"]).features["title"] == Sentence(side="item", encoder="lm")
 
 
 def test_options_may_be_chosen_by_the_errors_of_ratings(recipe: Any) -> None:

@@ -45,6 +45,7 @@ Dim = Annotated[
 ]
 Quantiles = Annotated[int, Meta(ge=1, le=100_000, description="How many quantiles the distribution is known by.")]
 Powers = Annotated[bool, Meta(description="Whether the square and the root of the normalised value stand beside it.")]
+Unit = Annotated[bool, Meta(description="Whether vectors are made of length 1.")]
 
 
 class Declared(
@@ -126,7 +127,7 @@ class Bucket(Declared, frozen=True, kw_only=True, tag="bucket"):
 class Vector(Declared, frozen=True, kw_only=True, tag="vector"):
     """Given numbers: an embedding from elsewhere, a list of the same length in every row."""
 
-    unit: Annotated[bool, Meta(description="Whether vectors are made of length 1.")] = False
+    unit: Unit = False
 
 
 class Text(Declared, frozen=True, kw_only=True, tag="text"):
@@ -142,6 +143,40 @@ class Text(Declared, frozen=True, kw_only=True, tag="text"):
     table: Table = ""
     pooling: Pool = "sqrtn"
     dim: Dim = None
+
+
+class Sentence(Declared, frozen=True, kw_only=True, tag="sentence"):
+    """Free text as a sentence encoder understands it: one vector, worked out with ONNX Runtime from a folder with
+    ``model.onnx`` (or ``onnx/model.onnx``) and ``tokenizer.json``, as exports of sentence-transformers have them."""
+
+    encoder: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            examples=["encoders/all-MiniLM-L6-v2"],
+            description="The folder, relative to the recipe; one that is not there is looked for by its name in the "
+            "folders of the environment variable SERENDIP_ENCODERS.",
+        ),
+    ]
+    keep: Annotated[
+        bool,
+        Meta(
+            description="Whether the bundle holds the encoder. false: its name and checksum alone; who asks about new "
+            "texts then needs its folder in one of SERENDIP_ENCODERS."
+        ),
+    ] = True
+    max_length: Annotated[
+        Annotated[int, Meta(ge=1, le=8192)] | None,
+        Meta(description="Read so many tokens of a text at most. Left out: as tokenizer.json says, or 512."),
+    ] = None
+    pooling: Annotated[
+        Literal["mean", "first"],
+        Meta(
+            description="How the vectors of tokens become one, where the encoder does not do it: their mean, or the "
+            "first one."
+        ),
+    ] = "mean"
+    unit: Unit = True
 
 
 class Cycle(Declared, frozen=True, kw_only=True, tag="cycle"):
@@ -176,12 +211,12 @@ class Age(Declared, frozen=True, kw_only=True, tag="age"):
     powers: Powers = True
 
 
-Feature = Category | Hash | Unified | Number | Bucket | Vector | Text | Cycle | Recency | Age
+Feature = Category | Hash | Unified | Number | Bucket | Vector | Text | Sentence | Cycle | Recency | Age
 """Any of them."""
 
 KINDS: dict[str, type[Declared]] = {
     str(kind.__struct_config__.tag): kind
-    for kind in (Category, Hash, Unified, Number, Bucket, Vector, Text, Cycle, Recency, Age)
+    for kind in (Category, Hash, Unified, Number, Bucket, Vector, Text, Sentence, Cycle, Recency, Age)
 }
 """Every kind of feature by its name."""
 
@@ -205,6 +240,7 @@ __all__ = [
     "Hash",
     "Number",
     "Recency",
+    "Sentence",
     "Text",
     "Unified",
     "Vector",

@@ -21,6 +21,7 @@ from serendip.data.features.declared import (
     Hash,
     Number,
     Recency,
+    Sentence,
     Text,
     Unified,
     Vector,
@@ -29,6 +30,7 @@ from serendip.data.features.declared import (
 from serendip.data.features.distribution import Distribution
 from serendip.data.features.measures import Ages, Cycles, Numbers, Recencies, Vectors
 from serendip.data.features.part import Part, fitted_width
+from serendip.data.features.sentences import Sentences
 from serendip.data.features.values import Doubles, Source, Values, numbers, separator_of, unit_of, vectors
 from serendip.data.features.vocabulary import Vocabulary
 
@@ -90,6 +92,8 @@ def _measured(name: str, declared: Declared, source: Source, end: int) -> Part:
     match declared:
         case Text():
             return Words(name, declared)
+        case Sentence():
+            return Sentences.fit(name, declared)
         case Bucket():
             return Intervals.fit(name, declared, column)
         case Number():

@@ -10,7 +10,7 @@ from serendip.data.features.declared import Age, Cycle, Number, Recency, Vector,
 from serendip.data.features.distribution import Distribution, width_of
 from serendip.data.features.part import Arrays, require
 from serendip.data.features.values import Doubles, Source, numbers, seconds, vectors
-from serendip.types import Input
+from serendip.types import Floats, Input
 
 DAY = 86_400.0
 MOST_NUMBERS = 1 << 16
@@ -64,10 +64,7 @@ class Vectors:
     def apply(self, source: Source) -> Arrays:
         """As `Part.apply`; of a vector of length 0 no other length is made."""
         found = vectors(self.name, source.column(column_of(self.name, self.declared) or self.name), self.width)
-        if self.declared.unit:
-            length = np.sqrt(np.nansum(found.astype(np.float64) ** 2, axis=1, keepdims=True))
-            found = (found / np.where(length > 0, length, 1)).astype(np.float32)
-        return {self.name: found}
+        return {self.name: of_length_one(found) if self.declared.unit else found}
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +161,12 @@ class Ages:
         return {self.name: self.distribution.columns(age, self.declared.powers, present=False)}
 
 
+def of_length_one(rows: Floats) -> Floats:
+    """``[m, d]`` the rows divided by their length, NaN left out; a row of length 0 stays as it is."""
+    length = np.sqrt(np.nansum(rows.astype(np.float64) ** 2, axis=1, keepdims=True))
+    return np.asarray(rows / np.where(length > 0, length, 1), np.float32)
+
+
 def phase_of(moments: Doubles, period: str) -> Doubles:
     """``[m]`` in [0, 1): where in its day, week (from Monday), month or year each unix second lies; NaN stays NaN."""
     if period == "day":
@@ -203,4 +206,4 @@ def _check_end(name: str, end: int) -> None:
     require(name, abs(end) <= MOST_SECONDS, "the end of training must be unix seconds")
 
 
-__all__ = ["Ages", "Cycles", "Numbers", "Recencies", "Vectors", "phase_of"]
+__all__ = ["Ages", "Cycles", "Numbers", "Recencies", "Vectors", "of_length_one", "phase_of"]

@@ -1,7 +1,8 @@
 """Fitted features ↔ named tensors and a JSON-able header. What is read is not trusted.
 
 The annotations of a part's class say what is expected: an ``NDArray`` field, a `Vocabulary` and a `Distribution` are
-tensors, anything else a value of the header. A vocabulary that several parts share is stored once.
+tensors, anything else a value of the header. A vocabulary that several parts share is stored once, and so are the
+files of a sentence encoder.
 """
 
 from __future__ import annotations
@@ -18,19 +19,23 @@ from numpy.typing import NDArray
 from serendip.data.features.codes import Categories, Chunks, Hashes, Intervals, Words
 from serendip.data.features.declared import Declared, Feature
 from serendip.data.features.distribution import Distribution
+from serendip.data.features.folder import Files
 from serendip.data.features.measures import Ages, Cycles, Numbers, Recencies, Vectors
 from serendip.data.features.part import Part
+from serendip.data.features.sentences import Sentences
 from serendip.data.features.vocabulary import Vocabulary
 from serendip.types import SerendipError
 
 Tensors = dict[str, NDArray[Any]]
 Header = dict[str, Any]
+_Shared = tuple[dict[str, Vocabulary], dict[str, Files]]
 
 PARTS: dict[str, type[Any]] = {
     "category": Categories,
     "hash": Hashes,
     "unified": Chunks,
     "text": Words,
+    "sentence": Sentences,
     "bucket": Intervals,
     "number": Numbers,
     "vector": Vectors,
@@ -39,6 +44,10 @@ PARTS: dict[str, type[Any]] = {
     "age": Ages,
 }
 """What a feature of each kind is when it was fitted."""
+
+
+FILES = ("model", "tokenizer")
+"""Of an encoder."""
 
 
 class _Part(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,6 +73,10 @@ def pack(parts: tuple[Part, ...], clock: str) -> tuple[Tensors, Header]:
                 tensors |= _packed_texts(f"vocabulary.{value.name}", value.values)
             elif isinstance(value, Distribution):
                 tensors |= {f"{part.name}.bounds": value.bounds, f"{part.name}.levels": value.levels}
+            elif isinstance(value, Files):
+                state["digest"] = value.digest
+                if value.kept:
+                    tensors |= {f"encoder.{value.digest}.{one}": getattr(value, one) for one in FILES}
             elif isinstance(value, np.ndarray):
                 tensors[f"{part.name}.{field.name}"] = value
             else:
@@ -86,15 +99,15 @@ def unpack(tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> tu
     if len(set(names)) != len(names):
         raise SerendipError("features: the header must name every feature once.")
     rest = dict(tensors)
-    vocabularies: dict[str, Vocabulary] = {}
-    parts = tuple(_part(one, rest, vocabularies) for one in stored.parts)
+    shared: _Shared = ({}, {})
+    parts = tuple(_part(one, rest, shared) for one in stored.parts)
     if rest:
         raise SerendipError(f"features: there are tensors that belong to no feature: {', '.join(sorted(rest))}.")
     return parts, stored.clock
 
 
-def _part(stored: _Part, tensors: Tensors, vocabularies: dict[str, Vocabulary]) -> Part:
-    """One part; takes its tensors out of ``tensors``."""
+def _part(stored: _Part, tensors: Tensors, shared: _Shared) -> Part:
+    """One part; takes its tensors out of ``tensors``, or what another one took."""
     name, declared = stored.name, stored.declared
     kind = PARTS[str(declared.__struct_config__.tag)]
     hints = get_type_hints(kind)
@@ -103,7 +116,9 @@ def _part(stored: _Part, tensors: Tensors, vocabularies: dict[str, Vocabulary]) 
     for field in fields(kind)[2:]:
         hint = hints[field.name]
         if hint is Vocabulary:
-            values[field.name] = _vocabulary(name, declared, tensors, vocabularies)
+            values[field.name] = _vocabulary(name, declared, tensors, shared[0])
+        elif hint is Files:
+            values[field.name] = _files(name, declared, _plain(name, "digest", str, state), tensors, shared[1])
         elif hint is Distribution:
             values[field.name] = Distribution(_doubles(name, "bounds", tensors), _doubles(name, "levels", tensors))
         elif hint in (int, str):
@@ -124,6 +139,16 @@ def _vocabulary(name: str, declared: Declared, tensors: Tensors, known: dict[str
     if known[key].oov_buckets != buckets:
         raise SerendipError(f"features.{name}: features of one table must agree in oov_buckets.")
     return known[key]
+
+
+def _files(name: str, declared: Declared, digest: str, tensors: Tensors, known: dict[str, Files]) -> Files:
+    if not getattr(declared, "keep", False):
+        nothing = np.empty(0, np.uint8)
+        return Files(digest, nothing, nothing)
+    if digest not in known:
+        model, tokenizer = (_take(f"encoder.{digest}.{one}", np.uint8, tensors) for one in FILES)
+        known[digest] = Files(digest, model, tokenizer)
+    return known[digest]
 
 
 def _packed_texts(name: str, texts: pl.Series) -> Tensors:

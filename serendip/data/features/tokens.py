@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from serendip.data.features.values import Values, texts
+from serendip.data.features.values import Values, prose
 
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 RUN = rf"[{UNSPACED}]+|[\p{{L}}\p{{M}}\p{{N}}&&[^{UNSPACED}]]+"
@@ -26,11 +26,7 @@ def tokens(name: str, column: pl.Series, words: int, characters: Sequence[int]) 
     Raises:
         SerendipError: neither texts nor lists of texts.
     """
-    if isinstance(column.dtype, pl.Array):
-        column = column.arr.to_list()
-    if isinstance(column.dtype, pl.List):
-        column = column.cast(pl.List(pl.String)).list.join(" ", ignore_nulls=True)
-    plain = texts(name, column).str.normalize("NFKC").str.to_lowercase()
+    plain = prose(name, column).str.normalize("NFKC").str.to_lowercase()
     single = _words(plain)
     parts = [_runs(single, length) for length in range(1, words + 1)]
     parts += [_characters(single, length) for length in characters]

@@ -127,6 +127,19 @@ def separator_of(column: pl.Series) -> str:
     return "|" if column.str.contains("|", literal=True).any() else ","
 
 
+def prose(name: str, column: pl.Series) -> pl.Series:
+    """As `texts`; a list of texts is taken for one text, a blank between its parts.
+
+    Raises:
+        SerendipError: neither texts nor lists of texts.
+    """
+    if isinstance(column.dtype, pl.Array):
+        column = column.arr.to_list()
+    if isinstance(column.dtype, pl.List) and not column.dtype.inner.is_nested():
+        column = column.cast(pl.List(pl.String)).list.join(" ", ignore_nulls=True)
+    return texts(name, column)
+
+
 def texts(name: str, column: pl.Series) -> pl.Series:
     """The column as String, null where missing.
 

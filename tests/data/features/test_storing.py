@@ -53,7 +53,8 @@ def features(data: Dataset) -> Features:
 
 
 def test_every_kind_can_be_stored() -> None:
-    assert set(PARTS) == set(KINDS) == {str(one.__struct_config__.tag) for one in ALL.values()}
+    assert set(PARTS) == set(KINDS)
+    assert set(KINDS) - {str(one.__struct_config__.tag) for one in ALL.values()} == {"sentence"}  # see test_sentences
 
 
 def test_what_is_stored_answers_alike(data: Dataset, features: Features) -> None:
