@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from serendip.bundle import Bundle
 from serendip.data.dataset import Dataset
+from serendip.data.features.declared import Sentence
 from serendip.model import Run, find
 from serendip.pipeline import first_of, retrieve
 from serendip.recipe.learning import Learning, Watch, check_learning, fitted, require_epochs, silently
@@ -194,7 +195,14 @@ def portable(recipe: Recipe) -> Recipe:
     kept = {name: None if path is None else _within(Path(path), here) for name, path in paths.items()}
     pairs = {name: _within(Path(path), here) for name, path in recipe.data.relations.items()}
     data = msgspec.structs.replace(recipe.data, **kept, relations=pairs, rejects=None)
-    return msgspec.structs.replace(recipe, data=data, run=msgspec.structs.replace(recipe.run, out=None))
+    features = {
+        name: msgspec.structs.replace(one, encoder=_within(Path(one.encoder), here))
+        if isinstance(one, Sentence)
+        else one
+        for name, one in recipe.features.items()
+    }
+    run = msgspec.structs.replace(recipe.run, out=None)
+    return msgspec.structs.replace(recipe, data=data, features=features, run=run)
 
 
 def _within(path: Path, base: Path) -> str:

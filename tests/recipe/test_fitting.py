@@ -139,13 +139,21 @@ def test_a_model_asked_for_twice_is_fitted_once(world: World) -> None:
     assert steps == ["Fitting ease", "Fitting popular", "Fitting ease"]
 
 
+ENCODERS = {"title": "data/../lm", "text": "/elsewhere/lm"}
+
+
 def test_a_bundle_keeps_paths_relative_to_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     given: dict[str, Any] = {"events": "data/../data/log.csv", "items": "/elsewhere/items.csv", "rejects": "bad.csv"}
     given |= {"relations": {"trust": "data/x/../trust.csv"}}
-    found = portable(read(given={"data": given, "run": {"out": "b"}}))
+    features = {name: {"kind": "sentence", "side": "item", "encoder": place} for name, place in ENCODERS.items()}
+    found = portable(read(given={"data": given, "run": {"out": "b"}, "features": features}))
+    assert {name: msgspec.to_builtins(one)["encoder"] for name, one in found.features.items()} == {
+        "title": "lm",
+        "text": "/elsewhere/lm",
+    }
     assert found.data.events == "data/log.csv"
     assert found.data.items == "/elsewhere/items.csv"
     assert found.data.relations == {"trust": "data/trust.csv"}
