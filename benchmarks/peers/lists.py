@@ -1,11 +1,19 @@
 """What the peers' scripts share: reading a split and judging vectors by it. NumPy, SciPy and PyArrow only."""
 
+import os
+
 import numpy as np
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 BLOCK = 1024
 PLACES = 20
+
+
+def stay(cores):
+    """Keep this process on so many cores, where the system lets it: threads beside those counted would be a gift."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 
 
 def read(folder):
