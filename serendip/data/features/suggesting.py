@@ -24,7 +24,7 @@ from serendip.data.times import SMALLEST_UNIX, parse
 
 FEW_VALUES = 32
 """Whole numbers with at most so many values are taken for names of groups; of more texts, those that one row has alone
-are out of the vocabulary where most are such."""
+are out of the vocabulary where most are such, and where all are, nothing is left."""
 MOST_VALUES = 100_000
 """A column with more values is hashed."""
 LONG_TEXT = 3.0
@@ -90,7 +90,7 @@ def _of_column(column: pl.Series, side: Side, named: str, schema: Schema, unix: 
     return _of_text(known, side, named)
 
 
-def _of_text(known: pl.Series, side: Side, named: str) -> Feature:
+def _of_text(known: pl.Series, side: Side, named: str) -> Feature | None:
     text = known.cast(pl.String)
     if _is_several(text, "|"):
         return Category(side=side, column=named, multivalent=True)
@@ -100,6 +100,8 @@ def _of_text(known: pl.Series, side: Side, named: str) -> Feature:
         return Text(side=side, column=named)
     if distinct > MOST_VALUES:
         return Hash(side=side, column=named)
+    if distinct == len(text) > FEW_VALUES:
+        return None
     mostly_unique = distinct > FEW_VALUES and 2 * distinct > len(text)
     return Category(side=side, column=named, min_count=2 if mostly_unique else 1)
 

@@ -65,6 +65,11 @@ def test_values_that_one_row_has_alone_are_out_of_the_vocabulary_where_most_are(
     assert suggest(Schema(), EVENTS, users) == {"zip": Category(side="user", min_count=2)}
 
 
+def test_texts_that_are_all_different_tell_rows_apart_as_their_ids_do() -> None:
+    items = pl.DataFrame({"item_id": range(40), "sku": [f"s{i}" for i in range(40)]})
+    assert suggest(Schema(), EVENTS, None, items) == {}
+
+
 def test_long_texts_are_read_and_many_values_hashed() -> None:
     n = 100_050
     items = pl.DataFrame(
