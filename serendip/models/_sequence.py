@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
-from serendip.models._items import IdDropout, ItemsBy, catalogue, later, renewed, vectors
+from serendip.models._examples import Foretell, PerUser, Weighted, drawn, foretold, weights_of
+from serendip.models._items import Adapted, IdDropout, ItemsBy, adapter, catalogue, later, renewed, vectors
 from serendip.neural import NeuralConfig, NeuralModel
 from serendip.run import Run
 from serendip.space import Range, declare
-from serendip.types import ABSENT, Scorer, SerendipError
+from serendip.types import ABSENT, Floats, Scorer, SerendipError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -56,9 +57,13 @@ class SequenceConfig(NeuralConfig, frozen=True):
     negatives: Annotated[
         int, msgspec.Meta(ge=1, description="Items that stand for all others in each step of the losses that draw.")
     ] = 1024
+    per_user: PerUser = None
+    weighted: Weighted = True
+    foretell: Foretell = "all"
     items_by: ItemsBy = "ids"
     id_dropout: IdDropout = 0.0
     tied: Annotated[bool, msgspec.Meta(description="Whether items are read and ranked by the same vectors.")] = True
+    adapter: Adapted = False
     augment: Annotated[
         Literal["none", "crop", "mask", "reorder"],
         msgspec.Meta(description="How training changes histories: cut, thinned out, or partly in another order."),
@@ -137,35 +142,83 @@ class Step:
         targets: ``[b, t]`` the item that came next; `ABSENT` where there is nothing to learn.
         drawn: ``[c]`` items that stand for all others, rising: for sampled_softmax with all targets; else empty.
         log_q: ``[c]`` for sampled_softmax the logarithm of how probable it is that an item is among them.
+        weights: ``[b, t]`` how much each target counts; None: all alike.
     """
 
     items: Codes
     targets: Codes
     drawn: Codes
     log_q: NDArray[np.float32]
+    weights: Floats | None = None
 
     def __len__(self) -> int:
         """How many parts."""
         return len(self.items)
 
 
-def histories(data: Dataset) -> tuple[Codes, Codes, Codes]:
-    """The items of all events with interest, user by user; where each user's begin, and how many there are."""
-    events = data.events
-    keep = events.weight > 0
-    counts = np.bincount(events.users[keep], minlength=data.n_users)
-    return events.items[keep].astype(np.int64), np.cumsum(counts) - counts, counts
+@dataclass(frozen=True)
+class Timeline:
+    """The events with interest of a log, user by user, oldest first.
+
+    Attributes:
+        items: ``[l]`` their codes.
+        begins, counts: ``[users]`` where each user's begin, and how many there are.
+        taught: ``[l]`` which of them an epoch learns to foretell; None: all but a user's first.
+        weights: ``[l]`` how much each counts as a target; None: all alike.
+    """
+
+    items: Codes
+    begins: Codes
+    counts: Codes
+    taught: NDArray[np.bool_] | None = None
+    weights: Floats | None = None
+
+    @classmethod
+    def of(cls, data: Dataset) -> Timeline:
+        """Of all events."""
+        events = data.events
+        keep = events.weight > 0
+        counts = np.bincount(events.users[keep], minlength=data.n_users)
+        return cls(events.items[keep].astype(np.int64), np.cumsum(counts) - counts, counts)
+
+    @classmethod
+    def drawn(cls, data: Dataset, config: SequenceConfig, rng: np.random.Generator) -> Timeline:
+        """With what an epoch learns to foretell, and how much that counts, by the options."""
+        whole, keep = cls.of(data), data.events.weight > 0
+        weights = weights_of(data.events.weight[keep], config.weighted)
+        if config.per_user is None and config.foretell == "all":
+            return replace(whole, weights=weights)
+        later = foretold(data, config.foretell)[keep].copy()
+        later[whole.begins[whole.counts > 0]] = False
+        taught = np.zeros(len(whole.items), np.bool_)
+        taught[drawn(np.flatnonzero(later), data.events.users[keep], config.per_user, rng)] = True
+        return replace(whole, taught=taught, weights=weights)
+
+    def at(self, places: Codes) -> Codes:
+        """The items of these events; `ABSENT` for `ABSENT`."""
+        return np.where(places >= 0, self.items[places], ABSENT)
+
+    def targets(self, places: Codes) -> Codes:
+        """As `at`, and `ABSENT` for events that are not learned to be foretold."""
+        found = self.at(places)
+        return found if self.taught is None else np.where(self.taught[places], found, ABSENT)
+
+    def counting(self, places: Codes) -> Floats | None:
+        """How much these events count as targets."""
+        return None if self.weights is None else self.weights[places]
 
 
-def windows(data: Dataset, length: int, batch: int, rng: np.random.Generator) -> Iterator[Codes]:
-    """Parts of histories ``[b, ≤ length + 1]``, padded on the right: every event is in one of them, or in two as the
-    last of one and the first of the next."""
-    codes, begins, counts = histories(data)
-    first, size = cut(begins, counts - 1, length, rng)
+def windows(line: Timeline, length: int, batch: int, rng: np.random.Generator) -> Iterator[Codes]:
+    """Places in a timeline ``[b, ≤ length + 1]``, padded on the right: every event is in one of these parts of
+    histories, or in two as the last of one and the first of the next. Parts that teach nothing are left out."""
+    first, size = cut(line.begins, line.counts - 1, length, rng)
+    if line.taught is not None:
+        sums = np.concatenate([[0], np.cumsum(line.taught)])
+        some = sums[first + size + 1] > sums[first + 1]
+        first, size = first[some], size[some]
     for rows in alike(size, batch, rng):
         place = np.arange(size[rows].max() + 1)
-        inside = place <= size[rows][:, None]
-        yield np.where(inside, codes[np.where(inside, first[rows][:, None] + place, 0)], ABSENT)
+        yield np.where(place <= size[rows][:, None], first[rows][:, None] + place, ABSENT)
 
 
 def cut(begins: Codes, sizes: Codes, length: int, rng: np.random.Generator) -> tuple[Codes, Codes]:
@@ -236,39 +289,57 @@ class SequenceModel(NeuralModel):
 
         o = self.config
         read = None if o.tied else self.catalogue(data)
+        rank = self.catalogue(data)
         return HistoryTower(
-            self.catalogue(data), self.encoder(), read=read, widths=self.widths(), dropout=o.dropout, name=HISTORY
+            rank,
+            self.encoder(),
+            read=read,
+            widths=self.widths(),
+            dropout=o.dropout,
+            adapter=adapter(o.adapter, rank),
+            name=HISTORY,
         )
 
     def batches(self, data: Dataset, rng: np.random.Generator) -> Iterator[Step]:
-        """Every event with interest but a user's first is a target once, unless histories are changed."""
-        o, known = self.config, np.unique(histories(data)[0])
-        for codes in windows(data, o.length, o.batch_size, rng):
-            changed = augmented(codes, o, rng)
-            targets = changed[:, 1:]
-            yield Step(np.where(targets >= 0, changed[:, :-1], ABSENT), targets, *draw(targets, known, o, rng))
+        """Every event with interest but a user's first is a target once, unless histories are changed or there are
+        more of a user than there may be."""
+        o, line = self.config, Timeline.drawn(data, self.config, rng)
+        known = np.unique(line.items)
+        for places in windows(line, o.length, o.batch_size, rng):
+            changed = augmented(places, o, rng)
+            before, after = changed[:, :-1], changed[:, 1:]
+            targets = line.targets(after)
+            if (targets >= 0).any():
+                items = np.where(after >= 0, line.at(before), ABSENT)
+                yield Step(items, targets, *draw(targets, known, o, rng), line.counting(after))
 
     def loss(self, net: Any, batch: Step) -> Mapping[str, Tensor]:
         """By the option."""
         import torch
 
+        from serendip.nn.adapter import items as ranked
+        from serendip.nn.adapter import queries
         from serendip.nn.losses import full_softmax, gbce, retrieval_softmax
+        from serendip.nn.precision import whole_on_cpu
 
         kind, device = self.config.loss, next(net.parameters()).device
         items, targets, drawn = (
             torch.from_numpy(part).to(device) for part in (batch.items, batch.targets, batch.drawn)
         )
-        every = net.rank() if kind == "softmax" else None
-        states, wanted = net.of_codes(items, every)[targets >= 0], targets[targets >= 0]
+        weights = None if batch.weights is None else torch.from_numpy(batch.weights).to(device)[targets >= 0]
+        with whole_on_cpu(device):
+            every = net.rank() if kind == "softmax" else None
+            states, wanted = net.of_codes(items, every)[targets >= 0], targets[targets >= 0]
+            states = queries(net.adapter, states)
         if every is not None:
-            return {kind: full_softmax(states, every, wanted)}
-        candidates = net.rank(drawn)
+            return {kind: full_softmax(states, ranked(net.adapter, every), wanted, weights=weights)}
+        candidates = ranked(net.adapter, net.rank(drawn), drawn)
         if kind == "sampled_softmax":
             log_q, place = torch.from_numpy(batch.log_q).to(device), torch.searchsorted(drawn, wanted)
-            return {kind: retrieval_softmax(states, candidates, positives=place, log_q=log_q)}
+            return {kind: retrieval_softmax(states, candidates, positives=place, log_q=log_q, weights=weights)}
         negative = (states @ candidates.T).masked_fill(drawn == wanted[:, None], -torch.inf)
-        positive = (states * net.rank(wanted)).sum(dim=1)
-        return {kind: gbce(positive, negative, n_items=max(2, net.rank.size))}
+        positive = (states * ranked(net.adapter, net.rank(wanted), wanted)).sum(dim=1)
+        return {kind: gbce(positive, negative, n_items=max(2, net.rank.size), weights=weights)}
 
     def lowered(self, net: Any, data: Dataset) -> Scorer:
         """The encoder as a network, and the items' vectors; an item without an event has one from its features."""
@@ -283,7 +354,7 @@ class SequenceModel(NeuralModel):
             ranked,
             told=told,
             tied=o.tied,
-            **later(net.rank, net.own),
+            **later(net.rank, net.own, net.adapter),
         )
 
     def renew(self, known: Scorer, change: Change, run: Run) -> Scorer | None:
@@ -297,7 +368,7 @@ class SequenceModel(NeuralModel):
 
 
 def augmented(codes: Codes, config: SequenceConfig, rng: np.random.Generator) -> Codes:
-    """Histories changed by the option; those with fewer than 2 events left are as they were."""
+    """Histories, of codes or places, changed by the option; those with fewer than 2 events left are as they were."""
     if config.augment == "none":
         return codes
     from serendip.nn.augment import crop, mask, reorder, right_padded

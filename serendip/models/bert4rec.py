@@ -19,15 +19,16 @@ import msgspec
 import numpy as np
 
 from serendip.data.dataset import Dataset
+from serendip.models._items import adapter
 from serendip.models._sequence import (
     HISTORY,
     AttentionConfig,
     Codes,
     SequenceModel,
     Step,
+    Timeline,
     augmented,
     draw,
-    histories,
     transformer,
     windows,
 )
@@ -67,16 +68,21 @@ class BERT4Rec(SequenceModel):
         from serendip.nn.history import ClozeTower
 
         read = None if self.config.tied else self.catalogue(data)
-        return ClozeTower(self.catalogue(data), self.encoder(), read=read, name=HISTORY)
+        rank = self.catalogue(data)
+        made = adapter(self.config.adapter, rank)
+        return ClozeTower(rank, self.encoder(), read=read, adapter=made, name=HISTORY)
 
     def batches(self, data: Dataset, rng: np.random.Generator) -> Iterator[Step]:
         """Windows with gaps; what was there is the target."""
-        o, known = self.config, np.unique(histories(data)[0])
-        for codes in windows(data, o.length, o.batch_size, rng):
-            events = augmented(codes, o, rng)
+        o, line = self.config, Timeline.drawn(data, self.config, rng)
+        known = np.unique(line.items)
+        for places in windows(line, o.length, o.batch_size, rng):
+            events = augmented(places, o, rng)
             gaps = chosen(events, o.gaps, rng)
-            targets = np.where(gaps, events, ABSENT)
-            yield Step(np.where(gaps, data.n_items, events), targets, *draw(targets, known, o, rng))
+            targets = np.where(gaps, line.targets(events), ABSENT)
+            if (targets >= 0).any():
+                items = np.where(gaps, data.n_items, line.at(events))
+                yield Step(items, targets, *draw(targets, known, o, rng), line.counting(events))
 
 
 def chosen(events: Codes, share: float, rng: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:

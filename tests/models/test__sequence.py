@@ -16,7 +16,7 @@ from serendip.data.features import Feature
 from serendip.data.features.declared import Category
 from serendip.data.synthetic import markov
 from serendip.model import Run, find
-from serendip.models._sequence import SequenceConfig, alike, cut, draw, windows
+from serendip.models._sequence import SequenceConfig, Timeline, alike, cut, draw, windows
 from serendip.models.sasrec import SASRec
 from serendip.types import ABSENT, Queries, SerendipError
 
@@ -40,7 +40,9 @@ def test_windows_hold_each_step_from_an_event_to_the_next_once(log: Dataset) -> 
     expected = sorted([*pairwise(codes[name] for name in "abcdefg"), (codes["c"], codes["a"])])
     for seed in range(20):
         found = []
-        for part in windows(log, 3, 2, np.random.default_rng(seed)):
+        line = Timeline.of(log)
+        for places in windows(line, 3, 2, np.random.default_rng(seed)):
+            part = line.at(places)
             assert part.shape[1] <= 4
             rows = [[int(code) for code in row if code != ABSENT] for row in part]
             assert all(list(row[: len(kept)]) == kept for row, kept in zip(part, rows, strict=True))
@@ -106,6 +108,59 @@ def test_changed_histories_keep_their_events_and_never_become_too_short(augment:
         for step in model.batches(log, np.random.default_rng(seed)):
             assert ((step.items >= 0) == (step.targets >= 0)).all()
             assert (step.targets >= 0).any(axis=1).all()
+
+
+def busy(weights: bool = False) -> Dataset:
+    """Five users of 1, 2, 4, 30 and 60 events, all items different; with weights an event of item i weighs i + 1."""
+    sizes = (1, 2, 4, 30, 60)
+    rows = [(user, at) for user, size in enumerate(sizes) for at in range(size)]
+    columns = {
+        "user_id": [user for user, _ in rows],
+        "item_id": range(len(rows)),
+        "timestamp": [at for _, at in rows],
+        "weight": np.arange(len(rows)) + 1.0 if weights else np.ones(len(rows)),
+    }
+    return Dataset.from_frames(pl.DataFrame(columns), time_kind="rank", columns=None if weights else {"weight": None})
+
+
+@pytest.mark.parametrize("loss", ["softmax", "gbce"])
+def test_no_user_teaches_more_than_allowed_and_all_that_is_allowed(loss: Any) -> None:
+    log = busy()
+    owner = log.events.users[np.argsort(log.events.items)]
+    model, seen = SASRec(per_user=5, length=7, loss=loss, negatives=4), []
+    for seed in range(3):
+        steps = list(model.batches(log, np.random.default_rng(seed)))
+        found = np.concatenate([step.targets[step.targets >= 0] for step in steps])
+        assert np.bincount(owner[found], minlength=5).tolist() == [0, 1, 3, 5, 5]
+        assert len(np.unique(found)) == len(found)
+        for step in steps:
+            assert (step.targets >= 0).any(axis=1).all(), "nothing is read that teaches nothing"
+            next_item = (step.targets >= 0) & (step.items + 1 != step.targets)
+            assert not next_item.any(), "what is read is still the event before"
+        seen.append(sorted(found.tolist()))
+    assert seen[0] != seen[1] != seen[2], "drawn anew"
+
+
+def test_gaps_are_filled_for_no_more_of_a_user_than_allowed() -> None:
+    log = busy()
+    owner = log.events.users[np.argsort(log.events.items)]
+    model = find("bert4rec")(per_user=5, length=7, gaps=0.9)
+    for seed in range(3):
+        steps = list(model.batches(log, np.random.default_rng(seed)))  # type: ignore[attr-defined]
+        counts = np.bincount(owner[np.concatenate([step.targets[step.targets >= 0] for step in steps])], minlength=5)
+        assert (counts <= 5).all() and counts[3:].min() >= 3
+
+
+def test_targets_count_by_the_weights_of_their_events() -> None:
+    log = busy(weights=True)
+    of_item = np.zeros(log.n_items)
+    of_item[log.events.items] = log.events.weight / log.events.weight.mean()
+    for step in SASRec(length=7).batches(log, np.random.default_rng(0)):
+        wanted = step.targets >= 0
+        assert step.weights is not None
+        np.testing.assert_allclose(step.weights[wanted], of_item[step.targets[wanted]], rtol=1e-6)
+    assert next(iter(SASRec(weighted=False).batches(log, np.random.default_rng(0)))).weights is None
+    assert next(iter(SASRec().batches(busy(), np.random.default_rng(0)))).weights is None
 
 
 def genres() -> Dataset:
