@@ -56,7 +56,7 @@ def _all(value: float) -> Any:
     return ir.Constant(_VECTOR, [float(np.float32(value))] * LANES)
 
 
-def _power(builder: Any, x: Any) -> Any:
+def power(builder: Any, x: Any) -> Any:
     """``2^x`` for x ≤ 127, to 1e-7 of it; 0 below 2⁻¹²⁶, NaN for NaN: ``2^n · 2^r``, where r is at most ½."""
     low = builder.fcmp_ordered("<", x, _all(_LEAST))
     shifted = builder.fadd(builder.select(low, _all(_LEAST), x), _all(_NEAREST))
@@ -69,7 +69,7 @@ def _power(builder: Any, x: Any) -> Any:
     return builder.select(low, _all(0.0), power)
 
 
-def _rows(builder: Any, count: Any, state: list[Any], body: Any) -> list[Any]:
+def rows(builder: Any, count: Any, state: list[Any], body: Any) -> list[Any]:
     """``state = body(row, state)`` for the rows ``0 … count-1`` of vectors; count ≥ 1."""
     before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
     builder.branch(loop)
@@ -168,7 +168,7 @@ def highest(context: Any, values: Any, v: Any, count: Any, out: Any) -> Any:
             return [builder.select(builder.fcmp_ordered(">", one, most), one, most) for one, most in pairs]
 
         lowest = [ir.Constant(_VECTOR, [-float("inf")] * LANES)] * _VECTORS
-        for at, vector in enumerate(_rows(builder, arguments[2], lowest, body)):
+        for at, vector in enumerate(rows(builder, arguments[2], lowest, body)):
             store(builder, vector, target, number(at * LANES))
         return context.get_dummy_value()
 
@@ -192,13 +192,13 @@ def powers(context: Any, values: Any, v: Any, count: Any, marks: Any, m: Any, to
         def body(row: Any, sums: list[Any]) -> list[Any]:
             added = []
             for at, place in enumerate(_lanes(builder, row)):
-                power = _power(builder, builder.fsub(load(builder, start, place), mark[at]))
-                store(builder, power, start, place)
-                added.append(builder.fadd(sums[at], power))
+                raised = power(builder, builder.fsub(load(builder, start, place), mark[at]))
+                store(builder, raised, start, place)
+                added.append(builder.fadd(sums[at], raised))
             return added
 
         begin = [load(builder, target, place) for place in places]
-        for place, vector in zip(places, _rows(builder, arguments[2], begin, body), strict=True):
+        for place, vector in zip(places, rows(builder, arguments[2], begin, body), strict=True):
             store(builder, vector, target, place)
         return context.get_dummy_value()
 

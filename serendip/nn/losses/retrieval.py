@@ -1,6 +1,7 @@
 """The softmax of queries over candidates they share: in the batch, with further candidates, or over all items.
 
-On the CPU value and gradients come in one pass that never holds the logits as a whole (`serendip.kernels.softmax`).
+On the CPU value and gradients come in one pass that never holds the logits as a whole (`serendip.kernels.softmax`; in
+mixed precision `serendip.nn.losses.halves`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from serendip.nn.losses.halves import HalvedSoftmax, worth_it
 from serendip.nn.losses.pairs import mean
 from serendip.types import SerendipError
 
@@ -146,6 +148,11 @@ def _softmax(
     if queries.dtype != torch.float64:
         queries, candidates = queries.float(), candidates.float()
     if queries.is_cpu and queries.dtype != torch.float64:
+        if hidden == Hidden() and queries.shape[1] == 1 and worth_it(queries, candidates):
+            rough: Tensor = HalvedSoftmax.apply(  # type: ignore[no-untyped-call]
+                queries[:, 0], candidates, positives, temperature, bias, weights
+            )
+            return rough / len(queries)
         total: Tensor = _Tiled.apply(  # type: ignore[no-untyped-call]
             queries, candidates, positives, temperature, bias, hidden, weights
         )
