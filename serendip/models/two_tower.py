@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -50,6 +51,14 @@ class Options(NeuralConfig, frozen=True):
     length: Annotated[
         int, msgspec.Meta(ge=0, le=65536, description="How many of the latest events are read; 0: features alone.")
     ] = 50
+    history: Annotated[
+        Literal["earlier", "others"],
+        msgspec.Meta(
+            description="What is read of a user to learn from an event: those before it, or all others, for logs whose "
+            "order says nothing."
+        ),
+    ] = "earlier"
+    tied: Annotated[bool, msgspec.Meta(description="Whether items are read and ranked by the same vectors.")] = True
     hidden: Annotated[
         Annotated[int, msgspec.Meta(ge=1)] | None,
         msgspec.Meta(description="Numbers of each hidden layer of the query's tower; none: no hidden layer."),
@@ -121,11 +130,12 @@ class TwoTower(NeuralModel):
                 "two_tower: length = 0 leaves the features of users and moments alone. The data have none. "
                 "Declare some in the recipe's [features] section, or let length be above 0."
             )
-        rank = catalogue(self.name, data, o.factors, o.items_by, o.id_dropout, sampled=True, normalise=o.normalise)
+        items = partial(catalogue, self.name, data, o.factors, o.items_by, o.id_dropout, sampled=True)
         return QueryTower(
-            rank,
+            items(normalise=o.normalise),
             inputs,
             () if o.hidden is None else (o.hidden,) * o.layers,
+            read=None if o.tied or o.length == 0 else items(),
             history=o.length > 0,
             dropout=o.dropout,
             heads=o.heads,
@@ -138,11 +148,12 @@ class TwoTower(NeuralModel):
         o, items = self.config, data.events.items.astype(np.int64)
         liked = np.flatnonzero(data.events.weight > 0)
         counts = np.bincount(items[liked], minlength=data.n_items)
-        known, given, earlier = np.flatnonzero(counts), features_of(data), Earlier.of(data)
+        known, given = np.flatnonzero(counts), features_of(data)
+        past = Earlier.of(data) if o.history == "earlier" else Others.of(data)
         for rows in shuffled(liked, o.batch_size, rng):
             inputs = {name: values[rows] for name, values in given.items()}
             if o.length:
-                inputs[HISTORY] = earlier.last(rows, o.length)
+                inputs |= past.inputs(rows, o.length)
             drawn = known[rng.integers(0, len(known), o.negatives)]
             candidates, places = np.unique(np.concatenate([items[rows], drawn]), return_inverse=True)
             expected = len(rows) * counts[candidates] / len(liked) + o.negatives / len(known)
@@ -179,8 +190,16 @@ class TwoTower(NeuralModel):
         feeds = [Feed.feature(one) for one in inputs]
         if o.length:
             feeds.append(Feed(HISTORY, "history", o.length, vectors=True))
-        ranked, tied = vectors(net.rank, data), o.length > 0
-        return lower_towers(net, feeds, ranked, tied=tied, alone=bool(inputs), **later(net.rank, None))
+        told = None if net.own is None else vectors(net.own, data)
+        return lower_towers(
+            net,
+            feeds,
+            vectors(net.rank, data),
+            told=told,
+            tied=o.length > 0 and told is None,
+            alone=bool(inputs),
+            **later(net.rank, net.own),
+        )
 
     def renew(self, known: Scorer, change: Change, run: Run) -> Scorer | None:
         """New events are read as they come, and new items get vectors from their features; nothing is trained."""
@@ -223,8 +242,60 @@ class Earlier:
         ahead: Codes = np.cumsum(liked) - liked
         return cls(events.items[liked].astype(np.int64), ahead, ahead[events.indptr[events.users]])
 
+    def inputs(self, rows: NDArray[np.integer[Any]], length: int) -> dict[str, Codes]:
+        """Of the query tower."""
+        return {HISTORY: self.last(rows, length)}
+
     def last(self, rows: NDArray[np.integer[Any]], length: int) -> Codes:
         """``[b, length]`` the items with interest before each of these events, the latest on the right."""
         places = self.ahead[rows][:, None] + np.arange(-length, 0)
         found = places >= self.begins[rows][:, None]
         return np.where(found, self.items[np.maximum(places, 0)], ABSENT)
+
+
+@dataclass(frozen=True)
+class Others:
+    """The events with interest of a log, to be asked for all of a user's but one.
+
+    Attributes:
+        items: ``[l]`` their codes, user by user.
+        place: ``[m]`` for each event of the log with interest, where it is among them.
+        begins, ends: ``[m]`` where those of its user begin and end.
+        n: how many items there are.
+    """
+
+    items: Codes
+    place: Codes
+    begins: Codes
+    ends: Codes
+    n: int
+
+    @classmethod
+    def of(cls, data: Dataset) -> Others:
+        """Of all events of a log."""
+        events = data.events
+        liked = events.weight > 0
+        place: Codes = np.cumsum(liked) - liked
+        bounds = np.append(place, liked.sum())[events.indptr]
+        begins, ends = bounds[:-1][events.users], bounds[1:][events.users]
+        return cls(events.items[liked].astype(np.int64), place, begins, ends, data.n_items)
+
+    def inputs(self, rows: NDArray[np.integer[Any]], length: int) -> dict[str, Codes]:
+        """Of the query tower, as bags: the codes in them, each once; their places; where each row's begin."""
+        from serendip.nn.query import BEGINS, PLACES
+
+        codes, begins = self.bags(rows, length)
+        met = np.zeros(self.n, np.bool_)
+        met[codes] = True
+        return {HISTORY: np.flatnonzero(met), HISTORY + PLACES: (np.cumsum(met) - 1)[codes], HISTORY + BEGINS: begins}
+
+    def bags(self, rows: NDArray[np.integer[Any]], length: int) -> tuple[Codes, Codes]:
+        """The last ``length`` items beside each of these events, one bag after the other, and where each begins."""
+        place, last = self.place[rows], self.ends[rows]
+        first = np.maximum(self.begins[rows], last - length - (place >= last - length))
+        inside = place >= first
+        sizes = last - first - inside
+        starts = np.cumsum(sizes) - sizes
+        found = np.repeat(first - starts, sizes) + np.arange(sizes.sum())
+        found += np.repeat(inside, sizes) & (found >= np.repeat(place, sizes))
+        return self.items[found], starts

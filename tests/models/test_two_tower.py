@@ -13,12 +13,12 @@ from serendip.data.dataset import Dataset
 from serendip.data.features import Feature
 from serendip.data.features.declared import Category, Cycle
 from serendip.model import Run
-from serendip.models.two_tower import Earlier, TwoTower
+from serendip.models.two_tower import Earlier, Others, TwoTower
 from serendip.scorers import MaxSimScorer
 from serendip.types import ABSENT, Queries, SerendipError
 
 ONE = Run(threads=1)
-SMALL = {"factors": 16, "hidden": 32, "batch_size": 128, "learning_rate": 0.02, "epochs": 12}
+SMALL: dict[str, Any] = {"factors": 16, "hidden": 32, "batch_size": 128, "learning_rate": 0.02, "epochs": 12}
 HOUR = 3600
 NOON, NIGHT = 12 * HOUR, 0
 
@@ -117,6 +117,63 @@ def test_a_query_is_what_came_before_the_event() -> None:
     found = Earlier.of(data).last(np.arange(5), 2)
     none = [ABSENT, ABSENT]
     assert found.tolist() == [none, [ABSENT, a], [ABSENT, a], [a, c], none]
+
+
+def bag(found: Others, row: int, length: int) -> list[int]:
+    codes, begins = found.bags(np.array([row]), length)
+    assert begins.tolist() == [0]
+    return [int(code) for code in codes]
+
+
+def test_a_query_may_be_all_but_the_event() -> None:
+    events = pl.DataFrame(
+        {
+            "user_id": [1, 1, 1, 1, 1, 2],
+            "item_id": ["a", "b", "c", "d", "a", "a"],
+            "timestamp": [0, 1, 2, 3, 4, 0],
+            "weight": [1.0, 0.0, 1.0, 1.0, 1.0, 1.0],
+        }
+    )
+    data = Dataset.from_frames(events, time_kind="rank")
+    a, c, d = (int(code) for code in data.item_ids.encode(["a", "c", "d"]))
+    others = Others.of(data)
+    assert [bag(others, row, 9) for row in (0, 2, 3, 4, 5)] == [[c, d, a], [a, d, a], [a, c, a], [a, c, d], []]
+    assert [bag(others, row, 2) for row in (0, 2, 3, 4, 5)] == [[d, a], [d, a], [c, a], [c, d], []]
+    codes, begins = others.bags(np.array([4, 5, 0]), 9)
+    assert codes.tolist() == [a, c, d, c, d, a] and begins.tolist() == [0, 3, 3]
+
+
+def sets() -> Dataset:
+    """Users who have all items of one of four sets but one, in an order that says nothing."""
+    rng = np.random.default_rng(0)
+    rows = [(user, 6 * (user % 4) + item) for user in range(120) for item in rng.permutation(6)[:5].tolist()]
+    return Dataset.from_frames(pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row"))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_what_else_somebody_has_says_what_is_missing(tied: bool) -> None:
+    data = sets()
+    options = {**SMALL, "history": "others", "tied": tied, "hidden": None, "length": 8}
+    model = TwoTower(**options).fit(data, ONE)
+    best = model.score(data.queries())
+    best[np.arange(data.n_users)[:, None], data.sequences(5)] = -np.inf
+    whole = {tuple(sorted(row)) for row in np.column_stack([data.sequences(5), best.argmax(axis=1)]).tolist()}
+    named = {tuple(int(data.item_ids.ids[code]) // 6 for code in row) for row in whole}
+    assert named == {(town,) * 6 for town in range(4)}
+
+
+def test_a_bag_gives_what_the_same_history_gives() -> None:
+    from torch import from_numpy
+
+    data, length = sets(), 4
+    model = TwoTower(history="others", length=length, factors=8)
+    net = model.build(data).eval()
+    rows = np.array([3, 3, 11, 40])
+    codes, begins = Others.of(data).bags(rows, length)
+    given = {name: from_numpy(value) for name, value in Others.of(data).inputs(rows, length).items()}
+    padded = from_numpy(codes.reshape(len(rows), length))
+    assert begins.tolist() == [0, 4, 8, 12]
+    np.testing.assert_allclose(net(given).detach(), net({"history": padded}).detach(), atol=1e-6)
 
 
 def test_candidates_come_with_the_probability_that_they_are_among_them() -> None:
