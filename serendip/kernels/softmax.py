@@ -12,7 +12,10 @@ Bound: three matrix products, ``6·b·h·k·d`` operations, and ``b·k`` powers 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +31,9 @@ _PARTS, _MOST_PARTS = 8, 16
 """How many sums there are where there are queries enough, and where there are so many that a sum does not count."""
 _HELD = 1 << 27
 """Most numbers in those sums: half a gigabyte."""
-_SUMMED = 2048
-"""Rows of the candidates' gradients that are added up at a time."""
+_SUMMED = 1 << 17
+"""Numbers of the candidates' gradients that are added up at a time."""
+_LOG2E = float(np.log2(np.e))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +95,14 @@ def softmax(
         weights: w, ``[b]`` float32; None: 1.
         threads: see `pool.count`.
     """
-    from serendip.kernels.softmax_block import part
-    from serendip.kernels.softmax_tile import CANDIDATES, QUERIES, WHOLE
-
+    (part, add_up), (block, chunk, whole) = _compiled()
     b, h, d = queries.shape
     k = len(candidates)
     hidden = nothing(b) if hidden is None else hidden
-    wide = -(-d // WHOLE) * WHOLE
-    x, y = _filled(queries, (b, h, wide)), _filled(candidates, (-(-k // CANDIDATES) * CANDIDATES, wide))
+    wide = -(-d // whole) * whole
+    x, y = _filled(queries, (b, h, wide)), _filled(candidates, (-(-k // chunk) * chunk, wide))
     shift = np.full(len(y), -np.inf, np.float32)
-    shift[:k] = 0 if bias is None else bias * np.float32(np.log2(np.e))
+    shift[:k] = 0 if bias is None else bias * np.float32(_LOG2E)
     fixed = (
         positives,
         np.ones(b, np.float32) if weights is None else weights,
@@ -109,26 +111,39 @@ def softmax(
         hidden.highs,
         np.zeros((b, 0), np.bool_) if hidden.mask is None else hidden.mask,
         -1 if hidden.hard is None else hidden.hard,
-        (np.float32(np.log2(np.e) / temperature), np.float32(1 / temperature)),
+        (np.float32(_LOG2E / temperature), np.float32(1 / temperature)),
     )
     to_queries = np.empty_like(x)
-    blocks = -(-b // QUERIES)
+    blocks = -(-b // block)
     parts = max(1, min(b // _ROWS, max(_PARTS, b // (4 * _ROWS)), _MOST_PARTS, _HELD // y.size))
-    bounds = [min(b, -(-at * blocks // parts) * QUERIES) for at in range(parts + 1)]
-    values, shares = np.zeros(parts), np.zeros((parts, *y.shape), np.float32)
+    bounds = [min(b, -(-at * blocks // parts) * block) for at in range(parts + 1)]
+    values, shares = [0.0] * parts, np.empty((parts, *y.shape), np.float32)
 
     def task(start: int, stop: int) -> None:
         for at in range(start, stop):
             values[at] = part(x, y, shift, *fixed, bounds[at], bounds[at + 1], to_queries, shares[at])
 
-    pool.rows(task, parts, chunk=1, threads=threads)
-    to_candidates = np.empty_like(y)
+    _deal(task, parts, 1, threads)
+    flat, to_candidates = shares.reshape(parts, -1), shares[0]
+    _deal(lambda start, stop: add_up(flat, start, stop), y.size, _SUMMED, threads)
+    return sum(values) / _LOG2E, to_queries[:, :, :d], to_candidates[:k, :d]
 
-    def add(start: int, stop: int) -> None:
-        np.sum(shares[:, start:stop], axis=0, out=to_candidates[start:stop])
 
-    pool.rows(add, len(y), chunk=_SUMMED, threads=threads)
-    return float(values.sum() * np.log(2)), to_queries[:, :, :d], to_candidates[:k, :d]
+@cache
+def _compiled() -> tuple[tuple[Any, Any], tuple[int, int, int]]:
+    """What is compiled, and the sizes of its blocks."""
+    from serendip.kernels.softmax_block import add_up, part
+    from serendip.kernels.softmax_tile import CANDIDATES, QUERIES, WHOLE
+
+    return (part, add_up), (QUERIES, CANDIDATES, WHOLE)
+
+
+def _deal(task: Callable[[int, int], None], n: int, chunk: int, threads: int | None) -> None:
+    """As `pool.rows`, without the threads where there is one chunk."""
+    if n <= chunk:
+        task(0, n)
+    else:
+        pool.rows(task, n, chunk=chunk, threads=threads)
 
 
 def _filled(values: Floats, shape: tuple[int, ...]) -> Floats:

@@ -57,7 +57,7 @@ def part(
         hard: how many candidates besides the positive count, those with the highest logits; below 0: all.
         scale: of the logits in base 2; and of those of the definition.
         to_queries: ``[b, h, d]`` out.
-        to_candidates: ``[k, d]``, added to.
+        to_candidates: ``[k, d]`` out.
     """
     _, h, d = queries.shape
     k = len(candidates)
@@ -70,6 +70,7 @@ def part(
     high, total = np.empty(QUERIES, np.float32), np.empty(QUERIES, np.float32)
     own, best = np.empty(QUERIES, np.float32), np.empty(QUERIES, np.int64)
     scaled, moved = np.empty((h, QUERIES * d), np.float32), np.empty(QUERIES * d, np.float32)
+    to_candidates[:] = 0  # by the thread that adds to it, into whose cache it goes
     loss = 0.0
     for start in range(first, last, QUERIES):
         stop = min(start + QUERIES, last)
@@ -99,6 +100,14 @@ def part(
         )  # fmt: skip
         _share(values, winners, other, marks, high, scaled, moved, to_candidates.reshape(-1), k, h, d)
     return loss
+
+
+@compiled
+def add_up(shares: Any, start: int, stop: int) -> None:
+    """Add the other rows of ``shares`` to the first, from one column to another."""
+    first = shares[0, start:stop]
+    for at in range(1, len(shares)):
+        first += shares[at, start:stop]
 
 
 @compiled
