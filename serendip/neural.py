@@ -29,7 +29,14 @@ class NeuralConfig(Config, frozen=True):
 
     epochs: Annotated[int, msgspec.Meta(ge=1, description="How often training goes through the log, at most.")] = 100
     batch_size: Annotated[int, msgspec.Meta(ge=1, description="How many examples a step learns from.")] = 8192
-    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of Adam's steps.")] = 0.001
+    optimiser: Annotated[
+        Literal["adam", "adagrad"],
+        msgspec.Meta(
+            description="What a step goes by: means of the last gradients and of their squares, or the sum of all "
+            "squares, for which it need not look at the rows of a table that it does not touch."
+        ),
+    ] = "adam"
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of the optimiser's steps.")] = 0.001
     schedule: Annotated[
         Literal["constant", "cosine", "linear"],
         msgspec.Meta(
@@ -97,20 +104,26 @@ class NeuralModel(Model):
         return len(batch)
 
     def optimiser(self, net: nn.Module) -> Optimiser:
-        """Adam over all parameters that learn (D. Kingma and J. Ba, ICLR 2015); over the touched rows alone of a
-        module that says ``sparse = True`` of its ``weight``."""
-        from torch.optim import Adam
+        """What the option names, over all parameters that learn; of a module that says ``sparse = True`` of its
+        ``weight``, over the rows that a step touches.
 
-        from serendip.nn.rows import RowAdam
+        Sources: Adam: D. Kingma and J. Ba, ICLR 2015; Adagrad: J. Duchi, E. Hazan and Y. Singer, JMLR 12, 2011.
+        """
+        from torch.optim import Adagrad, Adam
+
+        from serendip.nn.rows import RowAdagrad, RowAdam
         from serendip.nn.several import Several
 
-        rate = self.config.learning_rate
+        rate, adam = self.config.learning_rate, self.config.optimiser == "adam"
         tables = {id(one.weight) for one in net.modules() if getattr(one, "sparse", False)}
         learning = [one for one in net.parameters() if one.requires_grad]
         dense, rows = ([one for one in learning if (id(one) in tables) == chosen] for chosen in (False, True))
-        if not rows:
-            return Adam(dense, lr=rate, fused=True)
-        return Several(*([Adam(dense, lr=rate, fused=True)] if dense else []), RowAdam(rows, lr=rate))
+        parts: list[Optimiser] = []
+        if dense:
+            parts.append(Adam(dense, lr=rate, fused=True) if adam else Adagrad(dense, lr=rate, fused=True))
+        if rows:
+            parts.append(RowAdam(rows, lr=rate) if adam else RowAdagrad(rows, lr=rate))
+        return parts[0] if len(parts) == 1 else Several(*parts)
 
     @property
     def training(self) -> Training | None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim import Adagrad
 
 from serendip.checks.cases import odd_log
 from serendip.data.dataset import Dataset
@@ -23,7 +24,7 @@ from serendip.models.lightgcn import LightGCN
 from serendip.models.ngcf import NGCF
 from serendip.neural import NeuralConfig, NeuralModel
 from serendip.nn.embed import Table
-from serendip.nn.rows import RowAdam
+from serendip.nn.rows import RowAdagrad, RowAdam
 from serendip.nn.several import Several
 from serendip.scorers import StaticScores
 from serendip.types import ABSENT, Scorer, SerendipError
@@ -124,6 +125,17 @@ def test_tables_that_are_sparse_get_an_optimiser_of_rows(sparse: bool) -> None:
     if isinstance(optimiser, Several):
         assert isinstance(optimiser.parts[1], RowAdam)
     assert [group["lr"] for group in optimiser.param_groups] == [0.02] * (2 if sparse else 1)
+
+
+def test_adagrad_of_rows_is_adagrad() -> None:
+    options: dict[str, Any] = {"optimiser": "adagrad", "epochs": 3, "learning_rate": 0.1}
+    model = Pairs(sparse=True, **options)
+    assert [type(one) for one in model.optimiser(model.build(DATA)).parts] == [Adagrad, RowAdagrad]  # type: ignore[attr-defined]
+    few = scores(model.fit(DATA, Run(threads=1)).lower())
+    every = scores(Pairs(sparse=False, **options).fit(DATA, Run(threads=1)).lower())
+    adam = scores(Pairs(sparse=False, **{**options, "optimiser": "adam"}).fit(DATA, Run(threads=1)).lower())
+    np.testing.assert_allclose(few, every, rtol=1e-4, atol=1e-6)
+    assert np.abs(few - adam).max() > 0.01
 
 
 def test_a_table_of_rows_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
