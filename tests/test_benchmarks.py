@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import kernel_jobs, scale_jobs
+from benchmarks import kernel_jobs, scale_jobs, sequence_jobs
 from benchmarks.harness import Row, same
 from benchmarks.scale_plot import costs
 from benchmarks.topics import scale_classic
@@ -77,3 +77,22 @@ def test_bare_counting_counts():
     sums = np.zeros(3, np.uint8)
     kernel_jobs._counted(np.array([0, 2, 2], np.uint32), sums, np.uint8(1), 2)
     assert sums.tolist() == [2, 0, 4]
+
+
+def test_operations_of_attention_by_hand():
+    """d = 2, hidden 3, one block, 5 items: a history of 1 place has 1 pair, one of 3 places has 6."""
+    place = 2 * (4 * 2 * 2 + 2 * 2 * 3) + 2 * 2 * 5
+    pair = 2 * 2 * 2
+    assert sequence_jobs.operations(np.array([1, 3]), 2, 3, 1, 5) == 3 * (4 * place + 7 * pair)
+
+
+def test_latest_events_keep_their_codes():
+    log = pl.DataFrame({"user_id": [0, 0, 0, 1, 2], "item_id": [5, 6, 7, 5, 8], "timestamp": [1, 2, 3, 1, 1]})
+    data = Dataset.from_frames(log)
+    kept = sequence_jobs.latest(data, 2)
+    assert kept.events.users.tolist() == [0, 0, 1, 2]
+    assert kept.item_ids.ids.gather(kept.events.items).to_list() == [6, 7, 5, 8]
+    assert kept.events.indptr.tolist() == [0, 2, 3, 4]
+    few = sequence_jobs.latest(data, 1, users=2)
+    assert few.events.users.tolist() == [0, 1]
+    assert (few.n_users, few.n_items) == (data.n_users, data.n_items)
