@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +20,7 @@ from serendip.pipeline import retrievers
 from serendip.types import Featured, Ids, Queries, SerendipError, Stage
 
 Said = Mapping[str, Any]
+NUMERIC = re.compile(r"\s*[-+]?[\d.]+(e[-+]?\d+)?\s*", re.IGNORECASE)
 SCALARS = (str, bool, int, float, datetime.date)
 
 
@@ -102,17 +104,20 @@ class Attributes:
         Raises:
             SerendipError: values of another type than in training.
         """
-        users = self._of(queries.users)
-        moments = None
-        if said is not None and any(said):
-            rows = [row for row, part in enumerate(said) if part]
-            told = self.features.users(self._told(queries.users, said, rows))
-            users = {name: array.copy() for name, array in users.items()}
-            for name, array in told.items():
-                users[name][rows] = array
-            columns = self.features.columns("context")
-            moments = _frame({name: [(part or {}).get(name) for part in said] for name in columns})
-        return self.features.asked(queries, users, moments)
+        asked = self.features.asked(queries, self._of(queries.users))
+        told = {row: part for row, part in enumerate(said or ()) if part}
+        if not told:
+            return asked
+        where = np.array(list(told))
+        users = self._told(queries.users[where], list(told.values()))
+        moments = {name: [part.get(name) for part in told.values()] for name in self.features.columns("context")}
+        features = {name: array.copy() for name, array in asked.features.items()}
+        for rows in alike([*users.values(), *moments.values()], len(told)):
+            some = self.features.users(_frame(users, rows))
+            part = self.features.asked(queries.take(where[rows]), some, _frame(moments, rows))
+            for name, array in features.items():
+                array[where[rows]] = part.features[name]
+        return replace(asked, features=features)
 
     def _of(self, codes: Ids) -> dict[str, NDArray[Any]]:
         """``[q]`` arrays of known users, nothing for the others."""
@@ -126,15 +131,25 @@ class Attributes:
         nobody = pl.DataFrame({name: [None] for name in self.users.columns}, schema=self.users.schema)
         return self.features.users(pl.concat([self.users, nobody]))
 
-    def _told(self, codes: Ids, said: Sequence[Said | None], rows: Sequence[int]) -> pl.DataFrame:
-        """What is known of the users of these rows, as is said now where something is."""
-        stored = self.users.select(pl.all().gather(_places(codes[list(rows)], len(self.users))))
+    def _told(self, codes: Ids, said: Sequence[Said]) -> dict[str, list[Any]]:
+        """What is known of the users, as is said now where something is."""
+        stored = self.users.select(pl.all().gather(_places(codes, len(self.users))))
         out: dict[str, list[Any]] = {}
         for name in self.features.columns("user"):
-            known = stored[name].to_list() if name in stored.columns else [None] * len(rows)
-            pairs = zip(rows, known, strict=True)
-            out[name] = [(said[row] or {}).get(name, value) for row, value in pairs]
-        return _frame(out)
+            known = stored[name].to_list() if name in stored.columns else [None] * len(said)
+            out[name] = [part.get(name, value) for part, value in zip(said, known, strict=True)]
+        return out
+
+
+def alike(columns: Sequence[Sequence[Any]], q: int) -> list[NDArray[np.int64]]:
+    """Rows that may stand in one table: no column then holds values of several kinds, which would be read in another
+    way beside each other than alone. What is missing goes with any."""
+    kinds = [[_kind(value) for value in column] for column in columns]
+    mixed = [column for column in kinds if len(set(column) - {None}) > 1]
+    groups: dict[tuple[str | None, ...], list[int]] = {}
+    for row in range(q):
+        groups.setdefault(tuple(column[row] for column in mixed), []).append(row)
+    return [np.array(rows) for rows in groups.values()]
 
 
 def _places(codes: Ids, n: int) -> pl.Series:
@@ -158,8 +173,21 @@ def _check(name: Any, value: Any) -> None:
         )
 
 
-def _frame(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
-    return pl.DataFrame([_series(name, values) for name, values in columns.items()])
+def _frame(columns: Mapping[str, Sequence[Any]], rows: NDArray[np.int64]) -> pl.DataFrame:
+    return pl.DataFrame([_series(name, [values[row] for row in rows]) for name, values in columns.items()])
+
+
+def _kind(value: Any) -> str | None:
+    """How a value is read: None for nothing."""
+    if value is None:
+        return None
+    if isinstance(value, list | tuple):
+        return "texts" if any(isinstance(part, str | datetime.date) for part in value) else "list"
+    if isinstance(value, str):
+        return "digits" if NUMERIC.fullmatch(value) else "text"
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        return "digits"
+    return "text" if isinstance(value, datetime.date) else "number"
 
 
 def _series(name: str, values: Sequence[Any]) -> pl.Series:
@@ -182,4 +210,4 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-__all__ = ["Attributes", "plain", "read_by"]
+__all__ = ["Attributes", "alike", "plain", "read_by"]

@@ -12,17 +12,18 @@ import polars as pl
 import pytest
 
 from serendip.bundle import Bundle, BundleError, content, golden
+from serendip.bundle.attributes import Attributes
 from serendip.bundle.updating import _known as known
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
-from serendip.data.features.declared import Category
+from serendip.data.features.declared import Category, Recency
 from serendip.data.schema import Schema
 from serendip.pipeline import first_of, retrieve
 from serendip.scorers import KINDS, StaticScores
 from serendip.types import ABSENT, SerendipError
 
 from .conftest import edit_json, forge
-from .described import DAY, MONDAY, READ, ByGroup, world
+from .described import DAY, EVENTS, MONDAY, READ, ByGroup, world
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -107,6 +108,31 @@ def test_values_may_be_of_several_kinds(bundle: Bundle) -> None:
     assert odd.features["group"].tolist() == [0, 0, 0]
     mixed = bundle.queries([None] * 2, attributes=[{"likes": ["p", None, 3.0]}, {"likes": "q"}])
     assert mixed.features["likes"].tolist() == [[1, 0], [2, ABSENT]]
+
+
+def test_what_others_say_changes_nothing() -> None:
+    """Values of several kinds in one batch, stored ones among them, are read as each of them would be alone."""
+    users = pl.DataFrame({"user_id": [1, 2, 3], "likes": ["p|q", "q", None], "joined": [MONDAY, MONDAY - DAY, None]})
+    declared = {"likes": Category(side="user", multivalent=True), "joined": Recency(side="user", powers=False)}
+    data = Dataset.from_frames(EVENTS, users, schema=Schema(timestamp="timestamp", time_kind="unix"), features=declared)
+    assert data.features is not None
+    attributes = Attributes(data.features, data.users.select("user_id", "likes", "joined"))
+    said: list[dict[str, Any] | None] = [
+        {"likes": ["q"], "joined": "2024-01-01"},
+        {"likes": "q|p", "joined": MONDAY},
+        {"joined": float(MONDAY + 1), "device": "tv"},
+        {"joined": str(MONDAY), "likes": [1, "p"]},
+        {"device": "phone"},
+        None,
+        {"joined": date(2023, 12, 31)},
+    ]
+    queries = data.queries(np.array([ABSENT, ABSENT, 0, 1, 0, 1, 2], np.int32))
+    together = attributes.filled(queries, said).features
+    for row, part in enumerate(said):
+        alone = attributes.filled(queries.take(slice(row, row + 1)), [part]).features
+        for name, array in together.items():
+            np.testing.assert_array_equal(array[row : row + 1], alone[name])
+    assert together["likes"].tolist() == [[2, ABSENT], [2, 1], [1, 2], [0, 1], [1, 2], [2, ABSENT], [ABSENT, ABSENT]]
 
 
 def test_now_is_when_nobody_says_when(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
