@@ -105,14 +105,17 @@ def train_job(
         return figures["ndcg"]
 
     def note(one: Mapping[str, float]) -> None:
-        before = rows[-1]["training"] if rows else 0.0
-        rows.append({"seconds": one["seconds"] - before, "training": one["seconds"], **figures})
+        nonlocal used
+        before, used_before, used = rows[-1]["training"] if rows else 0.0, used, time.process_time()
+        cost = {} if judged else {"cpu": used - used_before}
+        rows.append({"seconds": one["seconds"] - before, "training": one["seconds"], **cost, **figures})
         if until is not None and figures["ndcg"] >= until:
             raise Reached
 
     run = Run(
         seed=seed, threads=THREADS, time_budget=seconds, epochs=epochs, log=note, validation=judge if judged else None
     )
+    used = time.process_time()
     with suppress(Reached):
         made(**options, epochs=epochs or MOST).fit(train, run)
     counts = np.diff(train.events.indptr)

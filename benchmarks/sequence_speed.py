@@ -126,7 +126,9 @@ def against(topic: Topic, target: float, repeats: int) -> None:
         memory = {side: median(one["peak_mb"] for one in runs) for side, runs in done.items()}
         rates = [cut["users"] / times for times in each["ours"]]
         ratio = seconds["theirs"] / seconds["ours"]
-        details = {"seconds": each, "tokens_per_second": tokens, "runs": done, "options": {"ours": OURS, "peer": PEERS}}
+        cpu = {side: median(row["cpu"] for one in runs for row in one["epochs"]) for side, runs in done.items()}
+        options = {"ours": OURS, "peer": PEERS}
+        details = {"seconds": each, "cpu": cpu, "tokens_per_second": tokens, "runs": done, "options": options}
         speed = Row(
             *names[0],
             median(rates),

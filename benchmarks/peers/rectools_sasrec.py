@@ -21,18 +21,19 @@ logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
 
 class Clock(Callback):
-    """Seconds of each epoch, its batches being made included."""
+    """Seconds of each epoch, and those of all processors, its batches being made included."""
 
     def __init__(self):
-        self.seconds, self.begin = [], 0.0
+        self.seconds, self.cpu, self.begin = [], [], (0.0, 0.0)
 
     def on_train_epoch_start(self, trainer, module):
         """The first batch is about to be made."""
-        self.begin = time.perf_counter()
+        self.begin = time.perf_counter(), time.process_time()
 
     def on_train_epoch_end(self, trainer, module):
         """The last step is done."""
-        self.seconds.append(time.perf_counter() - self.begin)
+        self.seconds.append(time.perf_counter() - self.begin[0])
+        self.cpu.append(time.process_time() - self.begin[1])
 
 
 def train(folder, options, cores, epochs=None, seconds=None, judged=True, seed=0):
@@ -47,8 +48,9 @@ def train(folder, options, cores, epochs=None, seconds=None, judged=True, seed=0
         seed: of the run.
 
     Returns:
-        ``epochs``: a row per epoch with the ``seconds`` it took, those of ``training`` so far, and ``hit_rate`` and
-        ``ndcg`` at 10 where it was judged; ``users``: how many histories an epoch goes through; ``items``.
+        ``epochs``: a row per epoch with the ``seconds`` it took, those of all processors (``cpu``) and of ``training``
+        so far, and ``hit_rate`` and ``ndcg`` at 10 where it was judged; ``users``: how many histories an epoch goes
+        through; ``items``.
     """
     torch.set_num_threads(cores)
     events, test = (pd.read_parquet(f"{folder}/{part}.parquet") for part in ("train", "test"))
@@ -59,7 +61,7 @@ def train(folder, options, cores, epochs=None, seconds=None, judged=True, seed=0
     while len(rows) < epochs if epochs else sum(row["seconds"] for row in rows) < seconds:
         learner.fit_partial(known, min_epochs=1, max_epochs=1)
         (clock,) = (one for one in learner.fit_trainer.callbacks if isinstance(one, Clock))
-        rows.append({"seconds": clock.seconds[-1], "training": sum(clock.seconds)})
+        rows.append({"seconds": clock.seconds[-1], "training": sum(clock.seconds), "cpu": clock.cpu[-1]})
         if judged:
             rows[-1] |= quality(learner, known, test)
     prepared = learner.data_preparator
