@@ -65,22 +65,26 @@ def begin(net: nn.Module, start: Start) -> tuple[Fresh, Fresh]:
 
 
 def freeze(net: nn.Module, names: Sequence[str]) -> None:
-    """Let parameters whose names begin so stay as they are.
+    """Let parameters stay as they are: those of a group, which the net declares as ``groups``, or whose names begin so.
 
     Raises:
         SerendipError: a name with which none begins, or nothing that is left to learn.
     """
     parameters = dict(net.named_parameters(remove_duplicate=False))
+    groups: Mapping[str, tuple[str, ...]] = getattr(net, "groups", {})
     for name in names:
-        chosen = [parameter for full, parameter in parameters.items() if full.startswith(name)]
+        begins = groups.get(name, (name,))
+        chosen = [parameter for full, parameter in parameters.items() if full.startswith(begins)]
         if not chosen:
+            also = f"one of the groups {', '.join(groups)}, or " if groups else ""
             raise SerendipError(
-                f"freeze must name parameters by how they begin: {', '.join(parameters)}. Got {name!r} instead."
+                f"freeze must name {also}parameters by how they begin: {', '.join(parameters)}. Got {name!r} instead."
             )
         for parameter in chosen:
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in parameters.values()):
-        raise SerendipError(f"freeze must leave something to learn. It names all of {', '.join(parameters)}.")
+        hint = " Try the option adapter, which learns over them." if groups else ""
+        raise SerendipError(f"freeze must leave something to learn. It names all of {', '.join(parameters)}.{hint}")
 
 
 def _require(name: str, holds: bool, value: Tensor, old: NDArray[Any], start: Start) -> None:

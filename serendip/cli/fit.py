@@ -24,6 +24,7 @@ EXAMPLES = (
     "serendip fit --events events.parquet --items items.parquet --model ease --out out/b",
     "serendip fit recipe.toml --model lightgcn --validate ndcg@10 --patience 5 --checkpoint out/fit.ckpt --resume",
     "serendip fit --from out/b --events today.parquet --out out/b2",
+    "serendip fit recipe.toml --from out/views --task buy --freeze towers --out out/buys",
 )
 
 
@@ -86,7 +87,17 @@ def fit(
         str | None,
         typer.Option(
             metavar="NAME,…",
-            help="Beginnings of names of parameters that stay as they are in the bundle of --from.",
+            help="What stays as it is in the bundle of --from: towers, query or items of models that have them, or "
+            "beginnings of names of parameters. Over towers that stay, an adapter learns.",
+            show_default=False,
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND,…",
+            help="Go on to another task: these kinds of events are the target, and all that is learned to be foretold; "
+            "the others are read as they were for the bundle of --from.",
             show_default=False,
         ),
     ] = None,
@@ -99,9 +110,10 @@ def fit(
     require_writable(path, directory=True)
     require_room(path)
     run = _run(recipe, checkpoint, resume)
-    start = _start(recipe, from_, evaluate, freeze)
-    if freeze is not None:
-        run = replace(run, freeze=tuple(name.strip() for name in freeze.split(",")))
+    start = _start(recipe, from_, evaluate, freeze=freeze, task=task)
+    if start is not None:
+        frozen = _names(freeze)
+        recipe, run = _carried_over(recipe, start, frozen, _names(task)), replace(run, freeze=frozen or ())
     data = loaded(recipe, show)
     figures = evaluate_recipe(recipe, data=data, watch=show.told).to_dict() if evaluate else None
     bundle = run_recipe(recipe, data=data, evaluation=figures, watch=show.told, run=run, start=start)
@@ -138,8 +150,28 @@ def _run(recipe: Recipe, checkpoint: Path | None, resume: bool) -> Run:
     return replace(run_of(recipe), checkpoint=checkpoint, resume=resume)
 
 
-def _start(recipe: Recipe, path: Path | None, evaluate: bool, freeze: str | None) -> Bundle | None:
-    """The bundle to go on from.
+def _names(given: str | None) -> tuple[str, ...] | None:
+    """What a flag lists; None where it is not given."""
+    return None if given is None else tuple(name.strip() for name in given.split(","))
+
+
+def _carried_over(
+    recipe: Recipe, start: Bundle, freeze: tuple[str, ...] | None, task: tuple[str, ...] | None
+) -> Recipe:
+    """The recipe for the fit that goes on.
+
+    Raises:
+        RecipeError: a task that the model cannot learn.
+    """
+    from serendip.recipe.transfer import for_task, over_towers
+
+    if task is not None:
+        recipe = for_task(recipe, start.manifest.schema, task)
+    return recipe if freeze is None else over_towers(recipe, freeze)
+
+
+def _start(recipe: Recipe, path: Path | None, evaluate: bool, **flags: str | None) -> Bundle | None:
+    """The bundle to go on from; ``flags`` are of no use without one.
 
     Raises:
         RecipeError: flags that do not go together, or with the model.
@@ -150,8 +182,8 @@ def _start(recipe: Recipe, path: Path | None, evaluate: bool, freeze: str | None
     from serendip.recipe.reading import RecipeError
 
     if path is None:
-        if freeze is not None:
-            raise RecipeError("--freeze must come with the bundle whose parameters stay as they are: --from DIR.")
+        for name in (name for name, value in flags.items() if value is not None):
+            raise RecipeError(f"--{name} must come with the bundle that the fit goes on from: --from DIR.")
         return None
     if evaluate:
         raise RecipeError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
@@ -13,6 +15,7 @@ from serendip.models._room import factors_fit
 from serendip.types import Floats, Input, Scorer, SerendipError
 
 if TYPE_CHECKING:
+    from serendip.nn.adapter import Adapter
     from serendip.nn.catalogue import Catalogue
 
 ItemsBy = Annotated[
@@ -23,6 +26,14 @@ IdDropout = Annotated[
     float,
     msgspec.Meta(
         ge=0, le=0.95, description="Share of the ids left out in training, for features to stand on their own."
+    ),
+]
+
+Adapted = Annotated[
+    bool,
+    msgspec.Meta(
+        description="Whether the query's vector is turned, and each item has a bias, both learned and without effect "
+        "to begin with: what is left to learn over towers that stay as they are."
     ),
 ]
 
@@ -83,28 +94,68 @@ def catalogue(
     )
 
 
-def vectors(rank: Any, data: Dataset) -> Floats:
-    """``[n, d]`` of all items; NaN for one that is known by its id alone and has no event with interest."""
+def vectors(rank: Any, data: Dataset, kinds: Sequence[int] = ()) -> Floats:
+    """``[n, d]`` of all items; NaN for one that is known by its id alone and has no event with interest.
+
+    Args:
+        rank: the items.
+        data: the log.
+        kinds: of events that count, too.
+    """
     found: Floats = rank().cpu().numpy().copy()
     if rank.features is None:
-        met = data.events.items[data.events.weight > 0]
-        found[np.setdiff1d(np.arange(data.n_items), met)] = np.nan
+        found[np.setdiff1d(np.arange(data.n_items), _met(data, kinds))] = np.nan
     return found
 
 
-def later(rank: Any, read: Any) -> dict[str, Any]:
-    """What `serendip.nn.lower.lower_towers` needs for items to come: nothing if they are known by their ids alone.
+def told(rank: Any, read: Any, data: Dataset, kinds: Sequence[int]) -> Floats | None:
+    """``[n, d]`` what is told of the items of histories and bags; None where these are the vectors that are ranked.
 
     Args:
         rank: the items that are ranked.
         read: those of histories, if these have vectors of their own; or None.
+        data: the log.
+        kinds: of the events in bags.
+    """
+    if read is not None:
+        return vectors(read, data, kinds)
+    alike = rank.features is not None or len(_met(data, kinds)) == len(_met(data, ()))
+    return None if alike else vectors(rank, data, kinds)
+
+
+def _met(data: Dataset, kinds: Sequence[int]) -> NDArray[np.int32]:
+    """Items with events with interest, or of these kinds."""
+    events = data.events
+    counts = events.weight > 0
+    if events.kind is not None and len(kinds):
+        counts = counts | np.isin(events.kind, kinds)
+    return np.unique(events.items[counts])
+
+
+def adapter(adapted: bool, rank: Catalogue, *, normalise: bool = False) -> Adapter | None:
+    """The adapter over towers that rank these items, by the option."""
+    from serendip.nn.adapter import Adapter
+
+    return Adapter(rank.size, rank.dim, normalise=normalise) if adapted else None
+
+
+def later(rank: Any, read: Any, adapter: Any = None) -> dict[str, Any]:
+    """What `serendip.nn.lower.lower_towers` needs for the biases of items, if there are any, and for items to come:
+    nothing if they are known by their ids alone.
+
+    Args:
+        rank: the items that are ranked.
+        read: those of histories, if these have vectors of their own; or None.
+        adapter: what has the biases, or None.
     """
     from serendip.nn.history import NewItems
     from serendip.scorers.feeds import Feed
 
+    bias = {} if adapter is None else {"bias": adapter.bias}
     if rank.features is None:
-        return {}
-    return {"item": NewItems(rank, read), "item_feeds": [Feed.feature(one) for one in rank.features.inputs]}
+        return bias
+    new = NewItems(rank, read, biased=adapter is not None)
+    return {**bias, "item": new, "item_feeds": [Feed.feature(one) for one in rank.features.inputs]}
 
 
 def renewed(known: Scorer, change: Change) -> Scorer | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from serendip.nn.adapter import GROUPS, Adapter
 from serendip.nn.catalogue import Catalogue, looked_up
 from serendip.nn.sequence.encoder import Encoder, last
 from serendip.nn.tower import Tower
@@ -19,6 +21,8 @@ class HistoryTower(nn.Module):
     ``s_p = tower(h_p)``, or h_p itself where there are no hidden layers and the dimensions are the same already.
     """
 
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = GROUPS
+
     def __init__(
         self,
         rank: Catalogue,
@@ -27,6 +31,7 @@ class HistoryTower(nn.Module):
         read: Catalogue | None = None,
         widths: Sequence[int] = (),
         dropout: float = 0.0,
+        adapter: Adapter | None = None,
         name: str = "history",
     ) -> None:
         """A tower.
@@ -37,10 +42,11 @@ class HistoryTower(nn.Module):
             read: the items of a history, where they have vectors of their own; None: the same.
             widths: of the hidden layers over the states.
             dropout: of these.
+            adapter: of the states, or None.
             name: of the input.
         """
         super().__init__()
-        self.rank, self.encoder, self.own, self.name = rank, encoder, read, name
+        self.rank, self.encoder, self.own, self.adapter, self.name = rank, encoder, read, adapter, name
         plain = not widths and encoder.out == rank.dim
         self.tower = None if plain else Tower(encoder.out, widths, rank.dim, dropout)
 
@@ -52,7 +58,8 @@ class HistoryTower(nn.Module):
     def states(self, vectors: Tensor, present: Tensor) -> Tensor:
         """``[b, t, d]`` and ``[b, t]`` → ``[b, t, d]``."""
         found: Tensor = self.encoder(vectors, present)
-        return found if self.tower is None else self.tower(found)
+        found = found if self.tower is None else self.tower(found)
+        return found if self.adapter is None else self.adapter(found)
 
     def of_codes(self, codes: Tensor, ranked: Tensor | None = None) -> Tensor:
         """``[b, t]`` codes → ``[b, t, d]`` states; ``ranked`` ``[n, d]`` are the vectors of all items, if at hand."""
@@ -71,14 +78,18 @@ class HistoryTower(nn.Module):
 class NewItems(nn.Module):
     """What a catalogue makes of items that it has not met: from features alone."""
 
-    def __init__(self, rank: Catalogue, read: Catalogue | None) -> None:
-        """The items that are ranked, and those that are read if these have vectors of their own."""
+    def __init__(self, rank: Catalogue, read: Catalogue | None, *, biased: bool = False) -> None:
+        """The items that are ranked, those that are read if these have vectors of their own, and whether others have
+        biases."""
         super().__init__()
-        self.rank, self.read = rank, read
+        self.rank, self.read, self.biased = rank, read, biased
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``vector`` ``[b, d]``, and ``told`` where histories are read by other vectors."""
+        """``vector`` ``[b, d]``, ``bias`` ``[b]`` of 0 where others have some, and ``told`` where histories are read by
+        other vectors."""
         out = {"vector": _unmet(self.rank, features)}
+        if self.biased:
+            out["bias"] = torch.zeros_like(out["vector"][:, 0])
         return out if self.read is None else {**out, "told": _unmet(self.read, features)}
 
 
@@ -94,10 +105,16 @@ class ClozeTower(HistoryTower):
     """
 
     def __init__(
-        self, rank: Catalogue, encoder: Encoder, *, read: Catalogue | None = None, name: str = "history"
+        self,
+        rank: Catalogue,
+        encoder: Encoder,
+        *,
+        read: Catalogue | None = None,
+        adapter: Adapter | None = None,
+        name: str = "history",
     ) -> None:
         """As `HistoryTower`; the encoder looks both ways, at one event more than a history has."""
-        super().__init__(rank, encoder, read=read, name=name)
+        super().__init__(rank, encoder, read=read, adapter=adapter, name=name)
         self.gap = nn.Parameter(torch.randn(rank.dim) * rank.dim**-0.5)
 
     def of_codes(self, codes: Tensor, ranked: Tensor | None = None) -> Tensor:

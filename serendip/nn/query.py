@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from serendip.nn.adapter import GROUPS, Adapter
 from serendip.nn.bags import bag_means
 from serendip.nn.catalogue import Catalogue, looked_up
 from serendip.nn.embed import FeatureEmbedding, pooled
@@ -19,7 +21,9 @@ PLACES, BEGINS = ".places", ".begins"
 
 
 class QueryTower(nn.Module):
-    """``f = tower( [ features, mean of the history's vectors ] )``."""
+    """``f = tower( [ mean of each history's vectors, features ] )``."""
+
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = GROUPS
 
     def __init__(
         self,
@@ -28,29 +32,35 @@ class QueryTower(nn.Module):
         widths: Sequence[int],
         *,
         read: Catalogue | None = None,
-        history: bool = True,
+        histories: Sequence[str] = ("history",),
+        asked: Mapping[str, Tensor] | None = None,
         dropout: float = 0.0,
         heads: int = 1,
         normalise: bool = False,
-        name: str = "history",
+        adapter: Adapter | None = None,
     ) -> None:
         """A tower.
 
         Args:
             rank: the items that are ranked.
-            inputs: features of users and moments; none: the history alone.
+            inputs: features of users and moments; none: the histories alone.
             widths: of the hidden layers.
             read: the items of a history, where they have vectors of their own; None: the same.
-            history: whether the history is read.
+            histories: the names of inputs with items, of each of which the mean is read.
+            asked: of further inputs ``[b, w]``, what stands for them ``[w]`` where they are not given.
             dropout: of the hidden layers.
             heads: how many vectors come out.
             normalise: whether they have length 1.
-            name: of the input with the history.
+            adapter: of what comes out, or None.
         """
         super().__init__()
-        self.rank, self.own, self.name, self.history = rank, read, name, history
+        self.rank, self.own, self.adapter, self.histories = rank, read, adapter, tuple(histories)
         self.features = FeatureEmbedding(inputs) if inputs else None
-        width = (rank.dim if history else 0) + (self.features.dim if self.features else 0)
+        self.asked = {name: f"asked_{place}" for place, name in enumerate(asked or {})}
+        for name, value in (asked or {}).items():
+            self.register_buffer(self.asked[name], value, persistent=False)
+        width = len(self.histories) * rank.dim + (self.features.dim if self.features else 0)
+        width += sum(len(value) for value in (asked or {}).values())
         self.tower = Tower(width, widths, rank.dim, dropout, normalise=normalise, heads=heads)
 
     @property
@@ -68,18 +78,22 @@ class QueryTower(nn.Module):
 
     def of(self, inputs: Mapping[str, Tensor], ranked: Tensor | None) -> Tensor:
         """As `forward`; ``ranked`` ``[n, d]`` are the vectors of all items, if at hand."""
-        parts = [self._past(inputs, None if self.own is not None else ranked)] if self.history else []
+        known = None if self.own is not None else ranked
+        parts = [self._past(name, inputs, known) for name in self.histories]
         if self.features is not None:
             parts.append(self.features(inputs))
+        for name, buffer in self.asked.items():
+            given = inputs.get(name)
+            parts.append(self.get_buffer(buffer).expand(parts[0].shape[0], -1) if given is None else given)
         found: Tensor = self.tower(torch.cat(parts, dim=-1))
-        return found
+        return found if self.adapter is None else self.adapter(found)
 
-    def _past(self, inputs: Mapping[str, Tensor], vectors: Tensor | None) -> Tensor:
+    def _past(self, name: str, inputs: Mapping[str, Tensor], vectors: Tensor | None) -> Tensor:
         """``[b, d]`` the mean of each history's vectors, 0 of none; ``vectors`` are those of all items, if at hand."""
-        given = inputs[self.name]
+        given = inputs[name]
         if given.ndim == 3:
-            return pooled(given, inputs[self.name + PRESENT])
+            return pooled(given, inputs[name + PRESENT])
         known = self.read(given) if vectors is None else looked_up(vectors, given)
         if given.ndim == 2:
             return pooled(known, given >= 0)
-        return bag_means(known, inputs[self.name + PLACES], inputs[self.name + BEGINS])
+        return bag_means(known, inputs[name + PLACES], inputs[name + BEGINS])

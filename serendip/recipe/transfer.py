@@ -1,0 +1,72 @@
+"""A recipe that carries over what a bundle learned to another task: other kinds of events, towers that stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from serendip.data.schema import Schema
+from serendip.model import Option, describe, find
+from serendip.recipe.reading import RecipeError
+from serendip.recipe.sections import Choice, Recipe
+
+NEGATIVES = 1024
+"""Items drawn beside those of a batch, where a task has few."""
+
+
+def for_task(recipe: Recipe, known: Schema | None, task: Sequence[str]) -> Recipe:
+    """The recipe with these kinds of events as the target, and as all that is learned to be foretold.
+
+    The other kinds weigh what they did for the bundle, unless the recipe says otherwise: they are read as they were. A
+    model whose steps compare the items of a batch alone would never meet those that no event of the task has: unless
+    the recipe says how many, `NEGATIVES` are drawn beside them.
+
+    Args:
+        recipe: for the fit that goes on.
+        known: what the bundle's data meant, if it says.
+        task: the kinds.
+
+    Raises:
+        RecipeError: no kind, or a model that cannot tell what it reads from what it foretells.
+    """
+    if not task or "" in task:
+        raise RecipeError(f"--task must name kinds of events, such as buy. Got {', '.join(task)!r} instead.")
+    if not _has(recipe, "foretell"):
+        raise RecipeError(
+            f"--task must go with a model that reads more than it foretells, such as two_tower or sasrec. "
+            f"{recipe.model.name} does not: say what counts with --event-weights."
+        )
+    weights = {} if known is None else {kind: known.weight_of(kind) for kind in known.event_types}
+    kept = {kind: weight for kind, weight in weights.items() if weight > 0 or kind not in task}
+    data = msgspec.structs.replace(recipe.data, target=tuple(task), event_weights={**kept, **recipe.data.event_weights})
+    options = {option.name: option for option in options_of(recipe)}
+    alone = "negatives" in options and options["negatives"].default == 0 and "negatives" not in recipe.model.options
+    drawn = {"negatives": NEGATIVES} if alone else {}
+    return with_options(msgspec.structs.replace(recipe, data=data), foretell="target", **drawn)
+
+
+def over_towers(recipe: Recipe, freeze: Sequence[str]) -> Recipe:
+    """The recipe with something that is left to learn where the towers stay as they are."""
+    if "towers" not in freeze or not _has(recipe, "adapter"):
+        return recipe
+    return with_options(recipe, adapter=True)
+
+
+def options_of(recipe: Recipe) -> list[Option]:
+    """The options that the recipe's model has."""
+    return describe(find(recipe.model.name))
+
+
+def _has(recipe: Recipe, name: str) -> bool:
+    return any(option.name == name for option in options_of(recipe))
+
+
+def with_options(recipe: Recipe, **options: Any) -> Recipe:
+    """The recipe with these options of its model."""
+    choice = Choice(recipe.model.name, {**recipe.model.options, **options})
+    return msgspec.structs.replace(recipe, model=choice)
+
+
+__all__ = ["for_task", "over_towers"]
