@@ -46,17 +46,14 @@ def grouped(rows: NDArray[np.int64], padding: int | None = None) -> Groups:
         rows: ``[m]``, from 0 and below 2³¹, which may repeat.
         padding: a row that is never changed.
     """
+    from serendip.kernels.rows_compiled import split
+
     keys = rows << _POSITION
     keys |= np.arange(len(rows))
     keys.sort()
-    order = keys & ((1 << _POSITION) - 1)
-    keys >>= _POSITION
-    begins = np.flatnonzero(np.diff(keys, prepend=-1))
-    ends = np.append(begins[1:], len(rows))
-    found = keys[begins]
-    if padding is not None:
-        kept = found != padding
-        found, begins, ends = found[kept], begins[kept], ends[kept]
+    order, *each = np.empty((4, len(rows)), np.int64)
+    u = split(keys, _POSITION, -1 if padding is None else padding, order, *each)
+    found, begins, ends = (one[:u] for one in each)
     return Groups(found, order, begins, ends)
 
 

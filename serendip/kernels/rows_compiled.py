@@ -35,6 +35,26 @@ def _fetch(context: Any, table: Any, place: Any) -> Any:
 
 
 @compiled
+def split(keys: Any, bits: int, padding: int, order: Any, rows: Any, begins: Any, ends: Any) -> int:
+    """Write what `rows.Groups` says of sorted keys, each a row and below it, in so many bits, a position.
+
+    Returns:
+        How many rows there are without ``padding``.
+    """
+    u, last, below = 0, -1, (1 << bits) - 1
+    for at in range(len(keys)):
+        row = keys[at] >> bits
+        order[at] = keys[at] & below
+        if row == padding:
+            continue
+        if row != last:
+            rows[u], begins[u] = row, at
+            u, last = u + 1, row
+        ends[u - 1] = at + 1
+    return u
+
+
+@compiled
 def _coming(table: Any, row: int, d: int) -> None:
     """Ask for a row that is used soon."""
     for column in range(0, d, _LINE):
