@@ -66,7 +66,8 @@ def chances(users: NDArray[np.integer], most: int | None) -> NDArray[np.float64]
     """``[m]`` how probable it is that an epoch learns from each of these events, given whose they are."""
     if most is None or not len(users):
         return np.ones(len(users))
-    return np.minimum(1.0, most / np.bincount(users)[users])
+    found: NDArray[np.float64] = np.minimum(1.0, most / np.bincount(users)[users])
+    return found
 
 
 def weights_of(weight: Floats, wanted: bool) -> Floats | None:

@@ -47,6 +47,11 @@ class TwoTower(RetrievalModel):
     summary = "A tower of who asks, when and after what, and one of items: the work horse of retrieval. Needs PyTorch."
     source = "Yi et al., RecSys 2019"
 
+    def widths(self) -> tuple[int, ...]:
+        """All alike."""
+        o = self.config
+        return () if o.hidden is None else (o.hidden,) * o.layers
+
     def past(self, data: Dataset) -> Earlier | Others:
         """By the option."""
         return Earlier.of(data) if self.config.history == "earlier" else Others.of(data)

@@ -13,7 +13,8 @@ from serendip.data.dataset import Dataset
 from serendip.data.features import Feature
 from serendip.data.features.declared import Category, Cycle
 from serendip.model import Run
-from serendip.models.two_tower import Earlier, Others, TwoTower
+from serendip.models._past import Earlier, Others
+from serendip.models.two_tower import TwoTower
 from serendip.scorers import MaxSimScorer
 from serendip.types import ABSENT, Queries, SerendipError
 

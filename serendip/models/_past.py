@@ -1,0 +1,116 @@
+"""What a user did beside an event that is learned from: what came before it, or all else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serendip.data.dataset import Dataset, Events
+from serendip.types import ABSENT
+
+Codes = NDArray[np.int64]
+HISTORY = "history"
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Some events of a log, to be asked which of them came before others.
+
+    Attributes:
+        items: ``[l]`` their codes, user by user.
+        ahead: ``[m]`` for each event of the log, how many of them come before it.
+        begins: ``[m]`` how many come before the first of its user.
+    """
+
+    items: Codes
+    ahead: Codes
+    begins: Codes
+
+    @classmethod
+    def of(cls, data: Dataset, kind: int | None = None) -> Earlier:
+        """Of the events with interest; or of those of a kind, and then what came before is of an earlier time, so that
+        what was noted of the event itself under another kind is not among it.
+
+        Args:
+            data: the log.
+            kind: position in ``data.schema.event_types``.
+        """
+        events = data.events
+        chosen = events.weight > 0 if kind is None or events.kind is None else events.kind == kind
+        ahead: Codes = np.cumsum(chosen) - chosen
+        begins = ahead[events.indptr[events.users]]
+        if kind is not None:
+            ahead = ahead[_moments(events)]
+        return cls(events.items[chosen].astype(np.int64), ahead, begins)
+
+    def inputs(self, rows: NDArray[np.integer], length: int) -> dict[str, Codes]:
+        """Of the query tower."""
+        return {HISTORY: self.last(rows, length)}
+
+    def last(self, rows: NDArray[np.integer], length: int) -> Codes:
+        """``[b, length]`` the items of those before each of these events, the latest on the right."""
+        if not len(self.items):
+            return np.full((len(rows), length), ABSENT, np.int64)
+        places = self.ahead[rows][:, None] + np.arange(-length, 0)
+        found = places >= self.begins[rows][:, None]
+        return np.where(found, self.items[np.maximum(places, 0)], ABSENT)
+
+
+def _moments(events: Events) -> Codes:
+    """``[m]`` the first event of the same user and time."""
+    m = len(events)
+    if events.time is None:
+        return np.arange(m)
+    new = np.ones(m, np.bool_)
+    new[1:] = (np.diff(events.users) != 0) | (np.diff(events.time) != 0)
+    return np.maximum.accumulate(np.where(new, np.arange(m), 0))
+
+
+@dataclass(frozen=True)
+class Others:
+    """The events with interest of a log, to be asked for all of a user's but one.
+
+    Attributes:
+        items: ``[l]`` their codes, user by user.
+        place: ``[m]`` for each event of the log with interest, where it is among them.
+        begins, ends: ``[m]`` where those of its user begin and end.
+        n: how many items there are.
+    """
+
+    items: Codes
+    place: Codes
+    begins: Codes
+    ends: Codes
+    n: int
+
+    @classmethod
+    def of(cls, data: Dataset) -> Others:
+        """Of all events of a log."""
+        events = data.events
+        liked = events.weight > 0
+        place: Codes = np.cumsum(liked) - liked
+        bounds = np.append(place, liked.sum())[events.indptr]
+        begins, ends = bounds[:-1][events.users], bounds[1:][events.users]
+        return cls(events.items[liked].astype(np.int64), place, begins, ends, data.n_items)
+
+    def inputs(self, rows: NDArray[np.integer], length: int) -> dict[str, Codes]:
+        """Of the query tower, as bags: the codes in them, each once; their places; where each row's begin."""
+        from serendip.nn.query import BEGINS, PLACES
+
+        codes, begins = self.bags(rows, length)
+        met = np.zeros(self.n, np.bool_)
+        met[codes] = True
+        return {HISTORY: np.flatnonzero(met), HISTORY + PLACES: (np.cumsum(met) - 1)[codes], HISTORY + BEGINS: begins}
+
+    def bags(self, rows: NDArray[np.integer], length: int) -> tuple[Codes, Codes]:
+        """The last ``length`` items beside each of these events, one bag after the other, and where each begins."""
+        place, last = self.place[rows], self.ends[rows]
+        first = np.maximum(self.begins[rows], last - length - (place >= last - length))
+        inside = place >= first
+        sizes = last - first - inside
+        starts = np.cumsum(sizes) - sizes
+        found = np.repeat(first - starts, sizes) + np.arange(sizes.sum())
+        found += np.repeat(inside, sizes) & (found >= np.repeat(place, sizes))
+        return self.items[found], starts

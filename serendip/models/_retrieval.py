@@ -1,0 +1,272 @@
+"""What the models of retrieval share: options, what a step learns from, its loss, and what answers.
+
+``score = f(user, moment, history, bags) · g(item)``: f reads features, and means of the vectors of what the user did. A
+step learns from events drawn at random, each with what was known before it, by a softmax over the items of the step.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from serendip.data.change import Change
+from serendip.data.dataset import Dataset
+from serendip.data.events import bag_of
+from serendip.data.sample import shuffled
+from serendip.models._examples import Foretell, PerUser, Weighted, chances, drawn, foretold, weights_of
+from serendip.models._items import Adapted, IdDropout, ItemsBy, adapter, catalogue, later, renewed, told, vectors
+from serendip.models._past import HISTORY, Earlier, Others
+from serendip.neural import NeuralConfig, NeuralModel
+from serendip.run import Run
+from serendip.space import Range, declare
+from serendip.types import Floats, Input, Scorer, SerendipError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Codes = NDArray[np.int64]
+Arrays = dict[str, NDArray[Any]]
+
+Tied = Annotated[bool, msgspec.Meta(description="Whether items are read and ranked by the same vectors.")]
+Hidden = Annotated[
+    Annotated[int, msgspec.Meta(ge=1)] | None,
+    msgspec.Meta(description="Numbers of the first hidden layer of the query's tower; none: no hidden layer."),
+]
+Layers = Annotated[int, msgspec.Meta(ge=1, le=16, description="Hidden layers, where there are any.")]
+Negatives = Annotated[
+    int, msgspec.Meta(ge=0, description="Items drawn uniformly beside those of the batch, for all its rows.")
+]
+
+
+class RetrievalConfig(NeuralConfig, frozen=True):
+    """Options that the models of retrieval share."""
+
+    epochs: Annotated[int, msgspec.Meta(ge=1, description="How often training goes through the log, at most.")] = 20
+    batch_size: Annotated[int, msgspec.Meta(ge=1, description="How many events a step learns from.")] = 1024
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of Adam's steps.")] = 0.003
+    factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="d: dimensions of the vectors.")] = 64
+    length: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0, le=65536, description="How many of the latest events are read, of each bag too; 0: features alone."
+        ),
+    ] = 50
+    bags: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether events of kinds that are not the target are read, the latest of each kind as a bag."
+        ),
+    ] = True
+    tied: Tied = True
+    hidden: Hidden = 128
+    layers: Layers = 1
+    heads: Annotated[int, msgspec.Meta(ge=1, le=64, description="Vectors of a query; the nearest counts.")] = 1
+    dropout: Annotated[
+        float, msgspec.Meta(ge=0, le=0.95, description="Share of hidden numbers left out in training.")
+    ] = 0.0
+    normalise: Annotated[bool, msgspec.Meta(description="Whether vectors are scaled to length 1.")] = False
+    temperature: Annotated[float, msgspec.Meta(ge=0.01, le=10, description="τ: by which products are divided.")] = 1.0
+    negatives: Negatives = 0
+    hard_negatives: Annotated[
+        Annotated[int, msgspec.Meta(ge=1)] | None,
+        msgspec.Meta(description="How many negatives of a row count, the highest of them; none: all."),
+    ] = None
+    corrected: Annotated[
+        bool, msgspec.Meta(description="Whether how often an item is a candidate is made up for (logQ).")
+    ] = True
+    per_user: PerUser = None
+    weighted: Weighted = True
+    items_by: ItemsBy = "ids"
+    id_dropout: IdDropout = 0.0
+    foretell: Foretell = "all"
+    adapter: Adapted = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """Events and what was known before them.
+
+    Attributes:
+        inputs: of the query tower, by name, ``[b, …]``.
+        candidates: ``[c]`` items of the events and items drawn, rising, each once.
+        positives: ``[b]`` the place of each event's item among them.
+        log_q: ``[c]`` the logarithm of how probable it is that an item is among them.
+        weights: ``[b]`` how much each event counts; None: all alike.
+    """
+
+    inputs: Mapping[str, NDArray[Any]]
+    candidates: Codes
+    positives: Codes
+    log_q: Floats
+    weights: Floats | None = None
+
+    def __len__(self) -> int:
+        """How many events."""
+        return len(self.positives)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """An input that tells training what nobody asks with.
+
+    Attributes:
+        values: ``[m, w]`` of each event.
+        asked: ``[w]`` what stands for it whenever somebody asks.
+    """
+
+    values: Floats
+    asked: Floats
+
+
+class RetrievalModel(NeuralModel):
+    """A tower for queries and one for items."""
+
+    config: RetrievalConfig
+    space = declare(
+        factors=Range(16, 256, log=True, whole=True),
+        hidden=Range(32, 512, log=True, whole=True),
+        length=Range(5, 200, log=True, whole=True),
+        learning_rate=Range(0.0003, 0.03, log=True),
+        epochs=Range(5, 100, log=True, whole=True),
+    )
+
+    @abstractmethod
+    def widths(self) -> tuple[int, ...]:
+        """Of the hidden layers."""
+
+    def past(self, data: Dataset) -> Earlier | Others:
+        """What is read of a user's history to learn from an event."""
+        return Earlier.of(data)
+
+    def only_learned(self, data: Dataset) -> dict[str, Learned]:
+        """Inputs that only training has, by name."""
+        return {}
+
+    def kinds(self, data: Dataset) -> dict[str, int]:
+        """The kinds of events that are read beside the history, and their codes."""
+        kinds = data.schema.kinds
+        read = self.config.bags and self.config.length > 0 and kinds is not None and data.events.kind is not None
+        return kinds.others if kinds is not None and read else {}
+
+    def build(self, data: Dataset) -> nn.Module:
+        """Both towers."""
+        import torch
+
+        from serendip.nn.query import QueryTower
+
+        o, inputs = self.config, query_inputs(data)
+        if o.length == 0 and not inputs:
+            raise SerendipError(
+                f"{self.name}: length = 0 leaves the features of users and moments alone. The data have none. "
+                "Declare some in the recipe's [features] section, or let length be above 0."
+            )
+        items = partial(catalogue, self.name, data, o.factors, o.items_by, o.id_dropout, sampled=True)
+        rank = items(normalise=o.normalise)
+        return QueryTower(
+            rank,
+            inputs,
+            self.widths(),
+            read=None if o.tied or o.length == 0 else items(),
+            histories=[*([HISTORY] if o.length else []), *map(bag_of, self.kinds(data))],
+            asked={name: torch.from_numpy(one.asked) for name, one in self.only_learned(data).items()},
+            dropout=o.dropout,
+            heads=o.heads,
+            normalise=o.normalise,
+            adapter=adapter(o.adapter, rank, normalise=o.normalise),
+        )
+
+    def batches(self, data: Dataset, rng: np.random.Generator) -> Iterator[Step]:
+        """Every event that is learned to be foretold once, in random order; of a user as many as there may be."""
+        o, events = self.config, data.events
+        items, taught = events.items.astype(np.int64), np.flatnonzero(foretold(data, o.foretell))
+        chance = chances(events.users[taught], o.per_user)
+        counts, total = np.bincount(items[taught], chance, minlength=data.n_items), chance.sum()
+        known, weights = np.unique(items[events.weight > 0]), np.empty(len(events), np.float32)
+        given = {**features_of(data), **{name: one.values for name, one in self.only_learned(data).items()}}
+        past = self.past(data)
+        bags = {bag_of(name): Earlier.of(data, code) for name, code in self.kinds(data).items()}
+        counting = weights_of(events.weight[taught], o.weighted)
+        if counting is not None:
+            weights[taught] = counting
+        for rows in shuffled(drawn(taught, events.users, o.per_user, rng), o.batch_size, rng):
+            inputs: Arrays = {name: values[rows] for name, values in given.items()}
+            if o.length:
+                inputs |= past.inputs(rows, o.length)
+                inputs |= {name: bag.last(rows, o.length) for name, bag in bags.items()}
+            negatives = known[rng.integers(0, len(known), o.negatives)]
+            candidates, places = np.unique(np.concatenate([items[rows], negatives]), return_inverse=True)
+            expected = len(rows) * counts[candidates] / total + o.negatives / len(known)
+            log_q = np.log(-np.expm1(-expected)).astype(np.float32)
+            counted = None if counting is None else weights[rows]
+            yield Step(inputs, candidates, places[: len(rows)], log_q, counted)
+
+    def loss(self, net: Any, batch: Step) -> Mapping[str, Tensor]:
+        """The softmax over the candidates of the step."""
+        import torch
+
+        from serendip.nn.adapter import items as ranked
+        from serendip.nn.adapter import queries
+        from serendip.nn.losses import retrieval_softmax
+
+        o, device = self.config, next(net.parameters()).device
+
+        def tensor(array: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(array).to(device)
+
+        candidates = tensor(batch.candidates)
+        found = retrieval_softmax(
+            queries(net.adapter, net({name: tensor(values) for name, values in batch.inputs.items()})),
+            ranked(net.adapter, net.rank(candidates), candidates),
+            positives=tensor(batch.positives),
+            temperature=o.temperature,
+            log_q=tensor(batch.log_q) if o.corrected else None,
+            hard_negatives=o.hard_negatives,
+            weights=None if batch.weights is None else tensor(batch.weights),
+        )
+        return {"softmax": found}
+
+    def lowered(self, net: Any, data: Dataset) -> Scorer:
+        """The query tower as a network, the items' vectors, and what gives one to new items if features are read."""
+        from serendip.nn.lower import lower_towers
+        from serendip.scorers.feeds import Feed
+
+        o, inputs, kinds = self.config, query_inputs(data), self.kinds(data)
+        feeds = [Feed.feature(one) for one in inputs]
+        if o.length:
+            feeds.append(Feed(HISTORY, "history", o.length, vectors=True))
+            feeds += [Feed(bag_of(name), "bag", o.length, vectors=True) for name in kinds]
+        read = told(net.rank, net.own, data, tuple(kinds.values()))
+        return lower_towers(
+            net,
+            feeds,
+            vectors(net.rank, data),
+            told=read,
+            tied=o.length > 0 and read is None,
+            alone=bool(inputs or kinds),
+            **later(net.rank, net.own, net.adapter),
+        )
+
+    def renew(self, known: Scorer, change: Change, run: Run) -> Scorer | None:
+        """New events are read as they come, and new items get vectors from their features; nothing is trained."""
+        return renewed(known, change)
+
+
+def query_inputs(data: Dataset) -> tuple[Input, ...]:
+    """The features of users and moments that the data have."""
+    return () if data.features is None else tuple(one for one in data.features.inputs if one.side != "item")
+
+
+def features_of(data: Dataset) -> Arrays:
+    """The features of the user and the moment of every event, ``[m, …]`` by name."""
+    if data.features is None:
+        return {}
+    by_user = data.features.users(data.users)
+    own = {name: values[data.events.users] for name, values in by_user.items()}
+    return {**own, **data.features.examples(data)}
