@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import islice
 from typing import Any
 
@@ -172,28 +173,35 @@ class _Watch:
         values = {**parts, "loss": total}
         if not self.progress.sums:
             self.progress.sums = dict.fromkeys(values, 0.0)
-        self._pending.append(torch.stack([values[name].detach().float() for name in self.progress.sums]))
-        if self.device.type == "cpu" or len(self._pending) >= FETCH:
+        found = [values[name].detach() for name in self.progress.sums]
+        if self.device.type == "cpu":
+            self._count([float(value) for value in found])
+            return
+        self._pending.append(torch.stack([value.float() for value in found]))
+        if len(self._pending) >= FETCH:
             self.fetch()
 
     def fetch(self) -> None:
-        """Add up the losses of the last steps.
+        """Add up the losses of the last steps, as `_count` does."""
+        if self._pending:
+            for values in torch.stack(self._pending).tolist():
+                self._count(values)
+            self._pending.clear()
+
+    def _count(self, values: list[float]) -> None:
+        """Add the losses of a step to the sums.
 
         Raises:
             SerendipError: one is not a number.
         """
-        if not self._pending:
-            return
         sums = self.progress.sums
-        for values in torch.stack(self._pending).tolist():
-            for name, value in zip(sums, values, strict=True):
-                sums[name] += value
-            if not math.isfinite(sums["loss"]):
-                raise SerendipError(
-                    f"{self.task.name}: the loss must be a number. Got {sums['loss']} in epoch "
-                    f"{self.progress.epoch + 1}. Try a smaller learning_rate."
-                )
-        self._pending.clear()
+        for name, value in zip(sums, values, strict=True):
+            sums[name] += value
+        if not math.isfinite(sums["loss"]):
+            raise SerendipError(
+                f"{self.task.name}: the loss must be a number. Got {sums['loss']} in epoch "
+                f"{self.progress.epoch + 1}. Try a smaller learning_rate."
+            )
 
     @property
     def rate(self) -> float:
@@ -257,9 +265,10 @@ def _step(watch: _Watch, batch: Any) -> None:
     for group in task.optimiser.param_groups:
         group["lr"] = group["initial_lr"] * share
     task.optimiser.zero_grad(set_to_none=True)
-    with torch.autocast(watch.device.type, torch.bfloat16, enabled=task.precision == "bfloat16"):
+    mixed = task.precision == "bfloat16"
+    with torch.autocast(watch.device.type, torch.bfloat16) if mixed else nullcontext():
         parts = task.loss(task.net, batch)
-    total = torch.stack([value.float() for value in parts.values()]).sum()
+    total = reduce(torch.add, (value.float() for value in parts.values()))
     progress.step, progress.steps = progress.step + 1, progress.steps + 1
     progress.examples += task.examples(batch)
     watch.add(parts, total)

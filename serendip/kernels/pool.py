@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -35,11 +35,20 @@ def count(threads: int | None = None) -> int:
     return threads
 
 
-def rows(task: Callable[[int, int], None], n: int, *, chunk: int, threads: int | None = None) -> None:
+def rows(
+    task: Callable[[int, int], None], n: int, *, chunk: int, threads: int | None = None, blas: bool = True
+) -> None:
     """Call ``task(start, stop)`` for chunks that cover ``0 … n`` on several threads; each takes the next when free.
 
     The first exception that a task raises is raised here; chunks not begun by then are left out. The calling thread
     takes chunks as well and never waits for one that has not begun, so that tasks may call this too.
+
+    Args:
+        task: what is called.
+        n: how many rows there are.
+        chunk: how many of them a call gets.
+        threads: see `count`.
+        blas: whether tasks may call BLAS. To keep it to one thread takes as long as a small task.
     """
     starts = range(0, n, chunk)
     workers = min(count(threads), len(starts))
@@ -56,7 +65,7 @@ def rows(task: Callable[[int, int], None], n: int, *, chunk: int, threads: int |
             except BaseException as failure:
                 failures.append(failure)
 
-    with one_blas_thread():
+    with one_blas_thread() if blas else nullcontext():
         helpers = [_helpers().submit(work) for _ in range(workers - 1)]
         try:
             work()

@@ -167,4 +167,4 @@ def _deal(task: Callable[[int, int], None], groups: Groups, threads: int | None)
     if u <= _FEW:
         task(0, u)
     else:
-        pool.rows(task, u, chunk=-(-u // (_CHUNKS * pool.count(threads))), threads=threads)
+        pool.rows(task, u, chunk=-(-u // (_CHUNKS * pool.count(threads))), threads=threads, blas=False)

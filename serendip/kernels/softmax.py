@@ -143,7 +143,7 @@ def _deal(task: Callable[[int, int], None], n: int, chunk: int, threads: int | N
     if n <= chunk:
         task(0, n)
     else:
-        pool.rows(task, n, chunk=chunk, threads=threads)
+        pool.rows(task, n, chunk=chunk, threads=threads, blas=False)
 
 
 def _filled(values: Floats, shape: tuple[int, ...]) -> Floats:

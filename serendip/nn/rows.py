@@ -130,9 +130,9 @@ class RowOptimiser(Optimizer):
     """Names of what is kept for each number of a table."""
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients."""
-        super().zero_grad(set_to_none)
+        """Forget the gradients; there is nothing that could be set to 0 instead."""
         for weight in self._tables():
+            weight.grad = None
             forget(weight)
 
     def _tables(self) -> Iterable[Tensor]:

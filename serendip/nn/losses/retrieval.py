@@ -153,14 +153,16 @@ def _softmax(
                 queries[:, 0], candidates, positives, temperature, bias, weights
             )
             return rough / len(queries)
-        total: Tensor = _Tiled.apply(  # type: ignore[no-untyped-call]
+        found: Tensor = _Tiled.apply(  # type: ignore[no-untyped-call]
             queries, candidates, positives, temperature, bias, hidden, weights
         )
-        return total / max(len(queries), 1)
+        return found
     return softmax_elsewhere(queries, candidates, positives, temperature, bias, hidden, weights)
 
 
 class _Tiled(torch.autograd.Function):
+    """The mean over the rows, and its gradients in the same pass."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -174,14 +176,16 @@ class _Tiled(torch.autograd.Function):
     ) -> Tensor:
         from serendip.kernels import softmax as kernel
 
+        b = len(queries)
+        shares = np.full(b, 1 / max(b, 1), np.float32)
         value, *gradients = kernel.softmax(
             queries.detach().numpy(),
             candidates.detach().numpy(),
             positives.long().contiguous().numpy(),
             temperature=temperature,
             bias=None if bias is None else bias.float().numpy(),
-            hidden=_kernel_hidden(hidden, len(queries)),
-            weights=None if weights is None else weights.float().contiguous().numpy(),
+            hidden=_kernel_hidden(hidden, b),
+            weights=shares if weights is None else shares * weights.float().numpy(),
             threads=torch.get_num_threads(),
         )
         ctx.save_for_backward(*(torch.from_numpy(gradient) for gradient in gradients))
@@ -191,7 +195,9 @@ class _Tiled(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (outer,) = gradients
         queries, candidates = ctx.saved_tensors
-        return queries * outer, candidates * outer, None, None, None, None, None
+        if outer != 1:
+            queries, candidates = queries * outer, candidates * outer
+        return queries, candidates, None, None, None, None, None
 
 
 def _kernel_hidden(hidden: Hidden, b: int) -> Any:
