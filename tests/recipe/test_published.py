@@ -102,7 +102,8 @@ def test_every_model_of_the_package_is_in_it() -> None:
     assert {name.removeprefix("model-") for name in SCHEMA["$defs"] if name.startswith("model-")} == own
 
 
-def test_the_example_recipe_is_valid_and_readable() -> None:
-    example = ROOT / "examples" / "recipe.toml"
+@pytest.mark.parametrize("name, model", [("recipe", "ials"), ("features", "two_tower")])
+def test_the_example_recipes_are_valid_and_readable(name: str, model: str) -> None:
+    example = ROOT / "examples" / f"{name}.toml"
     assert valid(tomllib.loads(example.read_text()))
-    assert read(example).model.name == "ials"
+    assert read(example).model.name == model
