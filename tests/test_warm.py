@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -111,3 +112,22 @@ def test_names_are_frozen_by_how_they_begin() -> None:
         freeze(net, ("head",))
     with pytest.raises(SerendipError, match=r"freeze must leave something to learn\. It names all of tower\.users"):
         freeze(net, ("tower",))
+
+
+class Grouped(Net):
+    groups: ClassVar = {"towers": ("tower.items", "tower.users"), "nothing": ("gone.",)}
+
+
+def test_a_group_is_frozen_by_its_name() -> None:
+    net = Grouped(2, 2)
+    freeze(net, ("towers",))
+    assert [name for name, one in net.named_parameters() if one.requires_grad] == [
+        "tower.head.weight",
+        "tower.head.bias",
+    ]
+    with pytest.raises(
+        SerendipError, match=r"one of the groups towers, nothing, or parameters by how they begin: tower"
+    ):
+        freeze(Grouped(2, 2), ("nothing",))
+    with pytest.raises(SerendipError, match=r"It names all of .*\. Try the option adapter, which learns over them"):
+        freeze(Grouped(2, 2), ("towers", "tower.head"))

@@ -166,7 +166,7 @@ def _carried_over(
     from serendip.recipe.transfer import for_task, over_towers
 
     if task is not None:
-        recipe = for_task(recipe, start.manifest.schema, task)
+        recipe = for_task(recipe, start.manifest, task)
     return recipe if freeze is None else over_towers(recipe, freeze)
 
 

@@ -267,12 +267,31 @@ def test_what_was_learned_of_views_begins_a_fit_to_likes(run: Any, halves: list[
     assert (likes.histories.weight > 0).sum() == (alone.histories.weight > 0).sum()
 
 
+def test_what_was_learned_of_all_events_goes_on_to_purchases(run: Any, halves: list[Path], here: Path) -> None:
+    _, _, everything = halves
+    gru = ["--threads", "1", "--set", "model.factors=8", "--set", "model.epochs=1"]
+    run("fit", "--events", everything, "--model", "gru", *gru, "--out", "all")
+    flags = ["--task", "purchase", "--freeze", "towers", *gru]
+    run("fit", "--from", "all", "--events", everything, *flags, "--out", "buys")
+    before, after = Bundle.load(here / "all"), Bundle.load(here / "buys")
+    assert after.manifest.recipe["model"]["foretell"] == "target"
+    assert after.manifest.schema is not None and after.manifest.schema.target == ("purchase",)
+    assert (after.histories.weight is None) == (before.histories.weight is None)  # all are read as they were
+    was, now = (bundle.start(data_of(bundle)).tensors for bundle in (before, after))
+    assert all(np.array_equal(now[name], value) for name, value in was.items())
+    assert now["adapter.bias"].any()
+    result = run("fit", "--from", "all", "--events", everything, "--task", "purchases", *gru, code=4)
+    assert "foretell = target needs events of the target (purchases)" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "code", "said"),
     [
         (["--from", "none"], 5, "none is no bundle: there is no such directory"),
         (["--from", "a", "--evaluate"], 4, "--evaluate cannot go with --from"),
         (["--freeze", "items"], 4, "--freeze must come with the bundle"),
+        (["--task", "purchase"], 4, "--task must come with the bundle"),
+        (["--from", "a", "--task", "purchase"], 4, "--task must go with a model that reads more than it foretells"),
         (["--from", "a", "--model", "ease"], 4, "--from must go with a model that learns in epochs"),
         (["--from", "a"], 5, "This one keeps that of none. Models that learn in epochs leave it"),
     ],
