@@ -184,7 +184,7 @@ def quality(topic: Topic) -> None:
         needed = {side: reached(trace, best) for side, trace in traces.items()}
         epochs = {side: sum(one["seconds"] <= needed[side] for one in trace) for side, trace in traces.items()}
         there = needed["ours"] < float("inf")
-        seconds = needed["ours"] if there else traces["ours"][-1]["seconds"]
+        seconds = needed["ours"] if there else float(TRAINED)
         note = (
             f"{DATA}: until RecTools' best NDCG@10 within {TRAINED} s of training, {best:.4f} in epoch "
             f"{epochs['theirs']}, learning rate {RATE:g} of both; ours in epoch {epochs['ours']} over whole histories"
