@@ -22,6 +22,7 @@ EXAMPLES = (
     "serendip recommend --user 42 --user 43 -k 5",
     "serendip recommend --history 1193,661,914",
     "serendip recommend --attribute age=31 --attribute device=tv",
+    "serendip recommend --history 1193 --event view=661,914",
     "serendip recommend --all --out recs.parquet",
 )
 
@@ -58,6 +59,16 @@ def recommend(
             show_default=False,
         ),
     ] = None,
+    event: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--event",
+            metavar="KIND=ID,ID,…",
+            help="Items of the user's events of a kind that is not the target, oldest first, in place of what the "
+            "bundle remembers of that kind; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     k: Annotated[
         int | None,
         typer.Option(
@@ -77,15 +88,15 @@ def recommend(
     from serendip.recipe import RecipeError
 
     users = user or []
-    said = attributes_of(attribute or [])
-    if everybody == bool(users or history is not None or said):
+    said, bags = attributes_of(attribute or []), events_of(event or [])
+    if everybody == bool(users or history is not None or said or bags):
         raise RecipeError(
-            "recommend must be told for whom: --user ID, --history ID,…, --attribute COLUMN=VALUE or --all. "
-            "Got none, or --all with others."
+            "recommend must be told for whom: --user ID, --history ID,…, --attribute COLUMN=VALUE, --event KIND=ID,… "
+            "or --all. Got none, or --all with others."
         )
     if everybody and out is None:
         raise RecipeError("--all must come with --out FILE, .parquet or .csv.")
-    for flag, given in (("--history", history is not None), ("--attribute", said)):
+    for flag, given in (("--history", history is not None), ("--attribute", said), ("--event", bags)):
         if given and len(users) > 1:
             raise RecipeError(f"{flag} must come with one --user at most. Got {len(users)}.")
     if out is not None:
@@ -102,8 +113,9 @@ def recommend(
         users or [None],
         places,
         exclude_seen=not include_seen,
-        history=None if history is None else [[part.strip() for part in history.split(",") if part.strip()]],
+        history=None if history is None else [ids_of(history)],
         attributes=[said] if said else None,
+        events=[bags] if bags else None,
     )
     for note in answer.notes:
         show.say(f"Note: {note}")
@@ -129,6 +141,28 @@ def attributes_of(pairs: Iterable[str]) -> dict[str, str | list[str]]:
             raise RecipeError(f"--attribute must be COLUMN=VALUE, such as age=31. Got {pair!r} instead.")
         found.setdefault(name.strip(), []).append(value)
     return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+def events_of(pairs: Iterable[str]) -> dict[str, list[str]]:
+    """``KIND=ID,ID,…`` by kind; one that is named several times goes on.
+
+    Raises:
+        RecipeError: there is no ``=``.
+    """
+    from serendip.recipe import RecipeError
+
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        name, equals, ids = pair.partition("=")
+        if not equals or not name.strip():
+            raise RecipeError(f"--event must be KIND=ID,ID,…, such as view=661,914. Got {pair!r} instead.")
+        found.setdefault(name.strip(), []).extend(ids_of(ids))
+    return found
+
+
+def ids_of(text: str) -> list[str]:
+    """Ids separated by commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def cell(name: str, value: Any) -> Any:

@@ -21,6 +21,7 @@ from serendip.types import ABSENT, Recs, SerendipError
 NAMED = 5
 """How many unknown ids a note names."""
 NOT_READ = "are read by no model of the bundle"
+OF_NO_KIND = "is of no kind that the bundle reads beside the history"
 MAX_SEARCH = 200
 
 
@@ -29,6 +30,7 @@ class _Person(NamedTuple):
 
     code: int
     history: list[ExternalId] | None
+    events: dict[str, list[ExternalId]]
     exclude: list[ExternalId]
     notes: list[str]
 
@@ -100,6 +102,7 @@ class Answers:
                 allow=asked.allow,
                 exclude_seen=asked.exclude_seen,
                 attributes=query.attributes,
+                events=query.events,
                 time=query.time,
             )
             for query in asked.queries
@@ -203,6 +206,7 @@ class Answers:
                 exclude=[one.exclude for one in people] if any(one.exclude for one in people) else None,
                 allow=allow,
                 attributes=said,
+                events=[one.events or None for one in people] if any(one.events for one in people) else None,
                 time=[now if one.time is None else one.time for one in asked],
             )
         except SerendipError as error:
@@ -222,8 +226,25 @@ class Answers:
         stranger = [asked.user_id] if code == ABSENT and asked.user_id is not None else []
         history, lost = self._known("history", asked.history)
         exclude, missed = self._known("exclude", asked.exclude)
+        events, unread = self._bags(asked.events)
         odd = self._unread(asked.attributes)
-        return _Person(code, history, exclude or [], [*_unknown("user_id", stranger), *lost, *missed, *odd])
+        return _Person(
+            code, history, events, exclude or [], [*_unknown("user_id", stranger), *lost, *missed, *unread, *odd]
+        )
+
+    def _bags(self, events: Mapping[str, list[ExternalId]]) -> tuple[dict[str, list[ExternalId]], list[str]]:
+        """The items that the bundle knows, by kind of event, of the kinds that it reads; and notes on the others."""
+        kinds = self._bundle.histories.kinds
+        read = {} if kinds is None else kinds.others
+        strange = [name for name in events if name not in read]
+        notes = [f"events: {_some(strange)} {OF_NO_KIND}"] if strange else []
+        found: dict[str, list[ExternalId]] = {}
+        for name in events:
+            if name in read:
+                known, lost = self._known(f"events of {name}", events[name])
+                found[name] = known or []
+                notes += lost
+        return found, notes
 
     def _unread(self, said: Mapping[str, object]) -> list[str]:
         """A note on attributes that no feature of the bundle reads."""

@@ -20,6 +20,7 @@ MAX_PLACES = 100_000
 MAX_FOUND = 50
 MAX_HISTORY = 500
 MAX_ATTRIBUTES = 200
+MAX_KINDS = 100
 SHOWN = 60
 WORDS = {
     "int": "a whole number",
@@ -56,6 +57,14 @@ Attributes = Annotated[
         "in place of what the bundle remembers of the user.",
     ),
 ]
+Events = Annotated[
+    dict[str, Annotated[list[ExternalId], Meta(max_length=MAX_IDS)]],
+    Meta(
+        max_length=MAX_KINDS,
+        description="Item ids by kind of event, oldest first, of kinds that are not the target, such as what was "
+        "looked at: used in place of what the bundle remembers of that kind.",
+    ),
+]
 Time = Annotated[
     Annotated[int, Meta(ge=0, le=1 << 40)] | None,
     Meta(description="When it is asked, in unix seconds. Left out: now. Only features of time read it."),
@@ -81,6 +90,7 @@ class RecommendRequest(Request, frozen=True, kw_only=True):
     allow: Allow = None
     exclude_seen: ExcludeSeen = True
     attributes: Attributes = {}
+    events: Events = {}
     time: Time = None
 
 
@@ -91,6 +101,7 @@ class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     history: History = None
     exclude: Exclude = []
     attributes: Attributes = {}
+    events: Events = {}
     time: Time = None
 
 

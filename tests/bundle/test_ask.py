@@ -242,3 +242,51 @@ def test_k_is_a_whole_number(bundle: Bundle, k: Any) -> None:
 def test_what_is_no_list_of_ids_is_refused(bundle: Bundle, options: dict[str, Any], message: str) -> None:
     with pytest.raises(SerendipError, match=message):
         bundle.queries(**options)
+
+
+@pytest.fixture(scope="module")
+def shop() -> Bundle:
+    """Three users who look and buy; what they looked at is read beside the history."""
+    rows = [(1, 10, "view"), (1, 11, "buy"), (1, 12, "view"), (2, 13, "cart"), (2, 10, "buy"), (3, 12, "buy")]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "event_type"], orient="row")
+    data = Dataset.from_frames(events, target=["buy"])
+    return Bundle.build(data, retrieve(StaticScores(np.zeros(4, np.float32)), name="all"))
+
+
+def bag(made: Bundle, queries: Queries, kind: str) -> list[list[Any]]:
+    return [made.item_ids.decode(row[row != ABSENT]).to_list() for row in queries.bags[f"events.{kind}"]]
+
+
+def test_events_of_other_kinds_are_read_as_stored_or_as_given(shop: Bundle) -> None:
+    queries = shop.queries([1, 2, None])
+    assert bag(shop, queries, "view") == [[10, 12], [], []]
+    assert bag(shop, queries, "cart") == [[], [13], []]
+    given = [{"view": [13, "11", 10]}, {"cart": []}, {"view": [12], "cart": [13]}]
+    queries = shop.queries([1, 2, None], events=given)
+    assert bag(shop, queries, "view") == [[13, 11, 10], [], [12]]
+    assert bag(shop, queries, "cart") == [[], [], [13]]
+    assert history(shop, queries) == [[11], [10], []]
+    assert shut(shop, queries) == [[10, 10, 11, 11, 12, 13], [10, 13], [12, 13]], "what is given was seen, too"
+    assert bag(shop, shop.queries(1, events={"view": [11]}, exclude_seen=False), "view") == [[11]]
+
+
+def test_a_given_history_leaves_other_events_as_they_are(shop: Bundle) -> None:
+    queries = shop.queries([1, 2], history=[[12, 13, 10], None])
+    assert history(shop, queries) == [[12, 13, 10], [10]]
+    assert bag(shop, queries, "view") == [[10, 12], []]
+
+
+def test_kinds_that_are_not_read_and_items_that_are_not_known_are_noted(shop: Bundle, bundle: Bundle) -> None:
+    answer = shop.answer(1, events={"buy": [10], "vue": [11], "view": [10, 99]})
+    assert answer.notes[:2] == (
+        "events: 2 of a kind that is not read beside the history: 'buy', 'vue' (is: 'cart', 'view')",
+        "events of view: 1 not known: 99",
+    )
+    (note, *_) = bundle.answer(101, events={"view": [10]}).notes
+    assert note == "events: 1 of a kind that is not read beside the history: 'view' (is: none)"
+
+
+@pytest.mark.parametrize("events", ["view", {"view": [10]}, [{"view": [10]}], [None, ["view"]], [{"view": 10}, None]])
+def test_events_of_another_form_are_refused(shop: Bundle, events: Any) -> None:
+    with pytest.raises(SerendipError, match=r"events( of view)? must"):
+        shop.queries([1, 2], events=events)

@@ -252,3 +252,41 @@ def test_scorers_of_one_name_are_stored_once() -> None:
         "scorers/all.json",
     ]
     assert content.SCORERS == "scorers"
+
+
+@pytest.fixture
+def kinds(tmp_path: Path) -> Path:
+    """A bundle of a log that names kinds of events, of which one is the target."""
+    rows = [(1, 10, "view"), (1, 11, "buy"), (2, 10, "cart"), (2, 11, None), (2, 12, "buy")]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "event_type"], orient="row")
+    data = Dataset.from_frames(events, target=["buy"])
+    made = Bundle.build(data, retrieve(StaticScores(np.zeros(data.n_items, np.float32)), name="all"))
+    return made.save(tmp_path / "kinds")
+
+
+def test_kinds_of_events_come_back(kinds: Path) -> None:
+    histories = Bundle.load(kinds).histories
+    assert histories.kinds is not None and histories.kind is not None
+    assert (histories.kinds.names, histories.kinds.target) == (("buy", "cart", "view"), ("buy",))
+    assert histories.kind.tolist() == [2, 0, 1, -1, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (drop("kinds.json"), r"must have no kinds of events without kinds\.json"),
+        (edit_tensors(HISTORIES, lambda t: t.pop("kind")), r"kinds\.json must come with the kinds of events"),
+        (edit_tensors(HISTORIES, lambda t: t["kind"].__setitem__(0, 3)), r"kinds of events in -1 … 2"),
+        (edit_tensors(HISTORIES, lambda t: t["kind"].__setitem__(0, -2)), r"kinds of events in -1 … 2"),
+        (edit_tensors(HISTORIES, lambda t: t.update(kind=t["kind"][1:])), "one kind per event"),
+        (edit_tensors(HISTORIES, lambda t: t.update(kind=t["kind"].astype(np.int32))), "kind as a vector of int16"),
+        (edit_json("kinds.json", lambda k: k["names"].append("buy")), "must name each kind once"),
+        (edit_json("kinds.json", lambda k: k["names"].extend(f"t{at}" for at in range(20))), "at most 16 kinds"),
+        (edit_json("kinds.json", lambda k: k.update(names=[1, 2, 3])), r"kinds\.json is not what it must be"),
+        (put("kinds.json", b"[]"), r"kinds\.json is not what it must be"),
+    ],
+)
+def test_forged_kinds_are_refused(kinds: Path, change: Callable[[Path], object], message: str) -> None:
+    forge(kinds, change)
+    with pytest.raises(BundleError, match=message):
+        Bundle.load(kinds)

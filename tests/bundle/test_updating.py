@@ -280,3 +280,43 @@ def test_relations_of_the_new_log_are_kept_in_the_codes_of_both(world: World) ->
     for end in ("left", "right"):
         before, after = whole.relations["trust"][end].to_numpy(), moved.relations["trust"][end].to_numpy()
         assert whole.user_ids.ids[before].to_list() == moved.user_ids.ids[after].to_list()
+
+
+def kinds(*rows: tuple[int, int, int, str]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp", "event_type"], orient="row")
+
+
+LOOKED = kinds((1, 10, 100, "view"), (1, 10, 100, "buy"), (2, 11, 101, "view"), (2, 10, 102, "buy"))
+
+
+def views(made: Bundle, user: int) -> list[int]:
+    row = made.queries(user).bags["events.view"][0]
+    return [int(item) for item in made.item_ids.decode(row[row >= 0])]
+
+
+def test_new_events_are_of_their_kinds() -> None:
+    made = serendip.fit(LOOKED, target=["buy"], event_weights={"cart": 0.5}, model="popular", time_kind="unix")
+    new = kinds((1, 11, 103, "view"), (1, 12, 104, "cart"), (3, 10, 105, "view"), (1, 11, 103, "cart"))
+    later = made.update(new)
+    assert (views(later, 1), views(later, 2), views(later, 3)) == ([10, 11], [11], [10])
+    assert later.histories.kinds is not None
+    assert set(later.histories.kinds.names) == {"buy", "view", "cart"}
+    queries = later.queries(1)
+    assert [int(item) for item in later.item_ids.decode(queries.history[0])] == [10, 11, 12], "carts weigh something"
+    assert queries.bags["weight"][0].tolist() == [1, 0.5, 0.5]
+    again = later.update(new)
+    assert len(again.histories.items) == len(later.histories.items), "what is known is not taken in twice"
+
+
+def test_a_log_that_goes_on_keeps_the_kinds_of_what_is_known() -> None:
+    made = serendip.fit(LOOKED, model="popular", time_kind="unix")
+    assert made.histories.kinds is not None and made.histories.kinds.target == ()
+    new = kinds((1, 10, 100, "buy"), (2, 12, 200, "cart"))
+    found = made.continued(serendip.Dataset.from_frames(new, target=["buy"], time_kind="unix", part=True))
+    assert found.events.kind is not None
+    named = [found.schema.event_types[kind] for kind in found.events.kind]
+    assert named == ["view", "buy", "view", "buy", "cart"], "the view of the same second stays"
+    assert found.wanted.tolist() == [False, True, False, True, False]
+    assert sorted(found.histories.queries(np.array([0, 1], np.int32)).bags) == [
+        "events.cart", "events.view", "time", "weight"
+    ]  # fmt: skip

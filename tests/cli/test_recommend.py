@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from serendip.bundle import Bundle
-from serendip.cli.recommend import attributes_of
+from serendip.cli.recommend import attributes_of, events_of
 from serendip.data.synthetic import World
 
 
@@ -101,6 +101,8 @@ def test_a_failure_leaves_no_file(run: Any, bundle: Path, here: Path, monkeypatc
         (["--all"], 4, "--all must come with --out FILE"),
         (["--user", "1", "--user", "2", "--history", "3"], 4, "one --user at most"),
         (["--user", "1", "--user", "2", "--attribute", "age=3"], 4, "--attribute must come with one --user at most"),
+        (["--user", "1", "--user", "2", "--event", "view=3"], 4, "--event must come with one --user at most"),
+        (["--event", "view"], 4, "--event must be KIND=ID,ID,…, such as view=661,914. Got 'view' instead"),
         (["--attribute", "age"], 4, "--attribute must be COLUMN=VALUE, such as age=31. Got 'age' instead"),
         (["--all", "--attribute", "age=3", "--out", "x.csv"], 4, "--all with others"),
         (["--all", "--out", "recs.txt"], 4, "must be a .parquet or .csv file. Got recs.txt"),
@@ -123,6 +125,16 @@ def test_attributes_by_column() -> None:
         "likes": ["a", "b=c"],
         "note": "",
     }
+
+
+def test_events_by_kind() -> None:
+    assert events_of(["view=3, 4,", "cart=a", "view=5"]) == {"view": ["3", "4", "5"], "cart": ["a"]}
+
+
+def test_a_newcomer_by_events_of_no_kind_that_is_read(run: Any, bundle: Path) -> None:
+    result = run("recommend", "--bundle", bundle, "--event", "view=31", "-k", "2", "--json")
+    assert len(json.loads(result.stdout)) == 2
+    assert "events: 1 of a kind that is not read beside the history: 'view'" in result.stderr
 
 
 def test_a_newcomer_by_attributes(run: Any, bundle: Path) -> None:

@@ -77,6 +77,7 @@ def test_what_is_not_json_is_said_to_be_so(body: bytes, got: str) -> None:
             "`attributes[...][0]` must be true or false or a whole number or a number or text or null. "
             "Got something else instead.",
         ),
+        ({"events": {"view": 3}}, "`events[...]` must be a list. Got something else instead."),
         ({"time": -1}, "`time` must be a whole number >= 0. Got -1 instead."),
         ([], "The body must be an object. Got a list of 0 instead."),
         ("text", 'The body must be an object. Got "text" instead.'),
@@ -89,7 +90,7 @@ def test_a_wrong_value_is_named_with_what_was_expected(body: Any, message: str) 
 def test_an_unknown_field_is_named_with_the_nearest_known_one() -> None:
     assert refused({"user_idd": 1}) == (422, "unknown_field", "Unknown field `user_idd`.", "Did you mean `user_id`?")
     assert refused({"K": 1})[3] == "Did you mean `k`?"
-    known = "user_id, k, history, exclude, allow, exclude_seen, attributes, time"
+    known = "user_id, k, history, exclude, allow, exclude_seen, attributes, events, time"
     assert refused({"zzzz": 1})[3] == f"Known fields: {known}."
     assert refused({"queries": []})[3] == "Many users at once are asked for at /v1/recommend/batch."
 
