@@ -27,6 +27,10 @@ def update(
         str | None,
         typer.Option("--items", metavar="FILE", help="Rows of new or changed items.", show_default=False),
     ] = None,
+    users: Annotated[
+        str | None,
+        typer.Option("--users", metavar="FILE", help="Rows of new or changed users.", show_default=False),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -54,7 +58,9 @@ def update(
     require_room(path)
     known = load(bundle, show)
     with show.step("Updating"):
-        made = known.update(events, items, run=Run(threads=threads), encoding=encoding, strict=strict, rejects=rejects)
+        made = known.update(
+            events, items, users, run=Run(threads=threads), encoding=encoding, strict=strict, rejects=rejects
+        )
     entry = made.manifest.updates[-1]
     for note in entry.notes:
         show.say(f"Note: {note}")

@@ -32,6 +32,21 @@ def test_new_events_are_taken_in(run: Any, bundle: Path, shop: Path, here: Path)
     assert len(rows) == 3
 
 
+def test_new_users_may_come_with_a_table(run: Any, here: Path) -> None:
+    (here / "log.csv").write_text("user_id,item_id\n1,a\n1,b\n2,a\n2,b\n3,b\n")
+    (here / "users.csv").write_text("user_id,group\n1,x\n2,y\n3,x\n")
+    (here / "recipe.toml").write_text(
+        '[data]\nevents = "log.csv"\nusers = "users.csv"\n[features]\ngroup = { kind = "category", side = "user" }\n'
+        '[model]\nname = "two_tower"\nepochs = 1\nfactors = 4\nlength = 0\nhidden = 4\n[pipeline]\nfallback = []\n'
+    )
+    run("fit", "recipe.toml", "--out", "b")
+    (here / "new.csv").write_text("user_id,item_id\n4,a\n")
+    (here / "more.csv").write_text("user_id,group\n4,y\n3,y\n5,y\n")
+    assert "1 new events, 2 new users" in run("update", "-b", "b", "-e", "new.csv", "--users", "more.csv").stdout
+    attributes = Bundle.load(here / "b").attributes
+    assert attributes is not None and attributes.users["group"].to_list() == ["x", "y", "y", "y", "y"]
+
+
 def test_what_is_wrong_is_told_and_nothing_is_written(run: Any, bundle: Path, shop: Path, here: Path) -> None:
     pl.read_parquet(more(shop, here)).drop("item_id").write_parquet(here / "bad.parquet")
     result = run("update", "--bundle", bundle, "--events", here / "bad.parquet", "--out", here / "b2", code=3)
