@@ -12,6 +12,8 @@ from serendip.types import ABSENT
 
 Codes = NDArray[np.int64]
 HISTORY = "history"
+MANY = 16
+"""Items for each code in a bag from which it is quicker to sort the codes than to mark them among all items."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,13 @@ class Earlier:
         items: ``[l]`` their codes, user by user.
         ahead: ``[m]`` for each event of the log, how many of them come before it.
         begins: ``[m]`` how many come before the first of its user.
+        n: how many items there are.
     """
 
     items: Codes
     ahead: Codes
     begins: Codes
+    n: int
 
     @classmethod
     def of(cls, data: Dataset, kind: int | None = None) -> Earlier:
@@ -43,11 +47,15 @@ class Earlier:
         begins = ahead[events.indptr[events.users]]
         if kind is not None:
             ahead = ahead[_moments(events)]
-        return cls(events.items[chosen].astype(np.int64), ahead, begins)
+        return cls(events.items[chosen].astype(np.int64), ahead, begins, data.n_items)
 
     def inputs(self, rows: NDArray[np.integer], length: int) -> dict[str, Codes]:
         """Of the query tower."""
-        return {HISTORY: self.last(rows, length)}
+        ends = self.ahead[rows]
+        sizes = np.minimum(ends - self.begins[rows], length)
+        begins = np.cumsum(sizes) - sizes
+        places = np.repeat(ends - sizes - begins, sizes) + np.arange(sizes.sum())
+        return _as_bags(self.items[places], begins, self.n)
 
     def last(self, rows: NDArray[np.integer], length: int) -> Codes:
         """``[b, length]`` the items of those before each of these events, the latest on the right."""
@@ -56,6 +64,19 @@ class Earlier:
         places = self.ahead[rows][:, None] + np.arange(-length, 0)
         found = places >= self.begins[rows][:, None]
         return np.where(found, self.items[np.maximum(places, 0)], ABSENT)
+
+
+def _as_bags(codes: Codes, begins: Codes, n: int) -> dict[str, Codes]:
+    """Inputs of the query tower: the codes in the bags, each once; the places of all of them; where each bag begins."""
+    from serendip.nn.query import BEGINS, PLACES
+
+    if n > MANY * len(codes):
+        known, places = np.unique(codes, return_inverse=True)
+    else:
+        met = np.zeros(n, np.bool_)
+        met[codes] = True
+        known, places = np.flatnonzero(met), (np.cumsum(met) - 1)[codes]
+    return {HISTORY: known, HISTORY + PLACES: places, HISTORY + BEGINS: begins}
 
 
 def _moments(events: Events) -> Codes:
@@ -96,13 +117,8 @@ class Others:
         return cls(events.items[liked].astype(np.int64), place, begins, ends, data.n_items)
 
     def inputs(self, rows: NDArray[np.integer], length: int) -> dict[str, Codes]:
-        """Of the query tower, as bags: the codes in them, each once; their places; where each row's begin."""
-        from serendip.nn.query import BEGINS, PLACES
-
-        codes, begins = self.bags(rows, length)
-        met = np.zeros(self.n, np.bool_)
-        met[codes] = True
-        return {HISTORY: np.flatnonzero(met), HISTORY + PLACES: (np.cumsum(met) - 1)[codes], HISTORY + BEGINS: begins}
+        """Of the query tower."""
+        return _as_bags(*self.bags(rows, length), self.n)
 
     def bags(self, rows: NDArray[np.integer], length: int) -> tuple[Codes, Codes]:
         """The last ``length`` items beside each of these events, one bag after the other, and where each begins."""

@@ -45,3 +45,20 @@ def test_a_kind_without_events_is_an_empty_bag() -> None:
     bought = data.where(data.wanted)
     kind = bought.schema.event_types.index("view")
     assert Earlier.of(bought, kind).last(np.arange(4), 2).tolist() == [NONE] * 4
+
+
+@pytest.mark.parametrize("many", [0, 1 << 30])
+def test_bags_hold_what_padded_histories_hold(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the codes are told apart."""
+    monkeypatch.setattr("serendip.models._past.MANY", many)
+    rng = np.random.default_rng(0)
+    rows = [(user, item, place) for user in range(9) for place, item in enumerate(rng.permutation(20)[: 2 * user + 1])]
+    data = Dataset.from_frames(
+        pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row"), time_kind="rank"
+    )
+    past, asked = Earlier.of(data), rng.permutation(len(data.events))
+    given = past.inputs(asked, 5)
+    codes, begins = given["history"][given["history.places"]], given["history.begins"]
+    assert len(np.unique(given["history"])) == len(given["history"])
+    padded = [[code for code in row if code != ABSENT] for row in past.last(asked, 5).tolist()]
+    assert [bag.tolist() for bag in np.split(codes, begins[1:])] == padded
