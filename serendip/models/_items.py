@@ -61,7 +61,15 @@ def item_inputs(model: str, data: Dataset) -> tuple[Input, ...]:
 
 
 def catalogue(
-    model: str, data: Dataset, dim: int, by: str, id_dropout: float, *, sampled: bool, normalise: bool = False
+    model: str,
+    data: Dataset,
+    dim: int,
+    by: str,
+    id_dropout: float,
+    *,
+    sampled: bool,
+    rows: bool = False,
+    normalise: bool = False,
 ) -> Catalogue:
     """The items of the data as a module.
 
@@ -72,6 +80,7 @@ def catalogue(
         by: ids, features or both.
         id_dropout: the share of ids left out in training.
         sampled: whether a step asks for some items only.
+        rows: whether it then changes no others, however few items there are.
         normalise: whether vectors have length 1.
 
     Raises:
@@ -90,7 +99,7 @@ def catalogue(
         values=data.features.items(data.items) if inputs and data.features is not None else None,
         id_dropout=id_dropout,
         normalise=normalise,
-        sparse=sampled and data.n_items > MANY,
+        sparse=sampled and (rows or data.n_items > MANY),
     )
 
 

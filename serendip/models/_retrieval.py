@@ -21,7 +21,7 @@ from serendip.data.dataset import Dataset
 from serendip.data.events import bag_of
 from serendip.data.sample import shuffled
 from serendip.models._examples import Foretell, PerUser, Weighted, chances, drawn, foretold, weights_of
-from serendip.models._items import Adapted, IdDropout, ItemsBy, adapter, catalogue, later, renewed, told, vectors
+from serendip.models._items import MANY, Adapted, IdDropout, ItemsBy, adapter, catalogue, later, renewed, told, vectors
 from serendip.models._past import HISTORY, Earlier, Others
 from serendip.neural import NeuralConfig, NeuralModel
 from serendip.run import Run
@@ -50,7 +50,7 @@ class RetrievalConfig(NeuralConfig, frozen=True):
 
     epochs: Annotated[int, msgspec.Meta(ge=1, description="How often training goes through the log, at most.")] = 20
     batch_size: Annotated[int, msgspec.Meta(ge=1, description="How many events a step learns from.")] = 1024
-    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of Adam's steps.")] = 0.003
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of the optimiser's steps.")] = 0.003
     factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="d: dimensions of the vectors.")] = 64
     length: Annotated[
         int,
@@ -67,6 +67,13 @@ class RetrievalConfig(NeuralConfig, frozen=True):
     tied: Tied = True
     hidden: Hidden = 128
     layers: Layers = 1
+    projected: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether a linear map comes last. Without it, what is read or the last hidden layer is the "
+            "query's vector, and must be as wide as factors times heads."
+        ),
+    ] = True
     heads: Annotated[int, msgspec.Meta(ge=1, le=64, description="Vectors of a query; the nearest counts.")] = 1
     dropout: Annotated[
         float, msgspec.Meta(ge=0, le=0.95, description="Share of hidden numbers left out in training.")
@@ -110,6 +117,37 @@ class Step:
     def __len__(self) -> int:
         """How many events."""
         return len(self.positives)
+
+
+class Candidates:
+    """Items of a step, among which its events' own are to be found."""
+
+    def __init__(self, shares: NDArray[np.float64], known: Codes, negatives: int) -> None:
+        """Those of the step's events, and so many drawn uniformly from ``known``.
+
+        Args:
+            shares: ``[n]`` how probable it is that an event is of an item.
+            known: the items that are drawn.
+            negatives: how many are drawn.
+        """
+        self.shares, self.known, self.negatives = shares, known, negatives
+        self._place: Codes = np.zeros(len(shares), np.int64)
+        self._log_q: tuple[int, Floats] = 0, np.zeros(0, np.float32)
+
+    def among(self, items: Codes, rng: np.random.Generator) -> tuple[Codes, Codes, Floats]:
+        """The ``candidates, positives, log_q`` of a `Step` whose events are of these items."""
+        more = self.known[rng.integers(0, len(self.known), self.negatives)] if self.negatives else self.known[:0]
+        chosen = np.unique(np.concatenate([items, more]))
+        self._place[chosen] = np.arange(len(chosen))
+        return chosen, self._place[items], self._log_q_of(len(items))[chosen]
+
+    def _log_q_of(self, b: int) -> Floats:
+        """``[n]`` of every item, where b events are in a step."""
+        if self._log_q[0] != b:
+            expected = b * self.shares + self.negatives / len(self.known)
+            with np.errstate(divide="ignore"):  # of one that never is among them
+                self._log_q = b, np.log(-np.expm1(-expected)).astype(np.float32)
+        return self._log_q[1]
 
 
 @dataclass(frozen=True)
@@ -167,7 +205,8 @@ class RetrievalModel(NeuralModel):
                 f"{self.name}: length = 0 leaves the features of users and moments alone. The data have none. "
                 "Declare some in the recipe's [features] section, or let length be above 0."
             )
-        items = partial(catalogue, self.name, data, o.factors, o.items_by, o.id_dropout, sampled=True)
+        rows = o.optimiser == "adagrad"
+        items = partial(catalogue, self.name, data, o.factors, o.items_by, o.id_dropout, sampled=True, rows=rows)
         rank = items(normalise=o.normalise)
         return QueryTower(
             rank,
@@ -180,6 +219,8 @@ class RetrievalModel(NeuralModel):
             heads=o.heads,
             normalise=o.normalise,
             adapter=adapter(o.adapter, rank, normalise=o.normalise),
+            projected=o.projected,
+            sparse=rows or any((one.size or 0) > MANY for one in inputs),
         )
 
     def batches(self, data: Dataset, rng: np.random.Generator) -> Iterator[Step]:
@@ -187,8 +228,9 @@ class RetrievalModel(NeuralModel):
         o, events = self.config, data.events
         items, taught = events.items.astype(np.int64), np.flatnonzero(foretold(data, o.foretell))
         chance = chances(events.users[taught], o.per_user)
-        counts, total = np.bincount(items[taught], chance, minlength=data.n_items), chance.sum()
-        known, weights = np.unique(items[events.weight > 0]), np.empty(len(events), np.float32)
+        shares = np.bincount(items[taught], chance, minlength=data.n_items) / max(chance.sum(), 1e-300)
+        known = np.flatnonzero(np.bincount(items[events.weight > 0], minlength=data.n_items))
+        candidates, weights = Candidates(shares, known, o.negatives), np.empty(len(events), np.float32)
         given = {**features_of(data), **{name: one.values for name, one in self.only_learned(data).items()}}
         past = self.past(data)
         bags = {bag_of(name): Earlier.of(data, code) for name, code in self.kinds(data).items()}
@@ -200,12 +242,8 @@ class RetrievalModel(NeuralModel):
             if o.length:
                 inputs |= past.inputs(rows, o.length)
                 inputs |= {name: bag.last(rows, o.length) for name, bag in bags.items()}
-            negatives = known[rng.integers(0, len(known), o.negatives)]
-            candidates, places = np.unique(np.concatenate([items[rows], negatives]), return_inverse=True)
-            expected = len(rows) * counts[candidates] / total + o.negatives / len(known)
-            log_q = np.log(-np.expm1(-expected)).astype(np.float32)
             counted = None if counting is None else weights[rows]
-            yield Step(inputs, candidates, places[: len(rows)], log_q, counted)
+            yield Step(inputs, *candidates.among(items[rows], rng), counted)
 
     def loss(self, net: Any, batch: Step) -> Mapping[str, Tensor]:
         """The softmax over the candidates of the step."""

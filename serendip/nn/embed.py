@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from serendip.nn.rows import gather
+from serendip.nn.rows import gather, places
 from serendip.types import Input
 
 Pooling = Literal["mean", "sum", "sqrtn"]
@@ -58,10 +58,10 @@ class Table(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """``[...]`` codes → ``[..., dim]``."""
-        rows = self.rows(codes)
         if self.sparse and self.training:
+            rows = places(codes, self.size) if codes.is_cpu else self.rows(codes)
             return gather(self.weight, rows, padding=0)
-        return functional.embedding(rows, self.weight, padding_idx=0)
+        return functional.embedding(self.rows(codes), self.weight, padding_idx=0)
 
     def rows(self, codes: Tensor) -> Tensor:
         """Where in the weight each code's vector is."""
@@ -92,6 +92,11 @@ def pooled(vectors: Tensor, present: Tensor, pooling: Pooling = "mean") -> Tenso
         count = weights.sum(dim=-1, keepdim=True).clamp(min=1)
         weights = weights / (count if pooling == "mean" else count.sqrt())
     return (vectors * weights.unsqueeze(-1)).sum(dim=-2)
+
+
+def beside(parts: Sequence[Tensor]) -> Tensor:
+    """Vectors side by side, as one."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=-1)
 
 
 def shared_tables(inputs: Iterable[Input], dim: int | None = None, *, sparse: bool = False) -> dict[str, Table]:
@@ -174,7 +179,7 @@ class FeatureEmbedding(nn.Module):
         missing = [one.name for one in self.inputs if one.name not in features]
         if missing:
             raise ValueError(f"The network reads features that must be given. Got none for {missing} instead.")
-        return torch.cat([self._vector(one, features[one.name]) for one in self.inputs], dim=-1)
+        return beside([self._vector(one, features[one.name]) for one in self.inputs])
 
     def _vector(self, one: Input, values: Tensor) -> Tensor:
         if one.size is None:
@@ -196,4 +201,4 @@ class FeatureEmbedding(nn.Module):
         return table
 
 
-__all__ = ["FeatureEmbedding", "Pooling", "Table", "dim_of", "pooled", "shared_tables", "table_of"]
+__all__ = ["FeatureEmbedding", "Pooling", "Table", "beside", "dim_of", "pooled", "shared_tables", "table_of"]

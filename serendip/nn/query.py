@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from serendip.nn.adapter import GROUPS, Adapter
 from serendip.nn.bags import bag_means
 from serendip.nn.catalogue import Catalogue, looked_up
-from serendip.nn.embed import FeatureEmbedding, pooled
+from serendip.nn.embed import FeatureEmbedding, beside, pooled
 from serendip.nn.tower import Tower
 from serendip.scorers.feeds import PRESENT
 from serendip.types import Input
@@ -38,6 +37,8 @@ class QueryTower(nn.Module):
         heads: int = 1,
         normalise: bool = False,
         adapter: Adapter | None = None,
+        projected: bool = True,
+        sparse: bool = False,
     ) -> None:
         """A tower.
 
@@ -52,16 +53,18 @@ class QueryTower(nn.Module):
             heads: how many vectors come out.
             normalise: whether they have length 1.
             adapter: of what comes out, or None.
+            projected: as for `Tower`.
+            sparse: as for `Table`, of the features.
         """
         super().__init__()
         self.rank, self.own, self.adapter, self.histories = rank, read, adapter, tuple(histories)
-        self.features = FeatureEmbedding(inputs) if inputs else None
+        self.features = FeatureEmbedding(inputs, sparse=sparse) if inputs else None
         self.asked = {name: f"asked_{place}" for place, name in enumerate(asked or {})}
         for name, value in (asked or {}).items():
             self.register_buffer(self.asked[name], value, persistent=False)
         width = len(self.histories) * rank.dim + (self.features.dim if self.features else 0)
         width += sum(len(value) for value in (asked or {}).values())
-        self.tower = Tower(width, widths, rank.dim, dropout, normalise=normalise, heads=heads)
+        self.tower = Tower(width, widths, rank.dim, dropout, normalise=normalise, heads=heads, projected=projected)
 
     @property
     def read(self) -> Catalogue:
@@ -85,7 +88,7 @@ class QueryTower(nn.Module):
         for name, buffer in self.asked.items():
             given = inputs.get(name)
             parts.append(self.get_buffer(buffer).expand(parts[0].shape[0], -1) if given is None else given)
-        found: Tensor = self.tower(torch.cat(parts, dim=-1))
+        found: Tensor = self.tower(beside(parts))
         return found if self.adapter is None else self.adapter(found)
 
     def _past(self, name: str, inputs: Mapping[str, Tensor], vectors: Tensor | None) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from serendip.nn.dropout import Dropout
+from serendip.types import SerendipError
 
 Activation = Literal["relu", "gelu", "silu", "tanh"]
 _LAYERS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
@@ -31,7 +32,7 @@ def activation_layer(name: Activation) -> nn.Module:
 
 
 class Tower(nn.Module):
-    """Hidden layers and a projection, which is all there is without hidden ones."""
+    """Hidden layers and a projection; either may be left out."""
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class Tower(nn.Module):
         normalise: bool = False,
         *,
         heads: int = 1,
+        projected: bool = True,
     ) -> None:
         """A tower.
 
@@ -54,12 +56,22 @@ class Tower(nn.Module):
             activation: of the hidden layers.
             normalise: scale each vector that comes out to length 1.
             heads: how many vectors come out.
+            projected: whether the last layer is a projection; if not, what goes into it comes out.
+
+        Raises:
+            SerendipError: there is no projection, and what would go into it is not as wide as what is to come out.
         """
         super().__init__()
+        last = widths[-1] if widths else inputs_dim
+        if not projected and last != heads * out:
+            raise SerendipError(
+                f"Without a projection the last layer must have {heads * out} numbers: factors times heads. Got {last} "
+                f"instead. Try projected = true, or hidden = {heads * out}."
+            )
         layers: list[nn.Module] = []
         for below, width in zip((inputs_dim, *widths), widths, strict=False):
             layers += [nn.Linear(below, width), activation_layer(activation), Dropout(dropout)]
-        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1] if widths else inputs_dim, heads * out))
+        self.layers = nn.Sequential(*layers, *([nn.Linear(last, heads * out)] if projected else []))
         self.out, self.heads, self.normalise = out, heads, normalise
 
     def forward(self, x: Tensor) -> Tensor:

@@ -24,7 +24,15 @@ HOUR = 3600
 NOON, NIGHT = 12 * HOUR, 0
 
 
-def shops() -> Dataset:
+ALL: dict[str, Feature] = {
+    "town": Category(side="user"),
+    "where": Category(side="item"),
+    "when": Category(side="item"),
+    "hour": Cycle(side="context", column="timestamp", period="day"),
+}
+
+
+def shops(declared: dict[str, Feature]) -> Dataset:
     """Users of two towns who take what is in their town; even items at noon, odd ones at night. The last two items of
     each town have no event."""
     rng = np.random.default_rng(0)
@@ -46,16 +54,10 @@ def shops() -> Dataset:
         }
     )
     users = pl.DataFrame({"user_id": range(80), "town": list("ab") * 40})
-    declared: dict[str, Feature] = {
-        "town": Category(side="user"),
-        "where": Category(side="item"),
-        "when": Category(side="item"),
-        "hour": Cycle(side="context", column="timestamp", period="day"),
-    }
     return Dataset.from_frames(events, users, items, features=declared)
 
 
-DATA = shops()
+DATA = shops(ALL)
 
 
 def asked(user: int, hour: int) -> Queries:
@@ -102,6 +104,21 @@ def test_several_heads_answer_with_the_nearest() -> None:
     scorer = model.lower()
     assert isinstance(scorer, MaxSimScorer)
     assert np.isfinite(model.score(DATA.queries(np.arange(3, dtype=np.int32)))).any(axis=1).all()
+
+
+def test_a_vector_per_user_and_one_per_item_without_a_layer_between() -> None:
+    data = shops({"town": Category(side="user", dim=16)})
+    options = {**SMALL, "hidden": None, "length": 0, "projected": False, "optimiser": "adagrad", "learning_rate": 0.2}
+    model = TwoTower(**options).fit(data, ONE)
+    learned = model.learned()
+    assert learned is not None and {name.rsplit(".", 1)[0] for name in learned} == {"rank.ids", "features.tables.0"}
+    met = [code for code, name in enumerate(data.item_ids.ids) if int(str(name)[1]) < 8]
+    scores = model.score(data.queries(np.arange(2, dtype=np.int32)))[:, met]
+    here = np.array([[str(data.item_ids.ids[code])[0] == town for code in met] for town in "ab"])
+    assert np.where(here, scores, np.inf).min() > np.where(here, -np.inf, scores).max()
+    vectors = learned["features.tables.0.weight"][1:] @ learned["rank.ids.weight"][1:].T
+    codes = data.features.users(data.users.head(2))["town"] if data.features is not None else []
+    np.testing.assert_allclose(scores, vectors[codes][:, met], rtol=1e-4, atol=1e-5)
 
 
 def test_a_query_is_what_came_before_the_event() -> None:

@@ -22,8 +22,9 @@ def numbered(table: Table) -> Table:
     return table
 
 
-def test_a_table_gives_each_code_its_vector_and_all_else_zero() -> None:
-    table = Table(3, 2)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_table_gives_each_code_its_vector_and_all_else_zero(sparse: bool) -> None:
+    table = Table(3, 2, sparse=sparse)
     found = table(torch.tensor([[2, ABSENT], [0, 3], [-7, 1]]))
     torch.testing.assert_close(found[0, 0], table.weight[3])
     torch.testing.assert_close(found[1, 0], table.weight[1])
@@ -31,9 +32,11 @@ def test_a_table_gives_each_code_its_vector_and_all_else_zero() -> None:
     assert bool((found[[0, 1, 2], [1, 1, 0]] == 0).all())
 
 
-def test_codes_may_be_of_32_bits() -> None:
-    table = Table(3, 2)
-    torch.testing.assert_close(table(torch.tensor([1, 2], dtype=torch.int32)), table.all()[1:])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_codes_may_be_of_32_bits(sparse: bool) -> None:
+    table = Table(3, 2, sparse=sparse)
+    found = table(torch.tensor([1, 2, ABSENT, 3], dtype=torch.int32))
+    torch.testing.assert_close(found, torch.cat([table.all()[1:], torch.zeros(2, 2)]))
 
 
 def test_gradients_reach_touched_rows_only() -> None:

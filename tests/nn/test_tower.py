@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from serendip.nn.tower import Tower
+from serendip.types import SerendipError
 
 
 def test_a_tower_by_hand() -> None:
@@ -22,6 +23,16 @@ def test_a_tower_by_hand() -> None:
 def test_without_hidden_layers_it_is_a_projection() -> None:
     net, x = Tower(3, (), 2), torch.randn(4, 3)
     torch.testing.assert_close(net(x), x @ net.layers[0].weight.T + net.layers[0].bias)
+
+
+def test_without_a_projection_what_is_read_or_the_last_hidden_layer_comes_out() -> None:
+    x = torch.randn(4, 6)
+    assert torch.equal(Tower(6, (), 6, projected=False)(x), x)
+    net = Tower(6, (4,), 2, heads=2, projected=False)
+    expected = (x @ net.layers[0].weight.T + net.layers[0].bias).clamp(min=0).view(4, 2, 2)
+    torch.testing.assert_close(net(x), expected)
+    with pytest.raises(SerendipError, match=r"must have 6 numbers: factors times heads\. Got 4 instead\."):
+        Tower(3, (4,), 2, heads=3, projected=False)
 
 
 def test_vectors_of_all_heads_have_length_one_if_asked() -> None:

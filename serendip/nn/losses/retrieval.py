@@ -266,11 +266,10 @@ def _check(
         raise SerendipError(f"temperature must be above 0. Got {temperature} instead. Try 0.1.")
     if hidden.hard_negatives is not None and hidden.hard_negatives < 0:
         raise SerendipError(f"hard_negatives must be 0 or more. Got {hidden.hard_negatives} instead. Try None for all.")
-    if positives.is_cpu and b and (int(positives.min()) < 0 or int(positives.max()) >= c):
-        raise SerendipError(
-            f"positives must be places among the {c} candidates. Got {int(positives.min())} to {int(positives.max())} "
-            "instead."
-        )
+    if positives.is_cpu and b:
+        least, most = map(int, positives.aminmax())
+        if least < 0 or most >= c:
+            raise SerendipError(f"positives must be places among the {c} candidates. Got {least} to {most} instead.")
 
 
 def _shape(tensor: Tensor) -> list[int]:
