@@ -94,7 +94,8 @@ class Run:
         resume: whether to go on from the checkpoint if there is one.
         time_budget: seconds after which training stops, at the latest when the step under way is done, or None.
         start: what to begin with, in place of the model's own beginning, or None.
-        freeze: beginnings of names of parameters, such as ``items``, that stay as they begin.
+        freeze: what stays as it begins: groups that the model's module declares, such as ``towers``, and beginnings of
+            names of parameters, such as ``users``.
         log: called after every epoch with ``epoch``, the ``seconds`` of training so far, the ``examples_per_second`` of
             the epoch, the ``loss``, its parts and the figure of the ``validation`` if there was one; or None.
         pace: called now and then, a few times a second at most, with how training is getting on; or None.

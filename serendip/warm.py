@@ -36,7 +36,7 @@ def begin(net: nn.Module, start: Start) -> tuple[Fresh, Fresh]:
         Which users and which items have no row of the other one.
 
     Raises:
-        SerendipError: no name is the same, or one stands for something of another shape.
+        SerendipError: no name is the same, one is lacking here, or one stands for something of another shape.
     """
     sides, own = rows_of(net), net.state_dict()
     codes: Mapping[Side, Ids] = {"user": start.users, "item": start.items}
@@ -46,6 +46,12 @@ def begin(net: nn.Module, start: Start) -> tuple[Fresh, Fresh]:
         raise SerendipError(
             f"a fit can go on from one whose parameters have the same names. That of {start.model} has "
             f"{', '.join(start.tensors)}; this one {', '.join(own)}."
+        )
+    lost = [name for name in start.tensors if name not in own]
+    if lost:
+        raise SerendipError(
+            f"a fit can go on from one with all that it learned. That of {start.model} has {', '.join(lost)}, which "
+            "this one lacks. Try its options."
         )
     with torch.no_grad():
         for name in same:

@@ -94,6 +94,10 @@ def test_parts_that_the_other_lacks_begin_afresh() -> None:
     ("tensors", "text"),
     [
         ({"a": np.zeros(2)}, "parameters have the same names. That of other has a; this one tower.users, tower.seen"),
+        (
+            {**START.tensors, "adapter.bias": np.zeros(4)},
+            "with all that it learned. That of other has adapter.bias, which this one lacks. Try its options.",
+        ),
         ({"tower.head.bias": np.zeros(7)}, "tower.head.bias is [7] in that of other, and [2] here. Try its options."),
         ({"tower.users": np.zeros((3, 9))}, "tower.users is [3, 9] in that of other, and [4, 2] here"),
     ],
