@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 
 from serendip.bundle import Bundle
+from serendip.data.dataset import Dataset
 from serendip.pipeline import retrieve
 from serendip.scorers import KINDS, StaticScores
 from serendip.serve import wire
@@ -243,3 +245,18 @@ def test_attributes_of_another_type_are_refused(described: Answers) -> None:
     with pytest.raises(ApiError, match=r"the column must hold one value a row\. Got lists instead") as caught:
         one(described, attributes={"group": ["x", "y"]})
     assert (caught.value.status, caught.value.reply.error.code) == (422, "invalid_attributes")
+
+
+def test_events_of_other_kinds_count_by_query_and_what_is_not_read_is_noted(answers: Answers) -> None:
+    rows = [(1, "a", "view"), (1, "b", "buy"), (2, "b", "buy"), (2, "c", "view"), (3, "d", "buy")]
+    log = pl.DataFrame(rows, schema=["user_id", "item_id", "event_type"], orient="row")
+    data = Dataset.from_frames(log, target=["buy"])
+    made = Answers(Bundle.build(data, retrieve(StaticScores(np.arange(4, dtype=np.float32)), name="all")))
+    queries = [wire.Query(user_id=1), wire.Query(user_id=1, events={"view": ["d", "x"]}), wire.Query(user_id=3)]
+    first, second, third = made.batch(wire.BatchRequest(queries=queries, k=3)).replies
+    assert [ids(reply) for reply in (first, second, third)] == [["d", "c"], ["c"], ["c", "b", "a"]], "seen is left out"
+    assert second.notes[0] == "events of view: 1 not known: 'x'"
+    assert third.notes == []
+    note = "events: 'look' is of no kind that the bundle reads beside the history"
+    assert one(made, events={"look": ["a"]}).notes[0] == note
+    assert one(answers, events={"look": [101]}).notes[0] == note
