@@ -93,7 +93,7 @@ class Cycles:
         phase = phase_of(_moments(self.name, made, source, self.per_second) + 3600 * made.utc_offset, made.period)
         angles = 2 * np.pi * phase[:, None] * np.arange(1, made.harmonics + 1)
         waves = np.stack([np.sin(angles), np.cos(angles)], axis=2)
-        return {self.name: waves.reshape(len(phase), -1).astype(np.float32)}
+        return {self.name: waves.reshape(len(phase), 2 * made.harmonics).astype(np.float32)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,6 +76,20 @@ def test_what_is_stored_answers_alike(data: Dataset, features: Features) -> None
     assert all(array.dtype in (np.float64, np.int64, np.uint8) for array in tensors.values())
 
 
+def test_no_rows_are_fine(data: Dataset, features: Features) -> None:
+    """Arrays of no rows have the width and the type of those with some."""
+    times = np.array([MONDAY])
+    for some, none in (
+        (features.items(data.items), features.items(data.items.clear())),
+        (features.users(data.users), features.users(data.users.clear())),
+        (features.context(times), features.context(times[:0])),
+    ):
+        assert list(some) == list(none)
+        for name, array in none.items():
+            assert array.shape == (0, *some[name].shape[1:])
+            assert array.dtype == some[name].dtype
+
+
 def test_a_shared_vocabulary_is_stored_once_and_read_as_one(features: Features) -> None:
     tensors, header = features.pack()
     assert [name for name in tensors if name.startswith("vocabulary")] == [
