@@ -95,7 +95,7 @@ def continued(content: Content, data: Dataset) -> Dataset:
     table = titled(data)
     fresh = replace(data, schema=_renamed(data.schema, table), items=table, features=None)
     known = _known(content, data.schema)
-    known = replace(known, events=known.events.where(~_given_again(known, fresh)))
+    known, fresh = _of_one_context(replace(known, events=known.events.where(~_given_again(known, fresh))), fresh)
     after = Change.join(known, fresh).after
     codes = {
         "users": after.user_ids.encode(data.user_ids.ids),
@@ -114,6 +114,20 @@ def continued(content: Content, data: Dataset) -> Dataset:
         return after
     declared = data.features.renamed("item", renamed_titles(data)).declared
     return after.with_features(cast("dict[str, Feature]", declared))
+
+
+def _of_one_context(known: Dataset, fresh: Dataset) -> tuple[Dataset, Dataset]:
+    """Both with the context of the fresh events, which is missing in the known ones."""
+    m, came = len(known.events), {}
+    missing: dict[str, NDArray[Any]] = {}
+    for name, column in fresh.events.context.items():
+        came[name] = column if column.dtype.kind in "fM" else column.astype(object)
+        nothing = {"f": np.nan, "M": np.datetime64("NaT")}.get(column.dtype.kind)
+        missing[name] = np.full(m, nothing, came[name].dtype)
+    return (
+        replace(known, events=replace(known.events, context=missing)),
+        replace(fresh, events=replace(fresh.events, context=came)),
+    )
 
 
 def _given_again(known: Dataset, fresh: Dataset) -> NDArray[np.bool_]:

@@ -105,6 +105,7 @@ def fit(
     """Fit a model to a log and write the bundle that answers."""
     from serendip.bundle.store import require_room
     from serendip.recipe import evaluate_recipe, run_recipe
+    from serendip.recipe.fitting import to_read
 
     path = out or (BUNDLE if recipe.run.out is None else Path(recipe.run.out))
     require_writable(path, directory=True)
@@ -114,7 +115,7 @@ def fit(
     if start is not None:
         frozen = _names(freeze)
         recipe, run = _carried_over(recipe, start, frozen, _names(task)), replace(run, freeze=frozen or ())
-    data = loaded(recipe, show)
+    data = loaded(to_read(recipe, start), show)
     figures = evaluate_recipe(recipe, data=data, watch=show.told).to_dict() if evaluate else None
     bundle = run_recipe(recipe, data=data, evaluation=figures, watch=show.told, run=run, start=start)
     with show.step(f"Writing {path}"):

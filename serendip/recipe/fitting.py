@@ -115,7 +115,7 @@ def run_recipe(
         SerendipError: data, a model or an option that cannot be used.
     """
     check_learning(recipe)
-    loaded = load_data(recipe) if data is None else data
+    loaded = load_data(to_read(recipe, start)) if data is None else data
     schema, how = loaded.schema, run or run_of(recipe)
     if start is not None:
         require_epochs(recipe, "a bundle to go on from")
@@ -136,6 +136,15 @@ def run_recipe(
             schema=schema,
             start=None if start is None else start.manifest.version,
         )
+
+
+def to_read(recipe: Recipe, start: Bundle | None) -> Recipe:
+    """The recipe by which data are read that follow those of a bundle: features of users and items stay as they were
+    fitted for it, so that no table need come with the new events."""
+    if start is None or start.attributes is None:
+        return recipe
+    moments = {name: one for name, one in recipe.features.items() if one.side == "context"}
+    return msgspec.structs.replace(recipe, features=moments)
 
 
 def run_of(recipe: Recipe) -> Run:

@@ -95,9 +95,11 @@ def fitted(model: Model, data: Dataset, run: Run, watch: Watch, learning: Learni
     """
     what = f"Fitting {model.name}"
     if learning is not None and learning.section.validate is not None and model.learns_in_epochs:
-        split = learning.holdout(data)
-        if run.start is not None:  # what was learned speaks of features as they were fitted then
-            split = replace(split, train=replace(split.train, features=data.features))
+        if run.start is None:
+            split = learning.holdout(data)
+        else:  # what was learned speaks of features as they were fitted then
+            split = learning.holdout(data.with_features({}))
+            split = replace(split, train=replace(split.train, schema=data.schema, features=data.features))
         found = _validated(model, data, run, watch, learning.section, split)
         best = found.training
         assert best is not None

@@ -204,6 +204,21 @@ def test_a_fit_that_goes_on_keeps_codes_and_counts_ages_anew(bundle: Bundle) -> 
     assert after.queries(np.array([0])).features["group"].tolist() == [1]
 
 
+def test_a_fit_that_goes_on_learns_from_the_moments_of_new_events(bundle: Bundle) -> None:
+    """Of older events the bundle does not keep them: they are missing."""
+    columns = {"user_id": [1, 3], "item_id": ["a", "d"], "timestamp": [MONDAY + 8 * DAY, MONDAY + 9 * DAY]}
+    extra = {"device": ["tv", None], "battery": [3, 4], "plugged": [True, False], "charge": [0.5, 0.25]}
+    schema = Schema(timestamp="timestamp", time_kind="unix", context=tuple(extra))
+    after = bundle.continued(Dataset.from_frames(pl.DataFrame({**columns, **extra}), schema=schema))
+    assert after.features is not None
+    new = after.events.time > MONDAY + 7 * DAY
+    assert after.features.examples(after)["device"][new].tolist() == [2, ABSENT]
+    assert set(after.features.examples(after)["device"][~new].tolist()) == {ABSENT}
+    assert after.events.context["battery"][new].tolist() == [3, 4]
+    assert after.events.context["plugged"][new].tolist() == [True, False]
+    assert np.isnan(after.events.context["charge"][~new]).all()
+
+
 def _known(bundle: Bundle) -> Dataset:
     schema = bundle.manifest.schema
     assert schema is not None

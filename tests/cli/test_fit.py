@@ -242,6 +242,29 @@ def test_a_fit_that_goes_on_stops_where_it_should(run: Any, halves: list[Path], 
     assert Bundle.load(here / "b").learned == ("lightgcn",)
 
 
+def test_a_fit_that_reads_features_goes_on_with_events_alone(run: Any, world: World, here: Path) -> None:
+    """What is known of users and items is in the bundle; a validation holds nothing against the older events."""
+    events = world.events.sort("timestamp").with_columns(place=pl.col("item_id").str.slice(-1))
+    cut = len(events) * 7 // 10
+    for path, part in (("old", events[:cut]), ("new", events[cut:])):
+        part.write_parquet(here / f"{path}.parquet")
+    world.items.write_parquet(here / "items.parquet")
+    world.users.write_parquet(here / "users.parquet")
+    (here / "recipe.toml").write_text(
+        '[data]\nevents = "old.parquet"\nitems = "items.parquet"\nusers = "users.parquet"\n'
+        '[features]\nkind = { kind = "category", side = "item" }\ncountry = { kind = "category", side = "user" }\n'
+        'place = { kind = "category", side = "context" }\nexample_age = { kind = "age" }\n'
+        '[model]\nname = "two_tower"\nepochs = 1\nfactors = 8\nlength = 5\nitems_by = "both"\n'
+    )
+    run("fit", "recipe.toml", "--threads", "1", "--out", "a")
+    run("fit", "--from", "a", "--events", "new.parquet", "--validate", "recall@20", "--threads", "1", "--out", "b")
+    before, after = Bundle.load(here / "a"), Bundle.load(here / "b")
+    assert before.attributes is not None and after.attributes is not None
+    assert after.attributes.features.inputs == before.attributes.features.inputs
+    assert after.attributes.users.equals(before.attributes.users)
+    assert list(after.start(data_of(after)).tensors) == list(before.start(data_of(before)).tensors)
+
+
 def test_parts_stay_as_they_are(run: Any, halves: list[Path], here: Path) -> None:
     old, new, _ = halves
     run("fit", "--events", old, *LIGHT, "--set", "model.epochs=2", "--out", "a")
