@@ -204,6 +204,13 @@ class EvaluateSection(Section, frozen=True):
         Meta(examples=[5], description="Events that a user held out by cold_users shows before the test."),
     ] = None
     folds: Annotated[Folds | None, Meta(examples=[5], description="Parts that k_fold makes.")] = None
+    repeats: Annotated[
+        bool,
+        Meta(
+            description="Whether items count that the user had before, and may be shown again: what was looked at "
+            "and is bought then."
+        ),
+    ] = False
     seed: Annotated[
         Natural | None,
         Meta(examples=[0], description="Of the split and of the bootstrap. Left out: the seed of [run]."),

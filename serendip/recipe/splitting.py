@@ -25,6 +25,8 @@ def splits_of(section: EvaluateSection, data: Dataset, seed: int) -> list[Split]
     name = section.split or ("per_user" if data.schema.time_kind == "none" else "last_out")
     options = {key: getattr(section, key) for key in ("test", "n", "given", "folds")}
     options = {key: value for key, value in options.items() if value is not None}
+    if section.repeats:
+        options["repeats"] = True
     if name not in UNSEEDED:
         options["seed"] = seed
     if name != "k_fold":

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
+from serendip.data.dataset import Dataset
 from serendip.data.synthetic import World, checkerboard
 from serendip.evaluate import evaluate, last_out
 from serendip.evaluate.evaluation import Evaluation
@@ -147,3 +149,17 @@ def test_the_result_is_plain(world: World, shop: Path) -> None:
     assert list(plain["models"]) == ["ease", "popular"]
     assert plain["comparisons"][0]["metric"] == "recall@2"
     assert Evaluation.from_dict(plain["models"]["ease"]).mean("recall@2") == found.main.mean("recall@2")
+
+
+def test_what_is_looked_at_and_bought_then_counts_where_repeats_do() -> None:
+    done = [(1, 0, "view"), (1, 1, "buy"), (2, 2, "view"), (2, 3, "buy")]  # item, when, how
+    rows = [(user, *what) for user in (1, 2) for what in done]
+    log = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp", "event_type"], orient="row")
+    data = Dataset.from_frames(log, target=["buy"], time_kind="rank")
+    with pytest.raises(SerendipError, match=r"did not have before\. Got none .* or repeats = true"):
+        splits_of(recipe().evaluate, data, 0)
+    (split,) = splits_of(recipe("evaluate.repeats=true").evaluate, data, 0)
+    assert split.queries().exclude is None
+    assert split.train.item_ids.decode(split.truth.items).to_list() == [2, 2]
+    with pytest.raises(SerendipError, match="cold_items must have no options but"):
+        splits_of(recipe("evaluate.repeats=true", "evaluate.split=cold_items").evaluate, data, 0)
