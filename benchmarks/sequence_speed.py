@@ -45,7 +45,14 @@ EPOCHS = 2
 """Epochs of a turn in which only the time counts."""
 TRAINED = 1800
 """Seconds that RecTools may train, and ours to reach what it reached."""
-PARTS = ("neural.py", "loop.py", "models/sasrec.py", "models/_sequence.py", "nn", "kernels")
+PARTS = (
+    "neural.py",
+    "loop.py",
+    "models/sasrec.py",
+    "models/_sequence.py",
+    "nn",
+    *(f"kernels/{name}.py" for name in ("softmax", "softmax_block", "softmax_tile")),
+)
 
 
 def measure(topic: Topic) -> None:
