@@ -21,6 +21,7 @@ from serendip.types import Scorer, SerendipError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from serendip.data.features import Features
     from serendip.nn.several import Optimiser
 
 
@@ -203,6 +204,7 @@ class NeuralModel(Model):
             "data.users": data.n_users,
             "data.items": data.n_items,
             "data": _digest(_contents(data)),
+            "features": None if data.features is None else _digest(_stored(data.features)),
         }
 
 
@@ -217,6 +219,15 @@ def _contents(data: Dataset) -> Iterator[Any]:
         yield repr(column.tolist()).encode() if column.dtype == object else column
     for _, table in sorted({"users": data.users, "items": data.items, **data.relations}.items()):
         yield table.write_ipc(None).getvalue()
+
+
+def _stored(features: Features) -> Iterator[Any]:
+    """All that fitted features are made of, as buffers."""
+    tensors, header = features.pack()
+    yield msgspec.json.encode(header)
+    for name, tensor in sorted(tensors.items()):
+        yield name.encode()
+        yield tensor
 
 
 def _digest(parts: Iterable[Any]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from torch import Tensor, nn
@@ -17,11 +18,13 @@ from torch.optim import Adagrad
 
 from serendip.checks.cases import odd_log
 from serendip.data.dataset import Dataset
+from serendip.data.features.declared import Bucket
 from serendip.data.synthetic import checkerboard
 from serendip.evaluate import evaluate, last_out
 from serendip.model import Run, Start
 from serendip.models.lightgcn import LightGCN
 from serendip.models.ngcf import NGCF
+from serendip.models.two_tower import TwoTower
 from serendip.neural import NeuralConfig, NeuralModel
 from serendip.nn.embed import Table
 from serendip.nn.rows import RowAdagrad, RowAdam
@@ -183,6 +186,23 @@ def test_the_checkpoint_of_another_fit_says_what_differs(tmp_path: Path) -> None
     for model, data, run, text in said:
         with pytest.raises(SerendipError, match=text):
             model.fit(data, replace(run, checkpoint=path, resume=True))
+
+
+def test_the_checkpoint_of_other_features_says_so(tmp_path: Path) -> None:
+    """Of the same shape, and made otherwise: what was learned of their codes would be of no use."""
+    events = pl.DataFrame({"user_id": [1, 1, 2, 2], "item_id": ["a", "b", "a", "c"]})
+    items = pl.DataFrame({"item_id": ["a", "b", "c"], "price": [1.0, 2.0, 3.0]})
+    run = Run(checkpoint=tmp_path / "c", resume=True)
+    for edge in (1.5, 1.5, 2.5):
+        steps = Bucket(side="item", column="price", boundaries=(edge,))
+        data = Dataset.from_frames(events, items=items, features={"steps": steps})
+        if edge == 2.5:
+            with pytest.raises(
+                SerendipError, match=r"c must be a checkpoint of the same model, .* It differs in features \("
+            ):
+                TwoTower(epochs=1, items_by="both").fit(data, run)
+        else:
+            TwoTower(epochs=1, items_by="both").fit(data, run)
 
 
 def test_what_another_fit_learned_is_a_better_start() -> None:
