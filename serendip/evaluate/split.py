@@ -102,6 +102,7 @@ def _read_test(train: Dataset, test: Any) -> Dataset:
         **lacking,
         "labels": {name: kind for name, kind in schema.labels.items() if name in columns},
         "context": tuple(name for name in schema.context if name in columns),
+        "features": {},  # who asks is told by the training part
     }
     if "timestamp" in lacking:
         changes["time_kind"] = "none"

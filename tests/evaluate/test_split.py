@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from serendip.data.dataset import Dataset
+from serendip.data.features.declared import Category
 from serendip.data.schema import Schema
 from serendip.evaluate import split as splits
 from serendip.evaluate.held import Split
@@ -312,6 +313,15 @@ def test_only_the_target_is_truth(weights: dict[str, float]) -> None:
     assert truth_pairs(again) == {(1, 12): 1, (2, 12): 1}
     by_time = splits.global_time(data, cut=4)
     assert truth_pairs(by_time) == {(1, 12): 1, (2, None): 1}, "what was looked at then is no truth"
+
+
+def test_a_published_test_part_needs_no_tables_that_features_of_the_training_part_read() -> None:
+    users = pl.DataFrame({"user_id": [1, 2], "town": ["a", "b"]})
+    events = pl.DataFrame({"user_id": [1, 1, 2], "item_id": [5, 6, 5]})
+    train = Dataset.from_frames(events, users, features={"town": Category(side="user")})
+    split = splits.given(train, pl.DataFrame({"user_id": [2], "item_id": [6]}))
+    assert truth_pairs(split) == {(2, 6): 1}
+    assert split.queries().features["town"].tolist() == [2]  # the second of the two known towns
 
 
 def test_those_who_are_given_events_are_given_their_kinds() -> None:
