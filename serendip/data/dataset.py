@@ -168,7 +168,9 @@ class Dataset:
         Raises:
             SerendipError: features that these data do not have, or that do not go together.
         """
-        return replace(self, schema=msgspec.structs.replace(self.schema, features=dict(declared)))._fitted()
+        from serendip.data.features.checking import as_declared
+
+        return replace(self, schema=msgspec.structs.replace(self.schema, features=as_declared(declared)))._fitted()
 
     def _fitted(self) -> Dataset:
         if not self.schema.features:
@@ -279,7 +281,9 @@ class Dataset:
             labels=labels,
         )
         if features is not None:
-            known = _with_context(known, features, inputs.events.frame.columns)
+            from serendip.data.features.checking import as_declared
+
+            known = _with_context(known, as_declared(features), inputs.events.frame.columns)
         moment = time.time() if now is None else now
         return ingest(inputs, known, strict=strict, rejects=rejects, part=part, now=moment)._fitted()
 

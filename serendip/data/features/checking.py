@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from serendip.data.features.declared import Age, Declared, Recency, column_of
+from serendip.data.features.declared import Age, Declared, Feature, Recency, column_of
 from serendip.types import SerendipError
 
 if TYPE_CHECKING:
@@ -19,6 +19,22 @@ NAME = re.compile(r"[\w-]{1,100}")
 OWN = ("side", "column", "multivalent", "width", "pooling", "words", "characters", "chunks")
 """Options in which features that share a table may differ."""
 WHERE = {"user": "the users table", "item": "the items table", "context": "the events"}
+
+
+def as_declared(features: Any) -> dict[str, Feature]:
+    """Features by name, given of their kinds or as a recipe has them: ``{"kind": "category", "side": "item"}``.
+
+    Raises:
+        SerendipError: something else.
+    """
+    try:
+        plain = {name: msgspec.to_builtins(one) for name, one in dict(features).items()}
+        return msgspec.convert(plain, dict[str, Feature])
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise SerendipError(
+            'features must be declared by name, such as {"brand": {"kind": "category", "side": "item"}}. '
+            f"Got {features!r:.80} instead: {error}."
+        ) from error
 
 
 def check(data: Dataset, declared: Mapping[str, Declared]) -> None:

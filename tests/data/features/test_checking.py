@@ -80,3 +80,28 @@ def test_dates_of_items_need_no_times_of_events() -> None:
 
 def test_numbers_in_any_script_may_name_a_feature(data: Dataset) -> None:
     assert Features.fit(data, {"марка-1": Category(side="item", column="brand")}).inputs[0].name == "марка-1"
+
+
+def test_features_may_be_given_as_a_recipe_has_them() -> None:
+    plain = {
+        "brand": {"kind": "category", "side": "item", "oov_buckets": 2},
+        "device": {"kind": "hash", "side": "context"},
+    }
+    kinds: dict[str, Any] = {"brand": Category(side="item", oov_buckets=2), "device": Hash(side="context")}
+    made, same = (Dataset.from_frames(EVENTS, items=ITEMS, features=features) for features in (plain, kinds))
+    assert made.schema == same.schema
+    assert made.with_features(plain).schema.features == kinds
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ([Category(side="item")], r"features must be declared by name, such as \{\"brand\": .* Got \[Category\("),
+        ({"brand": "category"}, r"Got \{'brand': 'category'\} instead: Expected `object`, got `str`"),
+        ({"brand": {"kind": "category", "side": "things"}}, "Invalid enum value 'things'"),
+        ({"brand": {"kind": "label", "side": "item"}}, "Invalid value 'label'"),
+    ],
+)
+def test_what_declares_nothing_is_refused(features: Any, message: str) -> None:
+    with pytest.raises(SerendipError, match=message):
+        Dataset.from_frames(EVENTS, items=ITEMS, features=features)
