@@ -31,6 +31,15 @@ def factors_fit(model: str, rows: int, d: int, copies: float, instead: str = "fe
     memory.require(f"{model}: {d:,} factors of {rows:,} users and items need", int(4 * rows * d * copies), instead)
 
 
+def attention_fits(model: str, length: int, heads: int) -> None:
+    """That the weights which each event of one history gives to each other do, before a softmax and after it.
+
+    Raises:
+        SerendipError: they do not.
+    """
+    memory.require(f"{model}: {heads} heads over {length:,} events need", 8 * heads * length**2, "a smaller length")
+
+
 def neighbours_fit(model: str, matrix: csr_array, k: int, threads: int | None, instead: str) -> None:
     """That the k nearest columns of each column of ``matrix`` ``[m, n]`` fit.
 

@@ -20,6 +20,7 @@ from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.models._examples import Foretell, PerUser, Weighted, drawn, foretold, weights_of
 from serendip.models._items import Adapted, IdDropout, ItemsBy, adapter, catalogue, later, renewed, vectors
+from serendip.models._room import attention_fits
 from serendip.neural import NeuralConfig, NeuralModel
 from serendip.run import Run
 from serendip.space import Range, declare
@@ -110,7 +111,7 @@ def transformer(model: str, options: AttentionConfig, *, causal: bool) -> Encode
     """The encoder of a model with attention.
 
     Raises:
-        SerendipError: heads that cannot share the factors.
+        SerendipError: heads that cannot share the factors, or more events than fit into memory.
     """
     from serendip.nn.sequence.transformer import Transformer
 
@@ -120,6 +121,7 @@ def transformer(model: str, options: AttentionConfig, *, causal: bool) -> Encode
             f"{model}: factors must be a multiple of heads. Got {o.factors} and {o.heads} instead. "
             f"Try factors={o.heads * max(1, o.factors // o.heads)}."
         )
+    attention_fits(model, o.length, o.heads)
     return Transformer(
         o.factors,
         o.blocks,

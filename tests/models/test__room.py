@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array, random_array
@@ -11,6 +13,7 @@ from serendip.kernels import memory
 from serendip.model import Run, find, names
 from serendip.models import _room
 from serendip.models._room import factors_fit, neighbours_fit, pairs_fit
+from serendip.models._sequence import AttentionConfig, transformer
 from serendip.types import SerendipError
 
 ONE = Run(threads=1)
@@ -43,6 +46,15 @@ def test_factors_count_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     text = r"any: 101 factors of 30,000 users and items need 24,240,000 bytes, .* Try fewer factors\."
     with pytest.raises(SerendipError, match=text):
         factors_fit("any", 30_000, 101, 2)
+
+
+def test_attention_counts_pairs_of_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one query needs: a network that is too large for it would train, and never answer."""
+    monkeypatch.setattr(memory, "available", lambda: 1_600_000_000)
+    text = r"sasrec: 2 heads over 10,001 events need 1,600,320,016 bytes, .* Try a smaller length\."
+    for length, fits in ((10_000, True), (10_001, False)):
+        with nullcontext() if fits else pytest.raises(SerendipError, match=text):
+            transformer("sasrec", AttentionConfig(factors=4, length=length), causal=True)
 
 
 def test_pairs_are_counted_and_of_many_columns_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
