@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset, Events
-from serendip.types import ABSENT
+from serendip.data.events import bag_of
 
 Codes = NDArray[np.int64]
 HISTORY = "history"
@@ -25,12 +25,14 @@ class Earlier:
         ahead: ``[m]`` for each event of the log, how many of them come before it.
         begins: ``[m]`` how many come before the first of its user.
         n: how many items there are.
+        name: what the bag of them is called among the inputs of the query tower.
     """
 
     items: Codes
     ahead: Codes
     begins: Codes
     n: int
+    name: str = HISTORY
 
     @classmethod
     def of(cls, data: Dataset, kind: int | None = None) -> Earlier:
@@ -47,7 +49,8 @@ class Earlier:
         begins = ahead[events.indptr[events.users]]
         if kind is not None:
             ahead = ahead[_moments(events)]
-        return cls(events.items[chosen].astype(np.int64), ahead, begins, data.n_items)
+        name = HISTORY if kind is None else bag_of(data.schema.event_types[kind])
+        return cls(events.items[chosen].astype(np.int64), ahead, begins, data.n_items, name)
 
     def inputs(self, rows: NDArray[np.integer], length: int) -> dict[str, Codes]:
         """Of the query tower."""
@@ -55,18 +58,10 @@ class Earlier:
         sizes = np.minimum(ends - self.begins[rows], length)
         begins = np.cumsum(sizes) - sizes
         places = np.repeat(ends - sizes - begins, sizes) + np.arange(sizes.sum())
-        return _as_bags(self.items[places], begins, self.n)
-
-    def last(self, rows: NDArray[np.integer], length: int) -> Codes:
-        """``[b, length]`` the items of those before each of these events, the latest on the right."""
-        if not len(self.items):
-            return np.full((len(rows), length), ABSENT, np.int64)
-        places = self.ahead[rows][:, None] + np.arange(-length, 0)
-        found = places >= self.begins[rows][:, None]
-        return np.where(found, self.items[np.maximum(places, 0)], ABSENT)
+        return _as_bags(self.items[places], begins, self.n, self.name)
 
 
-def _as_bags(codes: Codes, begins: Codes, n: int) -> dict[str, Codes]:
+def _as_bags(codes: Codes, begins: Codes, n: int, name: str) -> dict[str, Codes]:
     """Inputs of the query tower: the codes in the bags, each once; the places of all of them; where each bag begins."""
     from serendip.nn.query import BEGINS, PLACES
 
@@ -76,7 +71,7 @@ def _as_bags(codes: Codes, begins: Codes, n: int) -> dict[str, Codes]:
         met = np.zeros(n, np.bool_)
         met[codes] = True
         known, places = np.flatnonzero(met), (np.cumsum(met) - 1)[codes]
-    return {HISTORY: known, HISTORY + PLACES: places, HISTORY + BEGINS: begins}
+    return {name: known, name + PLACES: places, name + BEGINS: begins}
 
 
 def _moments(events: Events) -> Codes:
@@ -118,7 +113,7 @@ class Others:
 
     def inputs(self, rows: NDArray[np.integer], length: int) -> dict[str, Codes]:
         """Of the query tower."""
-        return _as_bags(*self.bags(rows, length), self.n)
+        return _as_bags(*self.bags(rows, length), self.n, HISTORY)
 
     def bags(self, rows: NDArray[np.integer], length: int) -> tuple[Codes, Codes]:
         """The last ``length`` items beside each of these events, one bag after the other, and where each begins."""

@@ -132,22 +132,14 @@ class Candidates:
         """
         self.shares, self.known, self.negatives = shares, known, negatives
         self._place: Codes = np.zeros(len(shares), np.int64)
-        self._log_q: tuple[int, Floats] = 0, np.zeros(0, np.float32)
 
     def among(self, items: Codes, rng: np.random.Generator) -> tuple[Codes, Codes, Floats]:
         """The ``candidates, positives, log_q`` of a `Step` whose events are of these items."""
         more = self.known[rng.integers(0, len(self.known), self.negatives)] if self.negatives else self.known[:0]
         chosen = np.unique(np.concatenate([items, more]))
         self._place[chosen] = np.arange(len(chosen))
-        return chosen, self._place[items], self._log_q_of(len(items))[chosen]
-
-    def _log_q_of(self, b: int) -> Floats:
-        """``[n]`` of every item, where b events are in a step."""
-        if self._log_q[0] != b:
-            expected = b * self.shares + self.negatives / len(self.known)
-            with np.errstate(divide="ignore"):  # of one that never is among them
-                self._log_q = b, np.log(-np.expm1(-expected)).astype(np.float32)
-        return self._log_q[1]
+        expected = len(items) * self.shares[chosen] + self.negatives / len(self.known)
+        return chosen, self._place[items], np.log(-np.expm1(-expected)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -232,16 +224,14 @@ class RetrievalModel(NeuralModel):
         known = np.flatnonzero(np.bincount(items[events.weight > 0], minlength=data.n_items))
         candidates, weights = Candidates(shares, known, o.negatives), np.empty(len(events), np.float32)
         given = {**features_of(data), **{name: one.values for name, one in self.only_learned(data).items()}}
-        past = self.past(data)
-        bags = {bag_of(name): Earlier.of(data, code) for name, code in self.kinds(data).items()}
+        past = [self.past(data), *(Earlier.of(data, code) for code in self.kinds(data).values())] if o.length else []
         counting = weights_of(events.weight[taught], o.weighted)
         if counting is not None:
             weights[taught] = counting
         for rows in shuffled(drawn(taught, events.users, o.per_user, rng), o.batch_size, rng):
             inputs: Arrays = {name: values[rows] for name, values in given.items()}
-            if o.length:
-                inputs |= past.inputs(rows, o.length)
-                inputs |= {name: bag.last(rows, o.length) for name, bag in bags.items()}
+            for one in past:
+                inputs |= one.inputs(rows, o.length)
             counted = None if counting is None else weights[rows]
             yield Step(inputs, *candidates.among(items[rows], rng), counted)
 

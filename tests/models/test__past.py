@@ -8,9 +8,15 @@ import pytest
 
 from serendip.data.dataset import Dataset
 from serendip.models._past import Earlier
-from serendip.types import ABSENT
 
-NONE = [ABSENT, ABSENT]
+
+def bags(past: Earlier, rows: np.ndarray, length: int) -> list[list[int]]:  # type: ignore[type-arg]
+    """What the inputs of these events hold, oldest first."""
+    given = past.inputs(rows, length)
+    assert set(given) == {past.name, f"{past.name}.places", f"{past.name}.begins"}
+    codes = given[past.name][given[f"{past.name}.places"]]
+    assert len(np.unique(given[past.name])) == len(given[past.name])
+    return [bag.tolist() for bag in np.split(codes, given[f"{past.name}.begins"][1:])]
 
 
 def log(timed: bool = True) -> Dataset:
@@ -25,30 +31,44 @@ def log(timed: bool = True) -> Dataset:
     )
 
 
+def test_a_query_is_what_came_before_the_event() -> None:
+    events = pl.DataFrame(
+        {
+            "user_id": [1, 1, 1, 1, 2],
+            "item_id": ["a", "b", "c", "d", "a"],
+            "timestamp": [0, 1, 2, 3, 0],
+            "weight": [1.0, 0.0, 1.0, 1.0, 1.0],
+        }
+    )
+    data = Dataset.from_frames(events, time_kind="rank")
+    a, c = (int(code) for code in data.item_ids.encode(["a", "c"]))
+    assert bags(Earlier.of(data), np.arange(5), 2) == [[], [a], [a], [a, c], []]
+
+
 @pytest.mark.parametrize("timed", [True, False])
 def test_a_bag_holds_what_was_strictly_before(timed: bool) -> None:
     data = log(timed)
     a, b, c, d = data.item_ids.encode(list("abcd")).tolist()
     kind = data.schema.event_types.index("view")
     rows = np.flatnonzero(data.wanted)
-    found = Earlier.of(data, kind).last(rows, 2).tolist()
+    found = bags(Earlier.of(data, kind), rows, 2)
     if timed:
-        assert found == [NONE, [a, b], [c, d], [ABSENT, b]]
+        assert found == [[], [a, b], [c, d], [b]]
     else:  # the order of the file says what was before
-        assert found == [[ABSENT, a], [b, c], [c, d], [ABSENT, b]]
-    history = Earlier.of(data).last(rows, 2).tolist()
-    assert history == [NONE, [ABSENT, a], [a, c], NONE]
+        assert found == [[a], [b, c], [c, d], [b]]
+    history = bags(Earlier.of(data), rows, 2)
+    assert history == [[], [a], [a, c], []]
 
 
 def test_a_kind_without_events_is_an_empty_bag() -> None:
     data = log()
     bought = data.where(data.wanted)
     kind = bought.schema.event_types.index("view")
-    assert Earlier.of(bought, kind).last(np.arange(4), 2).tolist() == [NONE] * 4
+    assert bags(Earlier.of(bought, kind), np.arange(4), 2) == [[]] * 4
 
 
 @pytest.mark.parametrize("many", [0, 1 << 30])
-def test_bags_hold_what_padded_histories_hold(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bags_hold_the_last_events_before(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However the codes are told apart."""
     monkeypatch.setattr("serendip.models._past.MANY", many)
     rng = np.random.default_rng(0)
@@ -57,8 +77,6 @@ def test_bags_hold_what_padded_histories_hold(many: int, monkeypatch: pytest.Mon
         pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row"), time_kind="rank"
     )
     past, asked = Earlier.of(data), rng.permutation(len(data.events))
-    given = past.inputs(asked, 5)
-    codes, begins = given["history"][given["history.places"]], given["history.begins"]
-    assert len(np.unique(given["history"])) == len(given["history"])
-    padded = [[code for code in row if code != ABSENT] for row in past.last(asked, 5).tolist()]
-    assert [bag.tolist() for bag in np.split(codes, begins[1:])] == padded
+    events = data.events
+    before = [events.items[events.indptr[user] : row] for row, user in zip(asked, events.users[asked], strict=True)]
+    assert bags(past, asked, 5) == [items[-5:].tolist() for items in before]

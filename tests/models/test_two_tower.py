@@ -13,10 +13,10 @@ from serendip.data.dataset import Dataset
 from serendip.data.features import Feature
 from serendip.data.features.declared import Category, Cycle
 from serendip.model import Run
-from serendip.models._past import Earlier, Others
+from serendip.models._past import Others
 from serendip.models.two_tower import TwoTower
 from serendip.scorers import MaxSimScorer
-from serendip.types import ABSENT, Queries, SerendipError
+from serendip.types import Queries, SerendipError
 
 ONE = Run(threads=1)
 SMALL: dict[str, Any] = {"factors": 16, "hidden": 32, "batch_size": 128, "learning_rate": 0.02, "epochs": 12}
@@ -119,22 +119,6 @@ def test_a_vector_per_user_and_one_per_item_without_a_layer_between() -> None:
     vectors = learned["features.tables.0.weight"][1:] @ learned["rank.ids.weight"][1:].T
     codes = data.features.users(data.users.head(2))["town"] if data.features is not None else []
     np.testing.assert_allclose(scores, vectors[codes][:, met], rtol=1e-4, atol=1e-5)
-
-
-def test_a_query_is_what_came_before_the_event() -> None:
-    events = pl.DataFrame(
-        {
-            "user_id": [1, 1, 1, 1, 2],
-            "item_id": ["a", "b", "c", "d", "a"],
-            "timestamp": [0, 1, 2, 3, 0],
-            "weight": [1.0, 0.0, 1.0, 1.0, 1.0],
-        }
-    )
-    data = Dataset.from_frames(events, time_kind="rank")
-    a, c = (int(code) for code in data.item_ids.encode(["a", "c"]))
-    found = Earlier.of(data).last(np.arange(5), 2)
-    none = [ABSENT, ABSENT]
-    assert found.tolist() == [none, [ABSENT, a], [ABSENT, a], [a, c], none]
 
 
 def bag(found: Others, row: int, length: int) -> list[int]:
