@@ -170,9 +170,10 @@ def test_another_file_is_no_checkpoint(run: Any, data_flags: list[object], here:
 KILLED = """
 import sys, time
 from serendip.cli import app
-from serendip.models.lightgcn import LightGCN
+from serendip.model import find
 
-known, steps = LightGCN.loss, []
+model = find({model!r})
+known, steps = model.loss, []
 
 def loss(self, net, batch):
     steps.append(1)
@@ -181,15 +182,18 @@ def loss(self, net, batch):
         time.sleep(600)
     return known(self, net, batch)
 
-LightGCN.loss = loss
+model.loss = loss
 sys.argv = ["serendip", *{arguments}]
 app()
 """
 
 
-def test_a_killed_fit_goes_on_bit_for_bit(run: Any, data_flags: list[object], here: Path) -> None:
-    flags = ["fit", *map(str, data_flags), *LIGHT, "--set", "model.epochs=5", "--set", "model.batch_size=700"]
-    script = KILLED.format(steps=7, arguments=[*flags, "--checkpoint", "c", "--out", "killed"])
+@pytest.mark.parametrize("model", ["lightgcn", "two_tower"])
+def test_a_killed_fit_goes_on_bit_for_bit(model: str, run: Any, data_flags: list[object], here: Path) -> None:
+    options = ["factors=8", "epochs=5", "batch_size=700"]
+    flags = ["fit", *map(str, data_flags), "--model", model, "--threads", "1"]
+    flags += [part for option in options for part in ("--set", f"model.{option}")]
+    script = KILLED.format(model=model, steps=7, arguments=[*flags, "--checkpoint", "c", "--out", "killed"])
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=here) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "here\n"
