@@ -108,7 +108,10 @@ class Encoder:
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         tokenizer = self._ready()
-        return [tokenizer.encode(text).ids for text in texts]
+        try:
+            return [tokenizer.encode(text).ids for text in texts]
+        except Exception as error:
+            raise SerendipError(f"{self._what}: {TOKENIZER} cannot read a text: {error}.") from error
 
     def _ready(self) -> Any:
         with self._lock:
@@ -126,11 +129,11 @@ class Encoder:
             ) from error
         try:
             tokenizer: Any = Tokenizer.from_buffer(self.files.tokenizer.tobytes())
+            usual = (tokenizer.truncation or {}).get("max_length", USUAL_LENGTH)
+            tokenizer.enable_truncation(self._max_length or usual)
+            tokenizer.no_padding()
         except Exception as error:
             raise SerendipError(f"{self._what}: {TOKENIZER} cannot be read: {error}.") from error
-        usual = (tokenizer.truncation or {}).get("max_length", USUAL_LENGTH)
-        tokenizer.enable_truncation(self._max_length or usual)
-        tokenizer.no_padding()
         return tokenizer
 
     def _checked(self) -> tuple[str, bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -263,6 +264,15 @@ def test_files_that_do_not_go_together_are_refused(data: Dataset, lm: Path) -> N
     (lm / "tokenizer.json").write_text(text.replace('"red": 3', '"red": 300').replace('"red":3', '"red":300'))
     with pytest.raises(SerendipError, match="The sentence encoder 'small-lm' cannot be run"):
         of(fitted(data, lm), "red")
+
+
+def test_a_text_that_the_tokenizer_cannot_read_is_an_error(data: Dataset, lm: Path) -> None:
+    text = (lm / "tokenizer.json").read_text()
+    (lm / "tokenizer.json").write_text(re.sub(r'("unk_token": ?)"\[UNK\]"', r'\1"?"', text))
+    features = fitted(data, lm)
+    assert np.isfinite(of(features, "red")).all()
+    with pytest.raises(SerendipError, match=r"'small-lm': tokenizer\.json cannot read a text: .*Missing"):
+        of(features, "green")
 
 
 @pytest.mark.parametrize("library", ["tokenizers", "onnxruntime"])
