@@ -105,7 +105,7 @@ def fit(
     """Fit a model to a log and write the bundle that answers."""
     from serendip.bundle.store import require_room
     from serendip.recipe import evaluate_recipe, run_recipe
-    from serendip.recipe.fitting import to_read
+    from serendip.recipe.fitting import to_read, unread_features
 
     path = out or (BUNDLE if recipe.run.out is None else Path(recipe.run.out))
     require_writable(path, directory=True)
@@ -121,6 +121,8 @@ def fit(
     with show.step(f"Writing {path}"):
         bundle.save(path)
     made = bundle.summary()
+    if unread := unread_features(recipe, bundle):
+        show.say(f"Note: {unread}")
     show.result(
         {"bundle": path, **made},
         lambda: show.text(

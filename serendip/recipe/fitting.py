@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from serendip.bundle import Bundle
 from serendip.data.dataset import Dataset
 from serendip.data.features.declared import Sentence
-from serendip.model import Run, find
+from serendip.model import Run, describe, find
 from serendip.pipeline import first_of, retrieve
 from serendip.recipe.learning import Learning, Watch, check_learning, fitted, require_epochs, silently
 from serendip.recipe.loading import load_data
@@ -145,6 +145,18 @@ def to_read(recipe: Recipe, start: Bundle | None) -> Recipe:
         return recipe
     moments = {name: one for name, one in recipe.features.items() if one.side == "context"}
     return msgspec.structs.replace(recipe, features=moments)
+
+
+def unread_features(recipe: Recipe, bundle: Bundle) -> str:
+    """A sentence on features of the recipe that no model of the bundle reads, and what to try; empty if there are
+    none."""
+    read = {} if bundle.attributes is None else bundle.attributes.features.declared
+    rest = {name: one for name, one in recipe.features.items() if name not in read}
+    if not rest:
+        return ""
+    by = next((option for option in describe(find(recipe.model.name)) if option.name == "items_by"), None)
+    hint = " Try model.items_by = both." if by and any(one.side == "item" for one in rest.values()) else ""
+    return f"no model of the bundle reads the features {', '.join(rest)}.{hint}"
 
 
 def run_of(recipe: Recipe) -> Run:

@@ -58,3 +58,17 @@ def test_a_log_it_cannot_understand(run: Any, here: Path) -> None:
     assert 'expected a column "user_id"' in result.stderr
     assert not (here / "recipe.toml").exists()
     assert "name a recipe, or --events FILE" in run("init", code=4).stderr
+
+
+def test_features_it_suggests_that_nothing_reads_are_named_by_fit(
+    run: Any, data_flags: list[object], here: Path
+) -> None:
+    run("init", *data_flags, "--model", "two_tower", "--set", "model.epochs=1", "--set", "model.factors=4")
+    features = read("recipe.toml").features
+    of_items = ", ".join(name for name, one in features.items() if one.side == "item")
+    note = f"Note: no model of the bundle reads the features {of_items}. Try model.items_by = both."
+    assert note in " ".join(run("fit", "--threads", 1).stderr.split())
+    assert "Note: no model" not in run("fit", "--threads", 1, "--set", "model.items_by=both").stderr
+    told = " ".join(run("fit", "--model", "popular").stderr.split())
+    assert f"Note: no model of the bundle reads the features {', '.join(features)}." in told
+    assert "items_by" not in told
