@@ -10,7 +10,7 @@ BLOCK = 1024
 PLACES = 20
 
 
-def stay(cores):
+def stay(cores: int) -> None:
     """Keep this process on so many cores, where the system lets it: threads beside those counted would be a gift."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])

@@ -23,8 +23,9 @@ STEPS = 50
 class TwoTower(tfrs.Model):
     """A vector per user and one per item; the softmax over the items of the batch."""
 
-    def __init__(self, users, items, dim):
+    def __init__(self, users, items, dim, shares):
         super().__init__()
+        self.shares = None if shares is None else tf.constant(shares)
         self.users = tf.keras.layers.Embedding(users, dim)
         self.items = tf.keras.layers.Embedding(items, dim)
         self.task = tfrs.tasks.Retrieval()
@@ -32,11 +33,12 @@ class TwoTower(tfrs.Model):
     def compute_loss(self, features, training=False):
         """The summed loss of a batch."""
         users, items = self.users(features["user"]), self.items(features["item"])
-        return self.task(users, items, compute_metrics=False)
+        shares = None if self.shares is None else tf.gather(self.shares, features["item"])
+        return self.task(users, items, candidate_sampling_probability=shares, compute_metrics=False)
 
 
-def fit(folder, batch_size, dim, learning_rate, epochs, every, cores, most=None):
-    """A point per epoch: its examples, seconds of training so far and, every so many, NDCG@20 and Recall@20.
+def fit(folder, batch_size, dim, learning_rate, epochs, every, cores, most=None, corrected=False):
+    """Train so many epochs.
 
     Args:
         folder: holds train.parquet and test.parquet.
@@ -46,6 +48,11 @@ def fit(folder, batch_size, dim, learning_rate, epochs, every, cores, most=None)
         epochs, every: how many epochs, and how many between two judgements, which are not timed; 0: none.
         cores: threads.
         most: steps of an epoch; None: all events.
+        corrected: whether it is told how often each item is a candidate.
+
+    Returns:
+        ``epochs``: of each its ``examples``, the ``seconds`` of training so far, the processor's ``cpu`` seconds, and
+        where judged ``ndcg`` and ``recall`` at 20.
     """
     stay(cores)
     tf.config.threading.set_intra_op_parallelism_threads(cores)
@@ -54,22 +61,24 @@ def fit(folder, batch_size, dim, learning_rate, epochs, every, cores, most=None)
     train, test = read(folder)
     pairs = train.tocoo()
     users, items = pairs.row.astype(np.int32), pairs.col.astype(np.int32)
-    model = TwoTower(*train.shape, dim)
+    shares = np.bincount(items, minlength=train.shape[1]).astype(np.float32) / len(items)
+    model = TwoTower(*train.shape, dim, shares if corrected else None)
     model.compile(optimizer=tf.keras.optimizers.legacy.Adagrad(learning_rate), steps_per_execution=STEPS)
     steps = min(len(users) // batch_size, most or len(users))
     order = np.arange(steps * batch_size)
     _epoch(model, users, items, order[: batch_size * min(steps, STEPS)], batch_size)  # compiles
     points, seconds = [], 0.0
     for epoch in range(1, epochs + 1):
-        begin = time.perf_counter()
+        begin, cpu = time.perf_counter(), time.process_time()
         order = np.random.default_rng(epoch).permutation(len(users))[: steps * batch_size]
         _epoch(model, users, items, order, batch_size)
         seconds += time.perf_counter() - begin
-        points.append({"epoch": epoch, "examples": len(order), "seconds": seconds})
+        spent = time.process_time() - cpu
+        points.append({"epoch": epoch, "examples": len(order), "seconds": seconds, "cpu": spent})
         if every and epoch % every == 0:
             vectors = (layer.embeddings.numpy() for layer in (model.users, model.items))
             points[-1] |= quality(*vectors, train, test)
-    return points
+    return {"epochs": points}
 
 
 def _epoch(model, users, items, order, batch_size):
