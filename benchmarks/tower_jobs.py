@@ -27,7 +27,7 @@ ITEMS_RULE = (
 WARM, COLD = ("hit_rate@10", "ndcg@10"), ("recall@20", "ndcg@20")
 
 
-def train(model: Any, data: Any, seed: int, judge: Any = None, every: int = 1, patience: int = 3) -> tuple[Any, Any]:
+def train(model: Any, data: Any, seed: int, judge: Any = None, every: int = 1, patience: int = 1) -> tuple[Any, Any]:
     """The fitted model and how that went; with ``judge``, a figure of a scorer, as good as it gets."""
     from serendip.model import Run
 
