@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +94,18 @@ def test_a_bundle_reads_what_it_keeps_what_it_is_given_and_what_comes_later(tmp_
     assert shelves(later.recommend(7, k=3)) == {"b1"}
     assert shelves(later.recommend(500, k=3)) == {"b5"}
     assert shelves(kept.recommend(7, k=3)) == {f"b{last[1]}"}
+
+    program = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import serendip\n"
+        f"kept = serendip.load({str(tmp_path / 'bundle')!r})\n"
+        "found = kept.recommend([7, None], k=5, events=[None, {'view': ['s2']}])\n"
+        "print(found.drop('user_id').write_json())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    alone, here = json.loads(done.stdout), made.recommend([7, None], k=5, events=[None, {"view": ["s2"]}])
+    assert [row["item_id"] for row in alone] == here["item_id"].to_list()
+    np.testing.assert_allclose([row["score"] for row in alone], here["score"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)
