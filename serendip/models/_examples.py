@@ -18,9 +18,13 @@ PerUser = Annotated[
     Annotated[int, msgspec.Meta(ge=1)] | None,
     msgspec.Meta(description="Most events of a user that an epoch learns to foretell, drawn anew for each; none: all."),
 ]
-Weighted = Annotated[
-    bool,
-    msgspec.Meta(description="Whether an event counts by its weight, where weights differ; otherwise all count alike."),
+Strength = Literal["auto", "binary", "weight"]
+Weight = Annotated[
+    Strength,
+    msgspec.Meta(
+        description="How much an event counts that is learned to be foretold: binary (1), weight (its weight, as a "
+        "multiple of their mean), or auto (weight where the log's kinds of events have weights, else binary)."
+    ),
 ]
 
 
@@ -70,8 +74,10 @@ def chances(users: NDArray[np.integer], most: int | None) -> NDArray[np.float64]
     return found
 
 
-def weights_of(weight: Floats, wanted: bool) -> Floats | None:
-    """``[m]`` how much each event counts, 1 in the mean; None where all count alike."""
-    if not wanted or not len(weight) or (weight == weight[0]).all():
+def weights_of(data: Dataset, rows: Codes, strength: Strength) -> Floats | None:
+    """How much each of these events counts, 1 in the mean, by the option; None where all count alike."""
+    weight = data.events.weight[rows]
+    binary = strength == "binary" or (strength == "auto" and not data.schema.event_weights)
+    if binary or not len(weight) or (weight == weight[0]).all():
         return None
     return np.asarray(weight / weight.mean(dtype=np.float64), np.float32)

@@ -20,7 +20,7 @@ from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.data.events import bag_of
 from serendip.data.sample import shuffled
-from serendip.models._examples import Foretell, PerUser, Weighted, chances, drawn, foretold, weights_of
+from serendip.models._examples import Foretell, PerUser, Weight, chances, drawn, foretold, weights_of
 from serendip.models._items import MANY, Adapted, IdDropout, ItemsBy, adapter, catalogue, later, renewed, told, vectors
 from serendip.models._past import HISTORY, Earlier, Others
 from serendip.neural import NeuralConfig, NeuralModel
@@ -89,7 +89,7 @@ class RetrievalConfig(NeuralConfig, frozen=True):
         bool, msgspec.Meta(description="Whether how often an item is a candidate is made up for (logQ).")
     ] = True
     per_user: PerUser = None
-    weighted: Weighted = True
+    weight: Weight = "auto"
     items_by: ItemsBy = "ids"
     id_dropout: IdDropout = 0.0
     foretell: Foretell = "all"
@@ -225,7 +225,7 @@ class RetrievalModel(NeuralModel):
         candidates, weights = Candidates(shares, known, o.negatives), np.empty(len(events), np.float32)
         given = {**features_of(data), **{name: one.values for name, one in self.only_learned(data).items()}}
         past = [self.past(data), *(Earlier.of(data, code) for code in self.kinds(data).values())] if o.length else []
-        counting = weights_of(events.weight[taught], o.weighted)
+        counting = weights_of(data, taught, o.weight)
         if counting is not None:
             weights[taught] = counting
         for rows in shuffled(drawn(taught, events.users, o.per_user, rng), o.batch_size, rng):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
-from serendip.models._examples import Foretell, PerUser, Weighted, drawn, foretold, weights_of
+from serendip.models._examples import Foretell, PerUser, Weight, drawn, foretold, weights_of
 from serendip.models._items import Adapted, IdDropout, ItemsBy, adapter, catalogue, later, renewed, vectors
 from serendip.models._room import attention_fits
 from serendip.neural import NeuralConfig, NeuralModel
@@ -59,7 +59,7 @@ class SequenceConfig(NeuralConfig, frozen=True):
         int, msgspec.Meta(ge=1, description="Items that stand for all others in each step of the losses that draw.")
     ] = 1024
     per_user: PerUser = None
-    weighted: Weighted = True
+    weight: Weight = "auto"
     foretell: Foretell = "all"
     items_by: ItemsBy = "ids"
     id_dropout: IdDropout = 0.0
@@ -187,7 +187,7 @@ class Timeline:
     def drawn(cls, data: Dataset, config: SequenceConfig, rng: np.random.Generator) -> Timeline:
         """With what an epoch learns to foretell, and how much that counts, by the options."""
         whole, keep = cls.of(data), data.events.weight > 0
-        weights = weights_of(data.events.weight[keep], config.weighted)
+        weights = weights_of(data, np.flatnonzero(keep), config.weight)
         if config.per_user is None and config.foretell == "all":
             return replace(whole, weights=weights)
         later = foretold(data, config.foretell)[keep].copy()

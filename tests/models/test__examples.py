@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 
+from serendip.data.dataset import Dataset
 from serendip.models._examples import chances, drawn, weights_of
 
 USERS = np.repeat([0, 1, 3], [2, 10, 40])
@@ -32,8 +34,15 @@ def test_chances_are_how_often_the_cap_draws_an_event() -> None:
 
 
 def test_weights_are_one_in_the_mean_or_none() -> None:
-    found = weights_of(np.array([1, 3, 2], np.float32), True)
-    assert found is not None and found.tolist() == [0.5, 1.5, 1.0] and found.dtype == np.float32
-    assert weights_of(np.array([1, 3, 2], np.float32), False) is None
-    assert weights_of(np.array([2, 2], np.float32), True) is None
-    assert weights_of(np.empty(0, np.float32), True) is None
+    kinds = {"user_id": [1, 1, 2, 2], "item_id": [1, 2, 1, 3], "event_type": ["view", "buy", "like", "view"]}
+    frame = pl.DataFrame(kinds)
+    said = Dataset.from_frames(frame, event_weights={"view": 1, "buy": 3, "like": 2})
+    silent = Dataset.from_frames(frame.with_columns(weight=pl.Series([1.0, 3, 2, 1])))
+    rows = np.arange(3)
+    for data, strength in ((said, "auto"), (said, "weight"), (silent, "weight")):
+        found = weights_of(data, rows, strength)  # type: ignore[arg-type]
+        assert found is not None and found.tolist() == [0.5, 1.5, 1.0] and found.dtype == np.float32
+    assert weights_of(silent, rows, "auto") is None, "a column of weights may count anything"
+    assert weights_of(said, rows, "binary") is None
+    assert weights_of(said, np.array([0, 3]), "auto") is None
+    assert weights_of(said, rows[:0], "auto") is None

@@ -150,7 +150,7 @@ def test_events_count_by_their_weights() -> None:
     of_item[data.events.items] = liked / liked.mean()
     for step in model.batches(data, np.random.default_rng(0)):
         np.testing.assert_allclose(step.weights, of_item[step.candidates[step.positives]], rtol=1e-6)
-    plain: Any = find("two_tower")(weighted=False)
+    plain: Any = find("two_tower")(weight="binary")
     assert next(iter(plain.batches(data, np.random.default_rng(0)))).weights is None
     assert next(iter(model.batches(DATA, np.random.default_rng(0)))).weights is None, "views weigh nothing"
 

@@ -155,12 +155,12 @@ def test_targets_count_by_the_weights_of_their_events() -> None:
     log = busy(weights=True)
     of_item = np.zeros(log.n_items)
     of_item[log.events.items] = log.events.weight / log.events.weight.mean()
-    for step in SASRec(length=7).batches(log, np.random.default_rng(0)):
+    for step in SASRec(length=7, weight="weight").batches(log, np.random.default_rng(0)):
         wanted = step.targets >= 0
         assert step.weights is not None
         np.testing.assert_allclose(step.weights[wanted], of_item[step.targets[wanted]], rtol=1e-6)
-    assert next(iter(SASRec(weighted=False).batches(log, np.random.default_rng(0)))).weights is None
-    assert next(iter(SASRec().batches(busy(), np.random.default_rng(0)))).weights is None
+    assert next(iter(SASRec().batches(log, np.random.default_rng(0)))).weights is None, "no kinds have weights"
+    assert next(iter(SASRec(weight="weight").batches(busy(), np.random.default_rng(0)))).weights is None
 
 
 def genres() -> Dataset:
