@@ -44,7 +44,9 @@ class SequenceConfig(NeuralConfig, frozen=True):
     """Options that the models of sequences share."""
 
     epochs: Annotated[int, msgspec.Meta(ge=1, description="How often training goes through the log, at most.")] = 30
-    batch_size: Annotated[int, msgspec.Meta(ge=1, description="How many histories a step learns from.")] = 128
+    batch_size: Annotated[
+        int, msgspec.Meta(ge=1, description="How many histories of average length a step learns from.")
+    ] = 128
     learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of Adam's steps.")] = 0.002
     factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="d: dimensions of the vectors.")] = 64
     length: Annotated[int, msgspec.Meta(ge=1, le=65536, description="How many of the latest events are read.")] = 100
@@ -144,6 +146,7 @@ class Step:
         targets: ``[b, t]`` the item that came next; `ABSENT` where there is nothing to learn.
         drawn: ``[c]`` items that stand for all others, rising: for sampled_softmax with all targets; else empty.
         log_q: ``[c]`` for sampled_softmax the logarithm of how probable it is that an item is among them.
+        among: of how many items some are drawn.
         weights: ``[b, t]`` how much each target counts; None: all alike.
     """
 
@@ -151,6 +154,7 @@ class Step:
     targets: Codes
     drawn: Codes
     log_q: NDArray[np.float32]
+    among: int
     weights: Floats | None = None
 
     def __len__(self) -> int:
@@ -226,10 +230,11 @@ def windows(line: Timeline, length: int, batch: int, rng: np.random.Generator) -
 def cut(begins: Codes, sizes: Codes, length: int, rng: np.random.Generator) -> tuple[Codes, Codes]:
     """Cut runs into windows of at most so many: where each begins, and its size, 1 or more.
 
-    A run that is too long is cut every ``length`` events, counted back from a place that is drawn.
+    A run that is too long is cut every ``length`` events, counted back from its end, as it is read when somebody asks,
+    or as often from a place that is drawn.
     """
-    long = sizes > length
-    ends = np.where(long, rng.integers(0, length, len(sizes)), 0)
+    long, moved = sizes > length, rng.random(len(sizes)) < 0.5
+    ends = np.where(long & moved, rng.integers(0, length, len(sizes)), 0)
     parts = np.where(long, -(-(sizes - ends) // length) + (ends > 0), sizes > 0)
     run = np.repeat(np.arange(len(sizes)), parts)
     back = np.arange(len(run)) - np.repeat(np.cumsum(parts) - parts, parts) - (ends[run] > 0)
@@ -239,13 +244,19 @@ def cut(begins: Codes, sizes: Codes, length: int, rng: np.random.Generator) -> t
 
 
 def alike(sizes: Codes, batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """All rows once, in batches of like size, in random order."""
-    order = rng.permutation(len(sizes))
+    """All rows once, in batches of rows of like size, in random order.
+
+    A batch has about as many events as ``batch`` rows have on average, so that none of them counts for more.
+    """
+    order, most = rng.permutation(len(sizes)), batch * max(1.0, float(sizes.mean())) if len(sizes) else 1.0
     batches: list[NDArray[np.int64]] = []
     for start in range(0, len(order), POOL * batch):
         pool = order[start : start + POOL * batch]
         pool = pool[np.argsort(sizes[pool], kind="stable")]
-        batches += [pool[at : at + batch] for at in range(0, len(pool), batch)]
+        ends = np.cumsum(sizes[pool])
+        parts = max(1, round(ends[-1] / most))
+        part = ((ends - sizes[pool] / 2) * parts / ends[-1]).astype(np.int64)
+        batches += np.split(pool, np.flatnonzero(np.diff(part)) + 1)
     for at in rng.permutation(len(batches)):
         yield batches[at]
 
@@ -313,7 +324,7 @@ class SequenceModel(NeuralModel):
             targets = line.targets(after)
             if (targets >= 0).any():
                 items = np.where(after >= 0, line.at(before), ABSENT)
-                yield Step(items, targets, *draw(targets, known, o, rng), line.counting(after))
+                yield Step(items, targets, *draw(targets, known, o, rng), len(known), line.counting(after))
 
     def loss(self, net: Any, batch: Step) -> Mapping[str, Tensor]:
         """By the option."""
@@ -341,7 +352,7 @@ class SequenceModel(NeuralModel):
             return {kind: retrieval_softmax(states, candidates, positives=place, log_q=log_q, weights=weights)}
         negative = (states @ candidates.T).masked_fill(drawn == wanted[:, None], -torch.inf)
         positive = (states * ranked(net.adapter, net.rank(wanted), wanted)).sum(dim=1)
-        return {kind: gbce(positive, negative, n_items=max(2, net.rank.size), weights=weights)}
+        return {kind: gbce(positive, negative, n_items=max(2, batch.among), weights=weights)}
 
     def lowered(self, net: Any, data: Dataset) -> Scorer:
         """The encoder as a network, and the items' vectors; an item without an event has one from its features."""

@@ -6,8 +6,10 @@ was there, by the cross-entropy over all items (or a sample, or gBCE).
 Source: F. Sun et al., "BERT4Rec: Sequential recommendation with bidirectional encoder representations from
 transformer", CIKM 2019.
 
-Deviations: layers are normalised before they compute; items are read and ranked by the same vectors unless ``tied`` is
-off, without layers between; places count from the end.
+Deviations: layers are normalised before they compute, with ReLU and as many numbers within as without unless the
+options say otherwise (the paper: GELU and four times as many); items are read and ranked by the same vectors unless
+``tied`` is off, without layers or biases between; places count from the end; in a fifth of the histories of a step the
+last event alone becomes a gap.
 """
 
 from __future__ import annotations
@@ -78,18 +80,22 @@ class BERT4Rec(SequenceModel):
         known = np.unique(line.items)
         for places in windows(line, o.length, o.batch_size, rng):
             events = augmented(places, o, rng)
-            gaps = chosen(events, o.gaps, rng)
-            targets = np.where(gaps, line.targets(events), ABSENT)
+            wanted = line.targets(events)
+            if line.taught is not None:
+                wanted[:, 0] = ABSENT  # a window before has it as its last, or it is a user's first
+            gaps = chosen(wanted, o.gaps, rng)
+            targets = np.where(gaps, wanted, ABSENT)
             if (targets >= 0).any():
                 items = np.where(gaps, data.n_items, line.at(events))
-                yield Step(items, targets, *draw(targets, known, o, rng), line.counting(events))
+                yield Step(items, targets, *draw(targets, known, o, rng), len(known), line.counting(events))
 
 
-def chosen(events: Codes, share: float, rng: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """``[b, t]`` which events, padded on the right, become gaps: at least one of each history."""
-    there = events >= 0
-    ends = there.sum(axis=1) - 1
-    last = np.arange(events.shape[1]) == ends[:, None]
-    drawn = there & (rng.random(events.shape) < share)
-    alone = (rng.random(len(events)) < LAST) | ~drawn.any(axis=1)
+def chosen(wanted: Codes, share: float, rng: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """``[b, t]`` which events become gaps: of those that have something to teach (``wanted`` ``[b, t]``; others are
+    `ABSENT`) at least one of each history."""
+    there = wanted >= 0
+    places = np.arange(wanted.shape[1])
+    last = there & (places == np.where(there, places, -1).max(axis=1)[:, None])
+    drawn = there & (rng.random(wanted.shape) < share)
+    alone = (rng.random(len(wanted)) < LAST) | ~drawn.any(axis=1)
     return np.where(alone[:, None], last, drawn)

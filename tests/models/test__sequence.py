@@ -69,6 +69,20 @@ def test_batches_hold_every_row_once_and_like_sizes() -> None:
     assert np.mean([np.ptp(sizes[rows]) for rows in batches]) < 30
 
 
+def test_batches_hold_as_many_events_each_so_that_none_counts_for_more() -> None:
+    rng = np.random.default_rng(1)
+    sizes = rng.integers(1, 200, 5000)
+    events = np.array([sizes[rows].sum() for rows in alike(sizes, 32, rng)])
+    assert abs(len(events) - 5000 / 32) < 2
+    assert np.abs(events - 32 * sizes.mean()).max() < 200
+
+
+def test_a_long_history_is_as_often_read_to_its_end_as_it_will_be() -> None:
+    sizes = np.array([1000])
+    lasts = [int(cut(np.zeros(1, np.int64), sizes, 100, np.random.default_rng(seed))[1][0]) for seed in range(200)]
+    assert 70 < sum(last == 100 for last in lasts) < 130
+
+
 def test_how_probable_a_candidate_is_follows_from_both_ways_of_drawing_it() -> None:
     config = SequenceConfig(loss="sampled_softmax", negatives=5)
     items, log_q = draw(np.array([[3, 3, ABSENT]]), np.arange(10), config, np.random.default_rng(0))
@@ -94,11 +108,12 @@ def test_how_probable_a_candidate_is_follows_from_both_ways_of_drawing_it() -> N
 )
 def test_what_always_comes_next_is_ranked_first(name: str, options: dict[str, Any]) -> None:
     model = find(name)(**{**SMALL, "epochs": 25, **options}).fit(CHAINS.data, ONE)
-    told = CHAINS.data.item_ids.encode(np.arange(12))
-    scores = model.score(Queries.of([[int(code)] for code in told]))
-    follows = CHAINS.transitions.argmax(axis=1)
-    right = told[follows] == scores.argmax(axis=1)
-    assert right.mean() > 0.8
+    told, follows = CHAINS.data.item_ids.encode(np.arange(12)), CHAINS.transitions.argmax(axis=1)
+    walk = [np.arange(12)]
+    while len(walk) < 4:
+        walk.append(follows[walk[-1]])
+    scores = model.score(Queries.of(told[np.stack(walk[:3], axis=1)].tolist()))
+    assert (scores.argmax(axis=1) == told[walk[3]]).mean() > 0.8
 
 
 @pytest.mark.parametrize("augment", ["mask", "reorder"])

@@ -24,3 +24,12 @@ def test_the_last_event_alone_is_a_gap_as_often_as_said() -> None:
     by_chance = (1 - LAST) * (0.7**9 * 0.3 + 0.7**10)  # drawn so, or nothing was drawn
     assert abs(only_last.mean() - (LAST + by_chance)) < 0.01
     assert abs(gaps[:, :-1].mean() - (1 - LAST) * 0.3) < 0.01
+
+
+def test_gaps_are_where_something_is_learned() -> None:
+    wanted = np.full((500, 10), ABSENT)
+    wanted[:, [2, 5]] = 3
+    gaps = chosen(wanted, 0.3, np.random.default_rng(2))
+    assert gaps.any(axis=1).all()
+    assert gaps.sum() == gaps[:, [2, 5]].sum()
+    assert not chosen(np.full((3, 4), ABSENT), 0.3, np.random.default_rng(2)).any()
