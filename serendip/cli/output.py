@@ -133,13 +133,13 @@ class Output:
             yield progress or (None if self.quiet else self._lines())
 
     def _lines(self) -> Progress:
-        last = time.monotonic()
+        last, over = time.monotonic(), False
 
         def move(done: int, total: int, text: str | None = None) -> None:
-            nonlocal last
+            nonlocal last, over
             now = time.monotonic()
-            if text is not None and (done == total or now - last >= BETWEEN_LINES):
-                last = now
+            if text is not None and not over and (done == total or now - last >= BETWEEN_LINES):
+                last, over = now, done == total
                 self.say(text, style="dim")
 
         return move

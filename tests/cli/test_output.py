@@ -75,6 +75,18 @@ def test_a_table_may_be_empty(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines()[0].split() == ["id", "title"]
 
 
+def test_words_come_as_lines_where_there_is_no_terminal_and_the_last_of_them_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Output().told("Fitting") as move:
+        assert move is not None
+        for done, text in ((1, "too soon"), (4, "as good as there"), (4, "there")):
+            move(done, 4, text)
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == "as good as there"
+    assert last.startswith("Fitting: ")
+
+
 def test_a_bar_is_shown_on_a_terminal_only(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with Output().step("Working") as progress:
         assert progress is None
