@@ -27,6 +27,7 @@ from serendip.recipe import read, run_recipe
 from tests.wheel import ROOT, build
 
 MOMENT = 1_735_689_600
+FILES = {"events": "ratings", "items": "movies", "users": "users"}
 
 
 @pytest.fixture(scope="module")
@@ -91,17 +92,46 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_learned_with_pytorch_is_served_without_it(outside: Outside, trained: Path, tmp_path: Path) -> None:
     """People who are known, new by attributes or by a history, and ids and values that nobody has heard of."""
     young, old = {"age_band": "18-24", "device": "phone"}, {"age_band": "65+", "device": "never seen"}
-    asked: list[dict[str, Any]] = [
-        {"user_id": "u0001"},
-        {"user_id": "u0001", "attributes": old},
-        {"user_id": "nobody", "attributes": young},
-        {"attributes": old},
-        {"history": ["i0001", "i0002", "unheard of"], "attributes": young},
-        {},
-    ]
-    here, replies = load(trained), []
-    command = outside.command("serve", "--bundle", trained, "--port", 0)
-    with subprocess.Popen(command, cwd=tmp_path, env=outside.variables, stderr=subprocess.PIPE, text=True) as server:
+    served(
+        outside,
+        trained,
+        tmp_path,
+        [
+            {"user_id": "u0001"},
+            {"user_id": "u0001", "attributes": old},
+            {"user_id": "nobody", "attributes": young},
+            {"attributes": old},
+            {"history": ["i0001", "i0002", "unheard of"], "attributes": young},
+            {},
+        ],
+    )
+
+
+@pytest.mark.soak
+def test_so_it_is_of_public_data_and_features_that_init_suggests(
+    outside: Outside, data_dir: Path, tmp_path: Path
+) -> None:
+    files = [f"--{role}={data_dir}/ml_100k/{name}.parquet" for role, name in FILES.items()]
+    drawn = ["--set=model.epochs=1", "--set=model.items_by=both", "--positive-from=4"]
+    for command in (
+        ["init", *files, "--model=two_tower", *drawn, "--out=recipe.toml"],
+        ["fit", "recipe.toml", "--threads=1", "--out=bundle"],
+    ):
+        subprocess.run([sys.executable, "-m", "serendip", *command], cwd=tmp_path, check=True, capture_output=True)
+    young, old = {"age": 20, "gender": "M", "occupation": "student"}, {"age": 70, "occupation": "never heard of"}
+    served(
+        outside,
+        tmp_path / "bundle",
+        tmp_path,
+        [{"user_id": 1}, {"user_id": 1, "attributes": old}, {"attributes": young}, {"history": [50, 181, 0]}, {}],
+    )
+
+
+def served(outside: Outside, bundle: Path, folder: Path, asked: list[dict[str, Any]]) -> None:
+    """That the server outside answers as the bundle does here, and each query differently."""
+    here, replies = load(bundle), []
+    command = outside.command("serve", "--bundle", bundle, "--port", 0)
+    with subprocess.Popen(command, cwd=folder, env=outside.variables, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         try:
             line = server.stderr.readline()
@@ -109,7 +139,7 @@ def test_what_learned_with_pytorch_is_served_without_it(outside: Outside, traine
             assert address, line + server.stderr.read()
             for query in asked:
                 replies.append(posted(address, {**query, "k": 5, "time": MOMENT}))
-            refused = posted(address, {"user_id": "u0001", "attributes": {"age_band": {"of": "another shape"}}})
+            refused = posted(address, {"attributes": {"any": {"of": "another shape"}}})
         finally:
             server.terminate()
     assert refused["error"]["code"] == "invalid_value"
