@@ -58,8 +58,9 @@ def gini(counts: NDArray[np.int64]) -> float:
 
 def interest(schema: Schema) -> str:
     """The rule that says which events show interest, and how much, as a sentence."""
-    weights = [f"{kind} {weight:g}" for kind, weight in schema.event_weights.items()]
-    others = any(kind not in schema.event_weights for kind in schema.event_types)
+    named = dict.fromkeys((*schema.event_weights, *schema.target))
+    weights = [f"{kind} {schema.weight_of(kind):g}" for kind in named]
+    others = any(kind not in named for kind in schema.event_types)
     rest = f"others {0 if schema.target else 1}"
     strength = f" Events weigh: {', '.join([*weights, *([rest] if others else [])])}." if weights else ""
     foretold = (

@@ -313,6 +313,14 @@ def test_the_summary_in_numbers() -> None:
     }
 
 
+def test_the_summary_says_what_is_to_be_foretold() -> None:
+    said = data(target=["buy"], columns={"rating": None}).summary()["interest"]
+    foretold = "The target is buy: other kinds are no truth of a test."
+    assert said == f"Every event shows interest. Events weigh: buy 1, others 0. {foretold}"
+    weighed = data(target=["buy"], event_weights={"view": 0.5}, columns={"rating": None}).summary()["interest"]
+    assert weighed == f"Every event shows interest. Events weigh: view 0.5, buy 1. {foretold}"
+
+
 def test_the_summary_of_little() -> None:
     summary = Dataset.from_frames(pl.DataFrame({"user": [1, 2], "item": [1, 2], "plays": [3, 4]})).summary()
     assert (summary["first"], summary["rating_mean"], summary["event_types"], summary["gini"]) == (None, None, {}, 0.0)
