@@ -6,6 +6,7 @@ Importing this module, or a model, does not import PyTorch; fitting does.
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -142,6 +143,9 @@ class NeuralModel(Model):
             SerendipError: PyTorch is not installed; a start or names to freeze that do not fit the model; whatever
                 `serendip.loop.train` raises.
         """
+        # Threads of PyTorch's that have nothing to do would turn round on the cores that kernels of ours run on.
+        # Whoever imported it earlier, or set the variable, has decided already.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         try:
             from serendip.loop import Task, settings, train
         except ModuleNotFoundError as error:

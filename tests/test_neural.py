@@ -34,11 +34,15 @@ from serendip.types import ABSENT, Scorer, SerendipError
 from serendip.warm import begin
 
 WITHOUT = """
+import os
 import sys
+
+asked = []  # whether threads are to sleep, each time that PyTorch is looked for
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] == "torch":
+            asked.append(os.environ.get("OMP_WAIT_POLICY"))
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
 sys.meta_path.insert(0, Blocker())
@@ -54,6 +58,7 @@ for name in ("lightgcn", "ngcf"):
         model().fit(odd_log())
     except SerendipError as error:
         print(error)
+    assert asked[-1] == "passive"
 """
 
 
