@@ -10,7 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import sequence_jobs, tower_jobs
+from benchmarks import sequence_jobs, tower_speed_jobs
 from benchmarks.harness import ROOT, THREADS, Row, Topic, data_dir, in_turn, median, peer_python, run_job, spread
 from benchmarks.learned import against
 
@@ -40,7 +40,7 @@ def measure(topic: Topic) -> None:
 
 def depends() -> list[Any]:
     """What the rows rest on."""
-    files = [Path(__file__), Path(tower_jobs.__file__), Path(sequence_jobs.__file__)]
+    files = [Path(__file__), Path(tower_speed_jobs.__file__), Path(sequence_jobs.__file__)]
     peers = [ROOT / "benchmarks/peers" / name for name in ("tfrs.txt", "tfrs_two_tower.py", "lists.py")]
     return [*files, *peers, *(ROOT / "serendip" / part for part in PARTS)]
 
@@ -49,7 +49,7 @@ def depends() -> list[Any]:
 def written() -> Path:
     """The folder of the split, as files for both sides."""
     target = ROOT / ".cache" / "benchmarks" / f"towers-{DATA}"
-    run_job("benchmarks.tower_jobs:write_job", folder=str(data_dir(DATA)), target=str(target))
+    run_job("benchmarks.tower_speed_jobs:write_job", folder=str(data_dir(DATA)), target=str(target))
     return target
 
 
@@ -57,7 +57,7 @@ def ours(folder: Path, batch: int, epochs: int, every: int, **options: Any) -> d
     """Our side."""
     fixed = {"factors": DIM, "batch_size": batch, "optimiser": "adagrad", **options}
     found: dict[str, Any] = run_job(
-        "benchmarks.tower_jobs:train_job", folder=str(folder), options=fixed, epochs=epochs, every=every
+        "benchmarks.tower_speed_jobs:train_job", folder=str(folder), options=fixed, epochs=epochs, every=every
     )
     return found
 
@@ -192,7 +192,7 @@ def tables(topic: Topic, repeats: int, target: float) -> None:
     def make() -> list[Row]:
         def job(items: int, optimiser: str) -> Any:
             options = {"factors": DIM, "batch_size": BATCHES[0], "optimiser": optimiser}
-            return run_job("benchmarks.tower_jobs:table_job", items=items, options=options, epochs=3)
+            return run_job("benchmarks.tower_speed_jobs:table_job", items=items, options=options, epochs=3)
 
         kinds = [(items, optimiser) for optimiser in ("adagrad", "adam") for items in TABLES]
         done = in_turn({f"{optimiser}_{items}": partial(job, items, optimiser) for items, optimiser in kinds}, repeats)
@@ -224,7 +224,7 @@ def rows(topic: Topic, target: float) -> None:
     """A step of Adagrad on a few rows of a large table."""
 
     def make() -> Row:
-        found = run_job("benchmarks.tower_jobs:rows_job", items=TABLES[1], dim=DIM, touched=TOUCHED, turns=40)
+        found = run_job("benchmarks.tower_speed_jobs:rows_job", items=TABLES[1], dim=DIM, touched=TOUCHED, turns=40)
         note = (
             f"{TOUCHED:,} rows, drawn at random, of {TABLES[1]:,} × {DIM}; to copy as many takes "
             f"{found['copy_ms']:.2f} ms, and a step reads and writes two tables"
