@@ -1,10 +1,9 @@
-"""Two towers on published data: which item a rating at a moment is of, and items known by ids, features or both."""
+"""Two towers on published data: items known by ids, by features, or by both; known ones and new ones."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,6 @@ import numpy as np
 from benchmarks.harness import THREADS
 from benchmarks.hybrid import Among
 
-TOP = "hit_rate@100"
-ASKED = 2000
-"""Events of the hold-out that a trial is judged on."""
-MOMENTS_RULE = (
-    "a random fifth of the ratings is the test, by the seed; of the training part a random fifth is held out, on "
-    f"{ASKED:,} events of which options and the number of epochs are chosen; then on the whole training part"
-)
 ITEMS_RULE = (
     "the test of each seed: all events of a random 10% of the items, then of what is left the last event of each user; "
     "options and the number of epochs are chosen once, on what is left if the tests of all seeds are taken away, split "
@@ -46,100 +38,6 @@ def train(model: Any, data: Any, seed: int, judge: Any = None, every: int = 1, p
     found: Any = fitted.training
     how = {"best": found.best, "epochs": found.best_epoch, "seconds": time.perf_counter() - begin, "trace": figures}
     return fitted, how
-
-
-# --- which item is rated at a moment
-
-
-def ratings(folder: str, moments: bool) -> Any:
-    """All ratings of MovieLens-100K as events, with features of the moment or without."""
-    import polars as pl
-
-    from serendip.data.dataset import Dataset
-    from serendip.data.features.declared import Bucket, Cycle, Feature, Number
-
-    log = pl.read_parquet(f"{folder}/ratings.parquet").select("user_id", "item_id", "timestamp")
-    features: dict[str, Feature] = {
-        "interval": Bucket(side="context", column="moment", buckets=1000, dim=16),
-        "place": Number(side="context", column="moment"),
-        "hour": Cycle(period="day"),
-        "weekday": Cycle(period="week"),
-    }
-    log = log.with_columns(pl.col("timestamp").alias("moment")) if moments else log
-    return Dataset.from_frames(log, time_kind="unix", features=features if moments else None)
-
-
-def by_event(split: Any) -> Any:
-    """The split with one query for each held-out event, asked at its moment."""
-    from serendip.types import Truth
-
-    test = split.test
-    context = {"moment": test.time} if split.train.schema.features else {}
-    truth = Truth(np.arange(len(test) + 1, dtype=np.int64), test.items)
-    return replace(split, users=test.users, known=test.users, truth=truth, time=test.time, context=context, segments={})
-
-
-def moments_job(folder: str, seed: int, grids: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """How often an item is among the 100 best of the whole catalogue, those not left out that its user has had.
-
-    Args:
-        folder: of MovieLens-100K.
-        seed: of the split and the fits.
-        grids: options of `two_tower` to try, of ``without`` and ``with`` features of the moment.
-
-    Returns:
-        By kind: the trials, the options chosen, ``top_100``, and of each user the number of the events held out and of
-        those found.
-    """
-    from serendip.evaluate import at_random, evaluate
-    from serendip.model import find
-
-    out: dict[str, Any] = {}
-    for kind, grid in grids.items():
-        split = at_random(ratings(folder, kind == "with"), 0.2, seed)
-        inner = at_random(split.train, 0.2, seed)
-        asked = by_event(inner)
-        asked = asked.take(np.random.default_rng(seed).permutation(len(asked))[:ASKED])
-
-        def judge(scorer: Any, asked: Any = asked) -> float:
-            return evaluate(scorer, asked, [TOP], exclude_seen=False, threads=THREADS).mean(TOP)
-
-        trials = [
-            {"options": options, **train(find("two_tower")(**options), inner.train, seed, judge, 3, 2)[1]}
-            for options in grid
-        ]
-        best = max(trials, key=lambda one: one["best"])
-        chosen = {**best["options"], "epochs": best["epochs"]}
-        fitted, how = train(find("two_tower")(**chosen), split.train, seed)
-        hits = evaluate(fitted, by_event(split), [TOP], exclude_seen=False, threads=THREADS).of(TOP)
-        users = split.train.user_ids.ids.gather(split.test.users).cast(int).to_numpy()
-        out[kind] = {
-            "trials": trials,
-            "chosen": chosen,
-            "seconds": how["seconds"],
-            "top_100": float(hits.mean()),
-            "events": np.bincount(users).tolist(),
-            "found": np.bincount(users, hits).tolist(),
-        }
-    return out
-
-
-def gain(events: Sequence[Sequence[float]], a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> Any:
-    """What ``a`` finds beyond ``b``, of all events: paired over users, whose events are not independent.
-
-    Args:
-        events: by seed, how many of each user there are.
-        a, b: by seed, how many of each user's were found.
-    """
-    from serendip.evaluate import paired
-
-    total = np.sum(events, axis=0)
-    some = total > 0
-    share = some.sum() / total.sum()
-    return paired(np.sum(a, axis=0)[some] * share, np.sum(b, axis=0)[some] * share)
-
-
-# --- items by ids, by features, or both
 
 
 def films(folder: str) -> Any:
