@@ -2,8 +2,8 @@
 
 The protocol: 80,000 of the 100,000 ratings of MovieLens-100K at random are what training has, all of them being
 positive; of each of the others, is its film among the 100 best of the whole catalogue? Films that the user has rated
-are not left out. A user is known by all of their ratings in training, those that come after the one that is asked about,
-too: TFRS knows them by an id that learns from the same.
+are not left out. A user is known by all of their ratings in training, those that come after the one asked about, too:
+TFRS knows them by an id that learns from the same.
 """
 
 from __future__ import annotations
