@@ -26,7 +26,7 @@ WARM = 4096
 """Events of a first fit that is thrown away, at least, so that whatever happens only once is not timed."""
 USERS, EVENTS = 20_000, 400_000
 """Of the made-up log for tables of any size."""
-IDS_ALONE = {"length": 0, "hidden": None, "projected": False, "schedule": "constant"}
+IDS_ALONE: dict[str, Any] = {"length": 0, "hidden": None, "projected": False, "schedule": "constant"}
 """Options by which a user and an item have a vector each, and nothing else is learned."""
 
 
