@@ -11,6 +11,7 @@ import pytest
 from serendip.bundle import Bundle
 from serendip.cli.recommend import attributes_of, events_of
 from serendip.data.synthetic import World
+from tests.models.test__retrieval import SHELVES, shop
 
 
 def test_a_table_for_a_user(run: Any, bundle: Path) -> None:
@@ -142,3 +143,61 @@ def test_a_newcomer_by_attributes(run: Any, bundle: Path) -> None:
     result = run("recommend", "--bundle", bundle, "--attribute", "age=31", "-k", "2", "--json")
     assert len(json.loads(result.stdout)) == 2
     assert "attributes: no model of the bundle reads any" in result.stderr
+
+
+KINDS = """
+[data]
+events = "shop.parquet"
+target = ["buy"]
+
+[model]
+name = "youtube_retrieval"
+factors = 16
+hidden = 32
+length = 1
+batch_size = 64
+learning_rate = 0.02
+epochs = 8
+negatives = 10
+
+[pipeline]
+fallback = []
+
+[evaluate]
+metrics = ["hit_rate@5", "coverage@5"]
+compare = ["popular"]
+
+[run]
+threads = 1
+"""
+
+
+@pytest.fixture
+def kinds(here: Path) -> Path:
+    shop(users=70).write_parquet(here / "shop.parquet")
+    path = here / "recipe.toml"
+    path.write_text(KINDS)
+    return path
+
+
+def test_from_a_recipe_with_a_target_to_answers(run: Any, kinds: Path) -> None:
+    run("validate", kinds)
+    found = json.loads(run("evaluate", kinds, "--json").stdout)
+    figures = {
+        name: next(row["mean"] for row in one["table"] if (row["metric"], row["segment"]) == ("hit_rate@5", "all"))
+        for name, one in found["models"].items()
+    }
+    assert figures["youtube_retrieval"] > 0.8 and figures["popular"] < 0.5
+    run("fit", kinds, "--out", "out/b", "--quiet")
+    assert Bundle.load("out/b").manifest.recipe["data"]["target"] == ["buy"]
+    for shelf in range(SHELVES):
+        rows = json.loads(run("recommend", "--bundle", "out/b", "--event", f"view=s{shelf}", "-k", 3, "--json").stdout)
+        assert {row["item_id"][:2] for row in rows} == {f"b{shelf}"}
+
+
+def test_a_target_by_flags(run: Any, kinds: Path) -> None:
+    flags = ("--events", "shop.parquet", "--model", "popular", "--out", "out/b", "--quiet")
+    run("fit", *flags, "--target", "buy")
+    assert {str(item)[0] for item in Bundle.load("out/b").recommend(["new"], k=6)["item_id"]} == {"b"}
+    run("fit", *flags, "--target", "view, buy")
+    assert {str(item)[0] for item in Bundle.load("out/b").recommend(["new"], k=6)["item_id"]} == {"s"}
