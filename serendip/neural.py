@@ -66,7 +66,8 @@ class NeuralModel(Model):
 
     A module of the net says which of its parameters have one row per user or per item, by their names within it:
     ``per_user = ("users",)``, ``per_item = ("items.weight",)``. So the rows of ids that are known find their place when
-    a fit goes on from another one. Row 0 of a parameter with one row more stands for nobody.
+    a fit goes on from another one. Row 0 of a parameter with one row more stands for nobody. The net itself may give
+    parts of it a name for `Run.freeze`, as beginnings of its parameters' names: ``groups = {"towers": ("rank.", …)}``.
     """
 
     config: NeuralConfig
