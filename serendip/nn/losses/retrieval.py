@@ -93,7 +93,6 @@ def retrieval_softmax(
     hidden = Hidden(candidate_ids, positive_ids, mask, hard_negatives)
     _check(queries, candidates, positives, temperature, log_q, hidden, weights)
     bias = None if log_q is None else -log_q.detach().clamp(math.log(LEAST_PROBABILITY), 0.0)
-    queries = queries if queries.ndim == 3 else queries[:, None]
     weights = None if weights is None else weights.detach()
     return _softmax(queries, candidates, positives, temperature, bias, hidden, weights)
 
@@ -144,20 +143,21 @@ def _softmax(
     hidden: Hidden,
     weights: Tensor | None,
 ) -> Tensor:
-    """Queries are ``[b, heads, d]``."""
+    """As `retrieval_softmax`; a bias for each candidate in place of log Q."""
     if queries.dtype != torch.float64:
         queries, candidates = queries.float(), candidates.float()
     if queries.is_cpu and queries.dtype != torch.float64:
-        if hidden == Hidden() and queries.shape[1] == 1 and worth_it(queries, candidates):
+        if queries.ndim == 2 and hidden == Hidden() and worth_it(queries, candidates):
             rough: Tensor = HalvedSoftmax.apply(  # type: ignore[no-untyped-call]
-                queries[:, 0], candidates, positives, temperature, bias, weights
+                queries, candidates, positives, temperature, bias, weights
             )
             return rough / len(queries)
         found: Tensor = _Tiled.apply(  # type: ignore[no-untyped-call]
             queries, candidates, positives, temperature, bias, hidden, weights
         )
         return found
-    return softmax_elsewhere(queries, candidates, positives, temperature, bias, hidden, weights)
+    heads = queries if queries.ndim == 3 else queries[:, None]
+    return softmax_elsewhere(heads, candidates, positives, temperature, bias, hidden, weights)
 
 
 class _Tiled(torch.autograd.Function):
@@ -179,7 +179,7 @@ class _Tiled(torch.autograd.Function):
         b = len(queries)
         shares = np.full(b, 1 / max(b, 1), np.float32)
         value, *gradients = kernel.softmax(
-            queries.detach().numpy(),
+            (queries if queries.ndim == 3 else queries.unsqueeze(1)).detach().numpy(),
             candidates.detach().numpy(),
             positives.long().contiguous().numpy(),
             temperature=temperature,
@@ -188,7 +188,8 @@ class _Tiled(torch.autograd.Function):
             weights=shares if weights is None else shares * weights.float().numpy(),
             threads=torch.get_num_threads(),
         )
-        ctx.save_for_backward(*(torch.from_numpy(gradient) for gradient in gradients))
+        to_queries, to_candidates = map(torch.from_numpy, gradients)
+        ctx.save_for_backward(to_queries.view_as(queries), to_candidates)
         return queries.new_tensor(value)
 
     @staticmethod
