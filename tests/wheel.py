@@ -45,10 +45,12 @@ def build(folder: Path) -> Path:
 
 
 def main() -> int:
-    """Install and run the demo on each interpreter."""
+    """Install and run the demo on each interpreter, and ask there what was trained here."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        wheel = build(folder)
+        wheel, trained = build(folder), folder / "trained"
+        recipe = [ROOT / "examples" / "features.toml", "--set", "model.epochs=1"]
+        subprocess.run([sys.executable, "-m", "serendip", "fit", *recipe, "--out", trained], cwd=folder, check=True)
         for version, python in interpreters().items():
             home = folder / f"env-{version}"
             subprocess.run([python, "-m", "venv", home], check=True)
@@ -66,6 +68,8 @@ def main() -> int:
             subprocess.run(install, check=True)
             subprocess.run([inside / "serendip", "demo", "--out", folder / f"demo-{version}"], cwd=folder, check=True)
             subprocess.run([inside / "python", "-c", BARE], cwd=folder, check=True)
+            asked = ["recommend", "--bundle", trained, "--attribute", "device=phone"]
+            subprocess.run([inside / "serendip", *asked], cwd=folder, check=True)
             print(f"Python {version}: the wheel works")
     return 0
 
