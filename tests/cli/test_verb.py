@@ -71,6 +71,7 @@ def test_flags_make_a_recipe(look: Any) -> None:
             "timestamp=time_rank,user=who",
         ),
         *("--time-kind", "rank", "--positive-from", "3.5", "--event-weights", "view=1,buy=5", "--labels", "w=duration"),
+        *("--target", "buy, cart", "--target", "like"),
         *("--encoding", "latin-1", "--strict", "--rejects", "bad.csv", "--model", "ease", "--seed", "4"),
         *("--threads", "2", "--set", "model.reg=9", "--set", "evaluate.split=per_user"),
     )
@@ -83,6 +84,7 @@ def test_flags_make_a_recipe(look: Any) -> None:
         time_kind="rank",
         positive_from=3.5,
         event_weights={"view": 1, "buy": 5},
+        target=("buy", "cart", "like"),
         labels={"w": "duration"},
         encoding="latin-1",
         strict=True,
