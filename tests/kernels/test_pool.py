@@ -115,6 +115,15 @@ def test_one_blas_thread_inside_and_as_before_outside():
         assert blas() == {2}
 
 
+def test_blas_is_left_alone_where_tasks_do_without():
+    found = []
+    with pool.blas_threads(2):
+        before = blas()
+        pool.rows(lambda start, stop: found.append(blas()), 3, chunk=1, threads=1, blas=False)
+    assert found == [before] * 3
+    assert before == {2}
+
+
 def test_overlapping_runs_leave_no_limit_behind():
     first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()
 
