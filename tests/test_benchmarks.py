@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import kernel_jobs, scale_jobs, sequence_jobs
+from benchmarks import kernel_jobs, moment_jobs, scale_jobs, sequence_jobs, tower_jobs
 from benchmarks.harness import Row, same
 from benchmarks.scale_plot import costs
 from benchmarks.topics import scale_classic
@@ -96,3 +96,23 @@ def test_latest_events_keep_their_codes():
     few = sequence_jobs.latest(data, 1, users=2)
     assert few.events.users.tolist() == [0, 1]
     assert (few.n_users, few.n_items) == (data.n_users, data.n_items)
+
+
+def test_what_a_model_finds_beyond_another_is_a_share_of_all_events():
+    events = [[0, 2, 2], [0, 1, 3]]
+    found = moment_jobs.gain(events, [[0, 1, 2], [0, 1, 1]], [[0, 0, 0], [0, 0, 0]])
+    assert found.n == 2 and found.difference == pytest.approx(5 / 8)
+
+
+def test_known_items_and_new_ones_are_held_out_apart():
+    rng = np.random.default_rng(0)
+    rows = [(user, item, place) for user in range(30) for place, item in enumerate(rng.permutation(20)[:8].tolist())]
+    log = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    data = Dataset.from_frames(log, items=pl.DataFrame({"item_id": range(20)}), time_kind="rank")
+    warm, cold, kept = tower_jobs.known_and_new(data, 0)
+    learned = np.bincount(warm.train.events.items, minlength=20) > 0
+    new = np.unique(cold.truth.items)
+    assert len(new) == 2 and not learned[new].any() and learned[warm.truth.items].all()
+    assert len(warm.train.events) == kept.sum() == len(data.events) - len(warm) - len(cold.test)
+    left = data.where(kept)
+    assert left.events.items.tolist() == warm.train.events.items.tolist()
