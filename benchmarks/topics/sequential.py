@@ -23,14 +23,19 @@ DATA: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """The folder and how it is read; the two orders of `ml_1m` break ties of time in different ways."""
 
-_FALLING: dict[str, Any] = {"schedule": "cosine", "warmup_steps": 200, "learning_rate": 0.002}
-_LONG: dict[str, Any] = {**_FALLING, "length": 200, "factors": 128}
+_FALLING: dict[str, Any] = {"schedule": "cosine", "warmup_steps": 200, "learning_rate": 0.001, "precision": "bfloat16"}
+_LONG: dict[str, Any] = {**_FALLING, "length": 200, "factors": 128, "batch_size": 32, "dropout": 0.3, "epochs": 40}
+_SHORT: dict[str, Any] = {**_FALLING, "length": 50, "factors": 128, "batch_size": 128, "dropout": 0.5, "epochs": 30}
 GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
     "ml_1m": {
-        "sasrec": [{**_LONG, "dropout": 0.3, "epochs": 40}],
-        "gru": [{**_LONG, "hidden": 256, "dropout": 0.3, "epochs": 40}],
+        "sasrec": [_LONG],
+        "gru": [{**_LONG, "hidden": 256}],
+        "lstm": [{**_LONG, "hidden": 256}],
+        "bow": [{**_LONG, "hidden": 256, "window": 20}],
+        "cnn": [{**_LONG, "hidden": 256, "length": 30}],
+        "bert4rec": [{**_LONG, "hidden": 512, "activation": "gelu", "epochs": 100}],
     },
-    "s3rec_beauty": {},
+    "s3rec_beauty": {"sasrec": [_SHORT]},
 }
 """What the trials try."""
 ASKED: dict[tuple[str, str], tuple[float, float]] = {
