@@ -83,7 +83,8 @@ def ranked(topic: Topic, data: str, model: str, rule_of: str | None = None, seed
             values = [one[metric] for one in found]
             asked = ASKED.get((data, model))
             target = None if asked is None else f">= {asked[place]:g}"
-            rows.append(Row(name, metric, mean(values), "", spread(values), len(values), target=target))
+            note = f"{len(trials)} trial(s) within the training part; learns from all of a history but its last item"
+            rows.append(Row(name, metric, mean(values), "", spread(values), len(values), target=target, note=note))
         rows[0].details = {"rule": sequences.RULE, "trials": trials, "chosen": best["options"], "test": found}
         return rows
 
