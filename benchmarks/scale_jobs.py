@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ SIGMA = 1.2  # of the logarithm of that number
 LEAST = 5
 ITEMS_AT_A_MILLION = 4000
 CHUNK = 5_000_000
+WITHIN_S = 60.0  # for repeating a fit, of which the fastest is told
 
 
 def items_of(events: int) -> int:
@@ -53,7 +55,10 @@ def make_log(path: str, events: int) -> None:
 
 
 def fit(path: str, model: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Read the log and fit, compiled before; time and memory of both, and the work that the algorithm asks for."""
+    """Read the log and fit, compiled before; time and memory of both, and the work that the algorithm asks for.
+
+    A fit is repeated while another would end within a minute, and the fastest told: the rest is what else ran.
+    """
     import resource
 
     from serendip.data.dataset import Dataset
@@ -68,21 +73,32 @@ def fit(path: str, model: str, options: dict[str, Any]) -> dict[str, Any]:
     begin = time.perf_counter()
     data = Dataset.from_frames(path)
     read, before = time.perf_counter(), peak()
-    used = time.process_time()
-    fitted = find(model)(**options).fit(data, Run(threads=THREADS))
-    seconds, processor = time.perf_counter() - read, time.process_time() - used
+    first, gave = timed(lambda: find(model)(**options).fit(data, Run(threads=THREADS)))
+    highest = peak()
+    times = [first]
+    while sum(seconds for seconds, _ in times) + first[0] < WITHIN_S:
+        times.append(timed(lambda: find(model)(**options).fit(data, Run(threads=THREADS)))[0])
     return {
         "events": len(data.events),
         "users": data.n_users,
         "items": data.n_items,
         "read_s": read - begin,
         "read_peak_mb": before,
-        "seconds": seconds,
-        "cpu": processor,
-        "fit_peak_mb": peak(),
-        "gave": type(fitted.lower()).__name__,
+        "fits": len(times),
+        "seconds": min(seconds for seconds, _ in times),
+        "cpu": min(processor for _, processor in times),
+        "fit_peak_mb": highest,
+        "gave": gave,
         "work": work(data, model, options),
     }
+
+
+def timed(fit: Callable[[], Any]) -> tuple[tuple[float, float], str]:
+    """Seconds and the processor's seconds of a fit, and what kind of scorer it gave."""
+    begin, used = time.perf_counter(), time.process_time()
+    fitted = fit()
+    took = time.perf_counter() - begin, time.process_time() - used
+    return took, type(fitted.lower()).__name__
 
 
 def work(data: Any, model: str, options: dict[str, Any]) -> dict[str, float]:

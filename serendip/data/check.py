@@ -56,7 +56,7 @@ class Log:
     schema: Schema
 
 
-def check_events(table: Table, schema: Schema, now: float, found: Findings) -> Log | None:
+def check_events(table: Table, schema: Schema, now: float, found: Findings, *, part: bool = False) -> Log | None:
     """Check an event log; what is wrong goes to ``found``. None where a column is missing.
 
     Args:
@@ -64,6 +64,7 @@ def check_events(table: Table, schema: Schema, now: float, found: Findings) -> L
         schema: what its columns mean.
         now: unix seconds; events more than a day later are refused.
         found: takes the findings.
+        part: whether this is a part of a log, which may hold nothing of the target.
     """
     found.ragged(table)
     asked = [schema.user, schema.item, schema.timestamp, schema.weight, schema.rating, schema.event_type]
@@ -82,7 +83,7 @@ def check_events(table: Table, schema: Schema, now: float, found: Findings) -> L
             weight = np.where(labels["rating"] < schema.positive_from, np.float32(0), weight)
     kind = None
     if schema.event_type is not None:
-        kind, schema = _check_kinds(table, schema.event_type, schema, found)
+        kind, schema = _check_kinds(table, schema.event_type, schema, found, part=part)
         factors = [*map(schema.weight_of, schema.event_types), 0.0 if schema.target else 1.0]
         weight = _times_kind(table, weight, np.array(factors)[kind], str(schema.event_type), found)
     total, most = float(weight.sum(dtype=np.float64)), float(np.finfo(np.float32).max)
@@ -272,7 +273,9 @@ def _check_label(table: Table, column: str, kind: LabelKind, found: Findings) ->
     return _floats(numbers)
 
 
-def _check_kinds(table: Table, column: str, schema: Schema, found: Findings) -> tuple[NDArray[np.int16], Schema]:
+def _check_kinds(
+    table: Table, column: str, schema: Schema, found: Findings, *, part: bool
+) -> tuple[NDArray[np.int16], Schema]:
     """The kind of each event, and the schema with all kinds that occur."""
     where = f'{table.name}: column "{column}"'
     nothing = np.full(len(table.frame), ABSENT, np.int16)
@@ -283,7 +286,8 @@ def _check_kinds(table: Table, column: str, schema: Schema, found: Findings) -> 
         found.error(where, f"expected the kind of each event, as text. Got {table.frame[column].dtype} instead.", hint)
         return nothing, schema
     names = coded.values.cast(pl.String).str.strip_chars()
-    kinds = list(dict.fromkeys([*schema.event_types, *sorted(set(names.to_list()) - {""})]))
+    occurring = sorted(set(names.to_list()) - {""})
+    kinds = list(dict.fromkeys([*schema.event_types, *occurring]))
     if len(kinds) > MOST_EVENT_TYPES:
         found.error(where, f"expected at most {MOST_EVENT_TYPES} kinds of events. Got {len(kinds):,} instead.", hint)
         return nothing, schema
@@ -293,7 +297,7 @@ def _check_kinds(table: Table, column: str, schema: Schema, found: Findings) -> 
         if name not in kinds:
             what = f"{name!r} has a weight but does not occur. The kinds are {listed(kinds)}. {near(name, kinds)}"
             found.warn("event_weights", what.strip(), "")
-    _check_target(schema, kinds, found)
+    _check_target(schema, kinds if part else occurring, kinds, found, part=part)
     code = {name: position for position, name in enumerate(kinds)}
     positions = np.array([*(code.get(name, ABSENT) for name in names), ABSENT], np.int16)
     kind = positions[coded.codes]
@@ -304,16 +308,20 @@ def _check_kinds(table: Table, column: str, schema: Schema, found: Findings) -> 
     return kind, replace(schema, event_types=tuple(kinds))
 
 
-def _check_target(schema: Schema, kinds: list[str], found: Findings) -> None:
-    """That the target is there to be foretold, and that there are not too many other kinds to be read beside it."""
+def _check_target(schema: Schema, there: list[str], kinds: list[str], found: Findings, *, part: bool) -> None:
+    """That the target is ``there`` to be foretold, and that there are not too many other kinds to be read beside it."""
     if not schema.target:
         return
     for name in schema.target:
         if schema.weight_of(name) == 0:
             found.error("target", f"expected a weight above 0 for {name!r}. Got 0 instead.", "See event_weights.")
-        if name not in kinds:
-            what = f"{name!r} is to be foretold but does not occur. The kinds are {listed(kinds)}."
-            found.warn("target", f"{what} {near(name, kinds)}".strip(), "")
+    absent = [name for name in schema.target if name not in there]
+    for name in absent:
+        what = f"{name!r} is to be foretold but does not occur. The kinds are {listed(there)}.".strip()
+        if part or len(absent) < len(schema.target):
+            found.warn("target", f"{what} {near(name, there)}".strip(), "")
+        else:
+            found.error("target", what, near(name, there) or "Try one of these as the target, or none.")
     others = [name for name in kinds if name not in schema.target]
     if len(others) > MOST_OTHERS:
         what = f"expected at most {MOST_OTHERS} kinds of events besides the target. Got {len(others):,} instead."

@@ -68,7 +68,7 @@ def ingest(
     for note in [note for table in inputs.tables for one in table.parts for note in one.notes]:
         found.note(note)
     found.note(understood(schema))
-    log = check_events(inputs.events, schema, now, found)
+    log = check_events(inputs.events, schema, now, found, part=part)
     users = check_keyed(inputs.users, schema.user_key or schema.user, "user_id", found)
     items = check_keyed(inputs.items, schema.item_key or schema.item, "item_id", found)
     relations = {name: check_relation(table, schema, found) for name, table in inputs.relations.items()}

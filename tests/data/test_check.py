@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
 from serendip.data.dataset import Dataset
 from serendip.data.schema import Finding, Schema, SchemaError
@@ -334,10 +335,11 @@ def test_a_target_decides_what_kinds_weigh() -> None:
 def test_a_target_must_be_there_to_be_foretold() -> None:
     typed = log(kind=["view", "cart", "buy", "view", "buy"])
     columns = {"event_type": "kind"}
-    said = warnings(typed, columns=columns, target=["bye"])
-    assert (
-        '\'bye\' is to be foretold but does not occur. The kinds are "buy", "cart", "view". Did you mean "buy"?' in said
-    )
+    finding = one_error(typed, columns=columns, target=["bye"])
+    assert finding.what == '\'bye\' is to be foretold but does not occur. The kinds are "buy", "cart", "view".'
+    assert finding.hint == 'Did you mean "buy"?'
+    said = warnings(typed, columns=columns, target=["buy", "rent"])
+    assert '\'rent\' is to be foretold but does not occur. The kinds are "buy", "cart", "view".' in said
     finding = one_error(typed, columns=columns, target=["buy"], event_weights={"buy": 0.0})
     assert finding.what == "expected a weight above 0 for 'buy'. Got 0 instead."
     finding = one_error(log(), target=["buy"])
@@ -345,6 +347,17 @@ def test_a_target_must_be_there_to_be_foretold() -> None:
     many = pl.DataFrame({"user": list(range(40)), "item": [1, 2] * 20, "type": [f"t{row % 20}" for row in range(40)]})
     finding = one_error(many, target=["t0", "t1"])
     assert finding.what == "expected at most 16 kinds of events besides the target. Got 18 instead."
+
+
+def test_a_part_of_a_log_may_hold_nothing_of_the_target() -> None:
+    typed = log(kind=["view", "cart", "buy", "view", "buy"])
+    schema = Dataset.from_frames(typed, now=NOW, columns={"event_type": "kind"}, target=["buy"]).schema
+    views = typed.filter(pl.col("kind") != "buy")
+    assert not Dataset.from_frames(views, now=NOW, schema=schema, part=True).wanted.any()
+    unnamed = replace(schema, event_types=())
+    assert not Dataset.from_frames(views, now=NOW, schema=unnamed, part=True).wanted.any()
+    with pytest.raises(SchemaError, match="'buy' is to be foretold but does not occur"):
+        Dataset.from_frames(views, now=NOW, schema=schema)
 
 
 def test_a_column_with_thousands_of_values_is_no_kind_of_event() -> None:

@@ -179,7 +179,8 @@ def numbers(name: str, column: pl.Series) -> Doubles:
         odd = given.filter(number.is_null() & given.is_not_null())
         if len(odd):
             raise SerendipError(
-                f'features.{name}: the column must hold numbers. Got {odd[0]!r:.80} instead. Try kind = "category".'
+                f"features.{name}: the column must hold numbers. Got {odd[0]!r:.80} instead. "
+                'Try a number, or, where the features are declared, kind = "category".'
             )
     elif column.dtype.is_numeric() or column.dtype == pl.Boolean:
         number = column.cast(pl.Float64)
