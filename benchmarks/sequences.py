@@ -7,8 +7,9 @@ from typing import Any
 
 METRICS = ("hit_rate@10", "ndcg@10")
 RULE = (
-    "each trial learns from the training part without the last item of each history, for all its epochs, and is judged "
-    "by that item; the best by NDCG@10 then learns from the whole training part and is judged by the test, once a seed"
+    "each trial learns from the training part without the last item of each history and is judged by that item; the "
+    "best by NDCG@10 then learns from all of the training part, for all its epochs, and is judged by the test, once a "
+    "seed"
 )
 
 
