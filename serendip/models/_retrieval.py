@@ -31,6 +31,9 @@ from serendip.types import Floats, Input, Scorer, SerendipError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_DENSE = 64
+"""Items of the catalogue for each of a step, up to which to look at all takes less than to sort those of the step."""
+
 Codes = NDArray[np.int64]
 Arrays = dict[str, NDArray[Any]]
 
@@ -136,10 +139,19 @@ class Candidates:
     def among(self, items: Codes, rng: np.random.Generator) -> tuple[Codes, Codes, Floats]:
         """The ``candidates, positives, log_q`` of a `Step` whose events are of these items."""
         more = self.known[rng.integers(0, len(self.known), self.negatives)] if self.negatives else self.known[:0]
-        chosen = np.unique(np.concatenate([items, more]))
+        chosen = _each_once(np.concatenate([items, more]), len(self.shares))
         self._place[chosen] = np.arange(len(chosen))
         expected = len(items) * self.shares[chosen] + self.negatives / len(self.known)
         return chosen, self._place[items], np.log(-np.expm1(-expected)).astype(np.float32)
+
+
+def _each_once(codes: Codes, n: int) -> Codes:
+    """Which codes there are, rising; each is below n."""
+    if n > _DENSE * len(codes):
+        return np.unique(codes)
+    there = np.zeros(n, np.bool_)
+    there[codes] = True
+    return np.flatnonzero(there)
 
 
 @dataclass(frozen=True)

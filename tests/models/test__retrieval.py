@@ -18,6 +18,7 @@ from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.evaluate import evaluate, last_out
 from serendip.model import Run, find
+from serendip.models._retrieval import Candidates
 from serendip.scorers import TowerScorer
 from serendip.types import ABSENT, Queries
 
@@ -140,6 +141,16 @@ def test_how_probable_a_candidate_is_follows_from_the_cap() -> None:
     chance = {0: 1 + 0.5, 1: 0.5, 2: 0.5, 3: 0.5}  # of 3 events in the mean
     expected = [1 - np.exp(-3 * chance[data.item_ids.ids[int(code)]] / 3) for code in step.candidates]
     np.testing.assert_allclose(np.exp(step.log_q), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [40, 1_000_000])
+def test_each_candidate_is_there_once_and_events_find_their_own(n: int) -> None:
+    drawn = np.random.default_rng(0).integers(0, n, 300)
+    drawn[-1] = n - 1
+    found, place, _ = Candidates(np.full(n, 1 / n), np.arange(n), 0).among(drawn, np.random.default_rng(0))
+    assert np.array_equal(found, sorted(set(drawn.tolist()))) and np.array_equal(found[place], drawn)
+    more, place, _ = Candidates(np.full(n, 1 / n), np.array([5, 7]), 20).among(drawn, np.random.default_rng(0))
+    assert np.array_equal(more, sorted({*drawn.tolist(), 5, 7})) and np.array_equal(more[place], drawn)
 
 
 def test_events_count_by_their_weights() -> None:
