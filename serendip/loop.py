@@ -243,8 +243,7 @@ def _epoch(watch: _Watch, deadline: float) -> bool:
     _seed(run.seed, progress, watch.device)
     task.net.train()
     found: Iterable[Any] = task.batches(np.random.default_rng([run.seed, progress.epoch]))
-    busy = watch.device.type == "cpu" and torch.get_num_threads() == 1  # with what is to be made ready next to it
-    source = iter(found) if busy else ahead(found)
+    source = iter(found) if watch.device.type == "cpu" else ahead(found)
     watch.ticked = time.perf_counter()
     for batch in islice(source, progress.step, None):
         _step(watch, batch)
