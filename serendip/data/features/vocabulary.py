@@ -5,6 +5,7 @@ Codes: buckets ``0 … oov_buckets - 1``, then the values. A code is below `size
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,10 @@ from numpy.typing import NDArray
 from serendip.data.features.hashing import buckets_of
 from serendip.data.features.values import Values
 from serendip.types import SerendipError
+
+NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[-+]?\d+)?")
+"""A number as `serendip.data.features.values.texts` writes it, or with noughts behind the point."""
+TRUTH = {"false": "0", "true": "1"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +56,9 @@ class Vocabulary:
         return self.oov_buckets + len(self.values)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """``[texts]`` codes."""
-        codes = np.array([self._codes.get(text, -1) for text in texts], np.int64)
+        """``[texts]`` codes. Where all known values are numbers, ``1.0`` and ``true`` are the number 1 as well."""
+        known, same = self._codes, self._of_numbers
+        codes = np.array([known.get(text, known.get(_plain(text), -1) if same else -1) for text in texts], np.int64)
         unknown = np.flatnonzero(codes < 0)
         if len(unknown):
             strange = [texts[place] for place in unknown.tolist()]
@@ -62,3 +68,15 @@ class Vocabulary:
     @cached_property
     def _codes(self) -> dict[str, int]:
         return {value: code for code, value in enumerate(self.values.to_list(), self.oov_buckets)}
+
+    @cached_property
+    def _of_numbers(self) -> bool:
+        """Whether the values came from a column of numbers or of true and false, as far as they tell."""
+        return all(NUMBER.fullmatch(value) for value in self.values.to_list())
+
+
+def _plain(text: str) -> str:
+    """A number or a truth that was typed, as a column of such would have it."""
+    if NUMBER.fullmatch(text) and "." in text and "e" not in text:
+        return text.rstrip("0").rstrip(".")
+    return TRUTH.get(text.lower(), text)

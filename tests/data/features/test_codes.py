@@ -57,6 +57,26 @@ def test_unknown_values_are_spread_over_the_buckets(data: Dataset) -> None:
     assert counts[:4].min() > 50
 
 
+def test_texts_name_known_numbers_and_truths(data: Dataset) -> None:
+    columns: dict[str, list[Any]] = {"stars": [1.0, 2.5, 10.0, -3.0, None], "vip": [True, False, True, None, None]}
+    items = data.items.with_columns(pl.Series(name, values) for name, values in columns.items())
+    events = pl.DataFrame({"user_id": [1, 1, 1, 2, 2], "item_id": items["item_id"]})
+    declared = {name: Category(side="item") for name in columns}
+    features = fitted(Dataset.from_frames(events, None, items), **declared)
+    codes = features.items(items)
+    typed = pl.DataFrame({"stars": ["1.0", "2.50", "10.0", "-3", "100"], "vip": ["true", "False", "TRUE", "1.0", "no"]})
+    coded = features.items(typed)
+    assert coded["stars"].tolist() == [*codes["stars"].tolist()[:4], 0]
+    assert coded["vip"].tolist() == [*codes["vip"].tolist()[:3], codes["vip"][0], 0]
+
+
+def test_texts_that_look_like_numbers_are_no_others_where_texts_are_known() -> None:
+    events = pl.DataFrame({"user_id": [1, 1, 2], "item_id": [1, 2, 3]})
+    items = pl.DataFrame({"item_id": [1, 2, 3], "release": ["1", "1.1", "beta"]})
+    features = fitted(Dataset.from_frames(events, None, items), release=Category(side="item"))
+    assert features.items(pl.DataFrame({"release": ["1.0", "1.10", "true"]}))["release"].tolist() == [0, 0, 0]
+
+
 def test_rare_and_superfluous_values_are_out_of_the_vocabulary(data: Dataset) -> None:
     assert fitted(data, brand=Category(side="item", min_count=2)).inputs[0].size == 1 + 1  # acme
     assert fitted(data, genres=Category(side="item", multivalent=True, max_size=2)).inputs[0].size == 1 + 2
