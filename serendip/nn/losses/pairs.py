@@ -24,11 +24,6 @@ def bpr(positive: Tensor, negative: Tensor, weights: Tensor | None = None) -> Te
     return mean(loss if loss.ndim == 1 else loss.mean(dim=1), weights)
 
 
-def binary_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
-    """``−y log σ(s) − (1 − y) log(1 − σ(s))`` for logits and labels of one shape, which is that of the weights."""
-    return mean(functional.binary_cross_entropy_with_logits(logits, labels, reduction="none"), weights)
-
-
 def sampled_softmax(
     positive: Tensor, negative: Tensor, correction: Tensor | None = None, weights: Tensor | None = None
 ) -> Tensor:
@@ -102,6 +97,26 @@ def cosine_contrastive(
     return mean(1 - positive + negative_weight * functional.relu(negative - margin).mean(dim=1), weights)
 
 
-def mean(losses: Tensor, weights: Tensor | None) -> Tensor:
-    """The mean of the rows' losses times their weights, over the number of rows."""
-    return losses.mean() if weights is None else (losses * weights).mean()
+def mean(losses: Tensor, weights: Tensor | None, mask: Tensor | None = None) -> Tensor:
+    """The mean of the rows' losses times their weights, over the number of rows that the mask lets count; 0 if none.
+
+    Raises:
+        SerendipError: weights or a mask of another shape than the losses.
+    """
+    for name, given in (("weights", weights), ("mask", mask)):
+        if given is not None and given.shape != losses.shape:
+            raise SerendipError(
+                f"{name} must be of shape {list(losses.shape)}, as the losses. Got {list(given.shape)} instead."
+            )
+    if weights is not None:
+        (weights,) = only(mask, weights)
+        losses = losses * weights
+    if mask is None:
+        return losses.mean()
+    (losses,) = only(mask, losses)
+    return losses.sum() / mask.sum().clamp(min=1)
+
+
+def only(mask: Tensor | None, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors with 0 where the mask is False, whatever was there: neither value nor gradient gets past it."""
+    return tensors if mask is None else tuple(torch.where(mask, tensor, 0.0) for tensor in tensors)

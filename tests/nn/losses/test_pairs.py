@@ -21,12 +21,6 @@ def test_bpr_by_hand() -> None:
     assert float(many) == pytest.approx((0.313262 + 0.693147) / 2, abs=1e-6)
 
 
-def test_binary_cross_entropy_by_hand() -> None:
-    # σ(0) = 1/2, so ln 2 either way; −ln(1 − σ(ln 3)) = −ln(1/4) = 1.386294
-    found = binary_cross_entropy(torch.tensor([0.0, math.log(3)]), torch.tensor([1.0, 0.0]))
-    assert float(found) == pytest.approx((0.693147 + 1.386294) / 2, abs=1e-6)
-
-
 def test_sampled_softmax_by_hand() -> None:
     # a positive of ln 2 against 0 and 0: −ln(2 / (2 + 1 + 1)) = ln 2
     found = sampled_softmax(torch.tensor([math.log(2)]), torch.zeros(1, 2))
@@ -128,9 +122,10 @@ def test_a_weight_of_two_is_the_row_twice(name: str) -> None:
     torch.testing.assert_close(weighted, twice)
 
 
-def test_weights_of_binary_cross_entropy() -> None:
-    found = binary_cross_entropy(torch.zeros(2), torch.tensor([1.0, 0.0]), torch.tensor([3.0, 1.0]))
-    assert float(found) == pytest.approx(2 * math.log(2))
+@pytest.mark.parametrize("name", LOSSES)
+def test_weights_of_another_shape_are_refused(name: str) -> None:
+    with pytest.raises(SerendipError, match=r"weights must be of shape \[6\], as the losses. Got \[6, 1\] instead"):
+        LOSSES[name](*scores(), weights=torch.ones(6, 1))
 
 
 def test_gbce_refuses_what_makes_no_sense() -> None:
