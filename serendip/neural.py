@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset
@@ -223,7 +224,8 @@ def _contents(data: Dataset) -> Iterator[Any]:
         yield name.encode()
         yield repr(column.tolist()).encode() if column.dtype == object else column
     for _, table in sorted({"users": data.users, "items": data.items, **data.relations}.items()):
-        yield table.write_ipc(None).getvalue()
+        # The newer layout keeps long texts in an order of its own, which is another in every process.
+        yield table.write_ipc(None, compat_level=pl.CompatLevel.oldest()).getvalue()
 
 
 def _stored(features: Features) -> Iterator[Any]:

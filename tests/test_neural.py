@@ -193,6 +193,22 @@ def test_the_checkpoint_of_another_fit_says_what_differs(tmp_path: Path) -> None
             model.fit(data, replace(run, checkpoint=path, resume=True))
 
 
+def test_a_checkpoint_knows_its_data_however_their_texts_lie_in_memory(tmp_path: Path) -> None:
+    """Where long texts lie is another place in every process."""
+    titles = [f"a title that is longer than twelve letters {i}" for i in range(DATA.n_items)]
+    run = Run(checkpoint=tmp_path / "c", resume=True)
+    told = DATA.items.with_columns(title=pl.Series(titles))
+    turned = DATA.items.with_columns(title=pl.Series(titles[::-1]).reverse())
+    assert told.equals(turned)
+    first, again = Pairs(epochs=2), Pairs(epochs=2)
+    first.fit(replace(DATA, items=told), run)
+    again.fit(replace(DATA, items=turned), run)
+    assert first.training == again.training
+    other = told.with_columns(title=pl.col("title").str.to_uppercase())
+    with pytest.raises(SerendipError, match=r"It differs in data \("):
+        Pairs(epochs=2).fit(replace(DATA, items=other), run)
+
+
 def test_the_checkpoint_of_other_features_says_so(tmp_path: Path) -> None:
     """Of the same shape, and made otherwise: what was learned of their codes would be of no use."""
     events = pl.DataFrame({"user_id": [1, 1, 2, 2], "item_id": ["a", "b", "a", "c"]})
