@@ -1,11 +1,14 @@
 """Honest figures: splits that cannot leak, metrics per query, and how sure a difference is."""
 
+from serendip.evaluate.clustered import Clustered, Rows, clustered, clustered_difference, minimum_detectable_effect
 from serendip.evaluate.comparison import Comparison, compare
 from serendip.evaluate.core import core
 from serendip.evaluate.evaluation import Bucket, Evaluation
 from serendip.evaluate.held import HeldOut, Split
 from serendip.evaluate.metrics import describe, mae, parse, rmse
 from serendip.evaluate.ratings import RatingEvaluation, evaluate_ratings
+from serendip.evaluate.reliability import Reliability, expected_calibration_error, reliability
+from serendip.evaluate.rows import GroupedAuc, auc, gauc, logloss, weighted_per_user_loss, xauc
 from serendip.evaluate.run import METRICS, evaluate
 from serendip.evaluate.significance import Interval, Paired, mean_interval, paired
 from serendip.evaluate.split import (
@@ -25,14 +28,21 @@ __all__ = [
     "METRICS",
     "NAMES",
     "Bucket",
+    "Clustered",
     "Comparison",
     "Evaluation",
+    "GroupedAuc",
     "HeldOut",
     "Interval",
     "Paired",
     "RatingEvaluation",
+    "Reliability",
+    "Rows",
     "Split",
     "at_random",
+    "auc",
+    "clustered",
+    "clustered_difference",
     "cold_items",
     "cold_users",
     "compare",
@@ -40,15 +50,22 @@ __all__ = [
     "describe",
     "evaluate",
     "evaluate_ratings",
+    "expected_calibration_error",
+    "gauc",
     "given",
     "global_time",
     "k_fold",
     "last_out",
+    "logloss",
     "mae",
     "make",
     "mean_interval",
+    "minimum_detectable_effect",
     "paired",
     "parse",
     "per_user",
+    "reliability",
     "rmse",
+    "weighted_per_user_loss",
+    "xauc",
 ]
