@@ -22,6 +22,7 @@ from serendip.types import ABSENT, Ids, Queries, SerendipError
 if TYPE_CHECKING:
     from serendip.data.features.declared import Feature
     from serendip.data.features.fitted import Features
+    from serendip.data.ingest import Inputs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -283,7 +284,7 @@ class Dataset:
         if features is not None:
             from serendip.data.features.checking import as_declared
 
-            known = _with_context(known, as_declared(features), inputs.events.frame.columns)
+            known = _with_context(known, as_declared(features), inputs)
         moment = time.time() if now is None else now
         return ingest(inputs, known, strict=strict, rejects=rejects, part=part, now=moment)._fitted()
 
@@ -310,14 +311,25 @@ class Dataset:
         return summarise(self)
 
 
-def _with_context(schema: Schema, features: Mapping[str, Feature], columns: Sequence[str]) -> Schema:
-    """The schema with these features, and with the columns of the events that they read among the context."""
+def _with_context(schema: Schema, features: Mapping[str, Feature], inputs: Inputs) -> Schema:
+    """The schema with these features, and with the columns of the events that they read among the context.
+
+    Raises:
+        SerendipError: the events have no such column.
+    """
+    from serendip.data.features.checking import require_column
     from serendip.data.features.declared import column_of
 
-    read = (column_of(name, one) for name, one in features.items() if one.side == "context")
-    new = [name for name in read if name in columns and name != schema.timestamp]
-    context = tuple(dict.fromkeys((*schema.context, *(name for name in new if name is not None))))
-    return msgspec.structs.replace(schema, context=context, features=dict(features))
+    sides = {"context": inputs.events, "item": inputs.items, "user": inputs.users}
+    there = {side: () if table is None else table.frame.columns for side, table in sides.items()}
+    own = {name: one for name, one in features.items() if one.side == "context"}
+    for name, one in own.items():
+        require_column(name, one, there)
+    read = dict.fromkeys(column_of(name, one) for name, one in own.items())
+    new = [name for name in read if name is not None and name != schema.timestamp]
+    return msgspec.structs.replace(
+        schema, context=tuple(dict.fromkeys((*schema.context, *new))), features=dict(features)
+    )
 
 
 def _compact(used: Ids, listed: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Ids]:

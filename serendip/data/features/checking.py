@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from serendip.data.features.declared import Age, Declared, Feature, Recency, column_of
+from serendip.data.features.declared import Age, Declared, Feature, Recency, Text, column_of
 from serendip.types import SerendipError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def check(data: Dataset, declared: Mapping[str, Declared]) -> None:
     }
     for name, feature in declared.items():
         _check_name(name, feature)
+        _check_use(data, name, feature)
         _check_times(data, name, feature)
         _check_column(name, feature, there)
     _check_tables(declared)
@@ -62,6 +63,17 @@ def _check_name(name: str, feature: Declared) -> None:
                 f"features.{name}: its {what} must be of letters, digits, _ and -. Got {given!r} instead. "
                 "Try another one; the column may be called anything."
             )
+
+
+def _check_use(data: Dataset, name: str, feature: Declared) -> None:
+    """What would learn nothing, or the answer itself."""
+    if isinstance(feature, Text) and not feature.words and not feature.characters:
+        raise SerendipError(f"features.{name}: words must be 1 or more where no characters are read. Got 0 instead.")
+    if feature.side == "context" and column_of(name, feature) == data.schema.item:
+        raise SerendipError(
+            f"features.{name}: the item of an event is what is to be foretold, and not known of the moment. "
+            'Try another column, or side = "item".'
+        )
 
 
 def _check_times(data: Dataset, name: str, feature: Declared) -> None:
@@ -77,15 +89,25 @@ def _check_times(data: Dataset, name: str, feature: Declared) -> None:
         )
 
 
-def _check_column(name: str, feature: Declared, there: Mapping[str, tuple[str, ...]]) -> None:
+def _check_column(name: str, feature: Declared, there: Mapping[str, Sequence[str]]) -> None:
+    column = column_of(name, feature)
+    if column in there[feature.side] and (
+        isinstance(feature, Age) or (isinstance(feature, Recency) and feature.side == "context")
+    ):
+        raise SerendipError(f"features.{name}: {_kind(feature)!r} of the moment takes no column. Leave it out.")
+    require_column(name, feature, there)
+
+
+def require_column(name: str, feature: Declared, there: Mapping[str, Sequence[str]]) -> None:
+    """That a feature's column is among those of its side.
+
+    Raises:
+        SerendipError: with those that are there, and what to try.
+    """
     column, known = column_of(name, feature), there[feature.side]
-    if column is None:
+    if column is None or column in known:
         return
-    if column in known:
-        if isinstance(feature, Age) or (isinstance(feature, Recency) and feature.side == "context"):
-            raise SerendipError(f"features.{name}: {_kind(feature)!r} of the moment takes no column. Leave it out.")
-        return
-    close = difflib.get_close_matches(str(column), known, 1)
+    close = difflib.get_close_matches(column, known, 1)
     elsewhere = [side for side, columns in there.items() if column in columns]
     hint = f" Did you mean {close[0]!r}?" if close else f' Try side = "{elsewhere[0]}".' if elsewhere else ""
     listed = ", ".join(known) or "none"

@@ -9,7 +9,7 @@ import pytest
 
 from serendip.data.dataset import Dataset
 from serendip.data.features import Features
-from serendip.data.features.declared import Age, Category, Cycle, Hash, Number, Recency, Unified
+from serendip.data.features.declared import Age, Category, Cycle, Hash, Number, Recency, Text, Unified
 from serendip.data.schema import Schema
 from serendip.types import SerendipError
 
@@ -28,6 +28,14 @@ from .conftest import EVENTS, ITEMS
             r"of the users table\. Got the columns user_id, age, likes\. Try side = \"item\"",
         ),
         ({"color": Hash(side="context")}, r"of the events\. Got the columns device, timestamp\."),
+        (
+            {"title": Text(side="item", words=0)},
+            r"features\.title: words must be 1 or more where no characters are read",
+        ),
+        (
+            {"what": Category(side="context", column="item_id")},
+            r"features\.what: the item of an event is what is to be foretold",
+        ),
         ({"a b": Category(side="item", column="brand")}, r"its name must be of letters, digits, _ and -\. Got 'a b'"),
         ({"brand": Category(side="item", table="x/y")}, r"its table must be of letters"),
         ({"x": Age(column="device")}, r"'age' of the moment takes no column"),
@@ -48,6 +56,16 @@ from .conftest import EVENTS, ITEMS
 def test_refused(data: Dataset, declared: Any, message: str) -> None:
     with pytest.raises(SerendipError, match=message):
         Features.fit(data, declared)
+
+
+def test_columns_of_the_events_are_all_named_where_one_lacks() -> None:
+    message = (
+        r"features\.devise: expected a column 'devise' of the events\. Got the columns user_id, .*Did you mean 'device'"
+    )
+    with pytest.raises(SerendipError, match=message):
+        Dataset.from_frames(EVENTS, None, ITEMS, features={"devise": Category(side="context")})
+    with pytest.raises(SerendipError, match=r"features\.brand: .* of the events\. .* Try side = \"item\""):
+        Dataset.from_frames(EVENTS, None, ITEMS, features={"brand": Category(side="context")})
 
 
 @pytest.mark.parametrize(
