@@ -237,7 +237,8 @@ class Desk:
         if strange:
             named = some(list(read)) or "none"
             notes += (
-                f"events: {len(strange)} of a kind that is not read beside the history: {some(strange)} (is: {named})",
+                f"events: {len(strange)} of a kind that is not read beside the history: {some(strange)} "
+                f"(those that are: {named})",
             )
         out = {}
         for name in read:

@@ -279,11 +279,11 @@ def test_a_given_history_leaves_other_events_as_they_are(shop: Bundle) -> None:
 def test_kinds_that_are_not_read_and_items_that_are_not_known_are_noted(shop: Bundle, bundle: Bundle) -> None:
     answer = shop.answer(1, events={"buy": [10], "vue": [11], "view": [10, 99]})
     assert answer.notes[:2] == (
-        "events: 2 of a kind that is not read beside the history: 'buy', 'vue' (is: 'cart', 'view')",
+        "events: 2 of a kind that is not read beside the history: 'buy', 'vue' (those that are: 'cart', 'view')",
         "events of view: 1 not known: 99",
     )
     (note, *_) = bundle.answer(101, events={"view": [10]}).notes
-    assert note == "events: 1 of a kind that is not read beside the history: 'view' (is: none)"
+    assert note == "events: 1 of a kind that is not read beside the history: 'view' (those that are: none)"
 
 
 @pytest.mark.parametrize("events", ["view", {"view": [10]}, [{"view": [10]}], [None, ["view"]], [{"view": 10}, None]])
