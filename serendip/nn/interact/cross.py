@@ -21,6 +21,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from serendip.nn.interact.parts import by_part
 from serendip.nn.tower import Activation, activation_layer
 from serendip.types import SerendipError
 
@@ -153,8 +154,7 @@ class CrossMixture(CrossLayer):
 
     def forward(self, first: Tensor, x: Tensor) -> Tensor:
         """As `CrossLayer.forward`."""
-        inside = torch.tanh(self.down(x)).view(*x.shape[:-1], *self.inner.shape[:2])  # [..., e, r]
-        inside = torch.tanh(torch.einsum("...er,esr->...es", inside, self.inner))
+        inside = torch.tanh(by_part(torch.tanh(self.down(x)), self.inner.transpose(1, 2)))  # [..., e, r]
         gates = self._opened(self.gates(x))
         # The matrices U lie side by side, so that one product sums over the experts.
         y = self.up((gates.unsqueeze(-1) * inside).flatten(-2))

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from serendip.nn.interact.parts import by_part
 from serendip.nn.tower import Activation, Tower
 from serendip.types import SerendipError
 
@@ -83,8 +84,7 @@ class BilinearFusion(nn.Module):
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
         """``[..., m]`` and ``[..., n]`` → ``[...]``."""
-        parts = one.reshape(*one.shape[:-1], *self.products.shape[:2])
-        turned = torch.einsum("...hm,hmn->...hn", parts, self.products).flatten(-2)
+        turned = by_part(one, self.products).flatten(-2)
         linear: Tensor = self.first(one).squeeze(-1)
         return linear + ((turned + self.second.weight[0]) * other).sum(dim=-1)
 
