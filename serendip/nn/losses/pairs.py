@@ -109,7 +109,6 @@ def mean(losses: Tensor, weights: Tensor | None, mask: Tensor | None = None) -> 
                 f"{name} must be of shape {list(losses.shape)}, as the losses. Got {list(given.shape)} instead."
             )
     if weights is not None:
-        (weights,) = only(mask, weights)
         losses = losses * weights
     if mask is None:
         return losses.mean()
