@@ -214,7 +214,9 @@ def _named(role: str, table: Table, given: Given, found: Findings) -> str | None
     """The one column that plays the role, by what is given or by its name."""
     if role in given.one:
         return given.one[role]
-    names = [name for name in matching(role, table.frame.columns) if name not in given.one.values()]
+    place = TABLE_OF.get(role, "events")
+    others = {name for other, name in given.one.items() if TABLE_OF.get(other, "events") == place}
+    names = [name for name in matching(role, table.frame.columns) if name not in others]
     if CANONICAL[role] in names:
         return CANONICAL[role]
     if len(names) > 1:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from serendip.bundle import Bundle
 from serendip.data.dataset import Dataset
 from serendip.data.features.declared import Sentence
+from serendip.data.roles import TABLE_OF
 from serendip.model import Run, describe, find
 from serendip.pipeline import first_of, retrieve
 from serendip.recipe.learning import Learning, Watch, check_learning, fitted, require_epochs, silently
@@ -140,11 +141,18 @@ def run_recipe(
 
 def to_read(recipe: Recipe, start: Bundle | None) -> Recipe:
     """The recipe by which data are read that follow those of a bundle: features of users and items stay as they were
-    fitted for it, so that no table need come with the new events."""
-    if start is None or start.attributes is None:
+    fitted for it, and what columns of a table are for says nothing where it is not given, so that no table need come
+    with the new events."""
+    if start is None:
         return recipe
-    moments = {name: one for name, one in recipe.features.items() if one.side == "context"}
-    return msgspec.structs.replace(recipe, features=moments)
+    data, moments = recipe.data, {name: one for name, one in recipe.features.items() if one.side == "context"}
+    lacking = {place for place in ("items", "users") if data.source is None and getattr(data, place) is None}
+    columns = {role: names for role, names in data.columns.items() if TABLE_OF.get(role) not in lacking}
+    return msgspec.structs.replace(
+        recipe,
+        data=msgspec.structs.replace(data, columns=columns),
+        features=recipe.features if start.attributes is None else moments,
+    )
 
 
 def unread_features(recipe: Recipe, bundle: Bundle) -> str:

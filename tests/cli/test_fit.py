@@ -246,6 +246,25 @@ def test_a_fit_that_goes_on_stops_where_it_should(run: Any, halves: list[Path], 
     assert Bundle.load(here / "b").learned == ("lightgcn",)
 
 
+def test_a_fit_goes_on_without_tables_whose_columns_the_recipe_names(
+    run: Any, world: World, halves: list[Path], here: Path
+) -> None:
+    world.items.write_parquet(here / "items.parquet")
+    (here / "recipe.toml").write_text(
+        '[data]\nevents = "old.parquet"\nitems = "items.parquet"\n'
+        'columns = { item_key = "item_id", title = "title", categories = ["kind"] }\n'
+        '[model]\nname = "lightgcn"\nfactors = 8\nepochs = 1\n'
+    )
+    run("fit", "recipe.toml", "--out", "a")
+    (here / "recipe.toml").unlink()
+    run("fit", "--from", "a", "--events", halves[1], "--out", "b")
+    after = Bundle.load(here / "b")
+    assert after.recommend(after.user_ids.ids[0], k=3)["title"].null_count() == 0
+    assert after.manifest.recipe["data"]["columns"]["title"] == "title"
+    run("fit", "--from", "b", "--events", halves[1], "--items", here / "items.parquet", "--out", "c")
+    assert Bundle.load(here / "c").manifest.start == after.manifest.version
+
+
 def test_a_fit_that_reads_features_goes_on_with_events_alone(run: Any, world: World, here: Path) -> None:
     """What is known of users and items is in the bundle; a validation holds nothing against the older events."""
     events = world.events.sort("timestamp").with_columns(place=pl.col("item_id").str.slice(-1))

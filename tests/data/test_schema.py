@@ -107,6 +107,9 @@ def test_a_column_given_to_one_role_is_not_taken_for_another() -> None:
     assert schema.timestamp == "time"
     schema = Schema.infer(frame("user", "item", "count", "plays"), columns={"weight": "plays", "rating": "count"})
     assert (schema.weight, schema.rating) == ("plays", "count")
+    given = {"user_key": "user_id", "item_key": "item_id"}  # of other tables
+    schema = Schema.infer(frame("user_id", "item_id"), frame("user_id", "age"), frame("item_id"), columns=given)
+    assert (schema.user, schema.item, schema.user_key, schema.item_key) == ("user_id", "item_id", "user_id", "item_id")
 
 
 @pytest.mark.parametrize(
