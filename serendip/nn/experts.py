@@ -202,7 +202,7 @@ class _Level(nn.Module):
     """The experts of one level and what mixes them.
 
     Other tasks' experts get shares of 0 instead of being left out, so that one product of matrices makes all mixtures:
-    one for each, of a single row, takes ten times as long to learn from.
+    a product for each, of a single row, takes over twice as long to learn from.
     """
 
     def __init__(
