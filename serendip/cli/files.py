@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def require_writable(path: Path, *, directory: bool = False) -> None:
-    """Make sure, before any work is done, that a file (or directory) can be written there.
+def require_writable(path: Path, *, directory: bool = False, flag: str = "--out") -> None:
+    """Make sure, before any work is done, that a file (or directory) can be written there, as ``flag`` asks for.
 
     Raises:
         SurroundingsError: naming what stands in the way.
@@ -27,13 +27,13 @@ def require_writable(path: Path, *, directory: bool = False) -> None:
     if nearest == path.absolute() and nearest.is_dir() != directory:
         wanted, there = ("a directory", "a file") if directory else ("a file", "a directory")
         raise SurroundingsError(
-            f"{path} cannot be written: {wanted} must stand there. It is {there}. Try another --out."
+            f"{path} cannot be written: {wanted} must stand there. It is {there}. Try another {flag}."
         )
     folder = nearest if nearest.is_dir() or nearest != path.absolute() else nearest.parent
     if not folder.is_dir():
-        raise SurroundingsError(f"{path} cannot be written: {folder} is a file, not a directory. Try another --out.")
+        raise SurroundingsError(f"{path} cannot be written: {folder} is a file, not a directory. Try another {flag}.")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise SurroundingsError(f"{path} cannot be written: no permission to write in {folder}. Try another --out.")
+        raise SurroundingsError(f"{path} cannot be written: no permission to write in {folder}. Try another {flag}.")
 
 
 @contextlib.contextmanager

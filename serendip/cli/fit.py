@@ -149,7 +149,7 @@ def _run(recipe: Recipe, checkpoint: Path | None, resume: bool) -> Run:
     if checkpoint is None:
         return run_of(recipe)
     require_epochs(recipe, "--checkpoint")
-    require_writable(checkpoint)
+    require_writable(checkpoint, flag="--checkpoint")
     return replace(run_of(recipe), checkpoint=checkpoint, resume=resume)
 
 

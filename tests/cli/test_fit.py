@@ -156,6 +156,9 @@ def test_flags_about_training_that_cannot_be(
 
 def test_another_file_is_no_checkpoint(run: Any, data_flags: list[object], here: Path) -> None:
     flags = ["--set", "model.epochs=2", "--checkpoint", "c", "--resume"]
+    (here / "c").mkdir()
+    assert "Try another --checkpoint." in run("fit", *data_flags, *LIGHT, *flags, code=6).stderr
+    (here / "c").rmdir()
     (here / "c").write_bytes(b"something else")
     assert "c must be a whole checkpoint" in run("fit", *data_flags, *LIGHT, *flags, code=4).stderr
     (here / "c").unlink()
