@@ -168,11 +168,11 @@ def later(rank: Any, read: Any, adapter: Any = None) -> dict[str, Any]:
 
 
 def renewed(known: Scorer, change: Change) -> Scorer | None:
-    """The scorer of two towers after a change: new items get vectors from their features, if it reads any."""
-    from serendip.scorers import MaxSimScorer, TowerScorer
+    """The scorer of networks after a change: new items get vectors from their features, if it reads any."""
+    from serendip.scorers import MaxSimScorer, RankScorer, TowerScorer
     from serendip.scorers.grown import grown
 
-    if not isinstance(known, TowerScorer | MaxSimScorer):
+    if not isinstance(known, TowerScorer | MaxSimScorer | RankScorer):
         return None
     after, features = change.after, change.before.features
     new = np.arange(known.n_items, after.n_items, dtype=np.int32)

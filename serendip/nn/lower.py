@@ -1,4 +1,4 @@
-"""Towers as the scorers that answer for them: what is trained as modules, kept as ONNX models and arrays."""
+"""Towers and rankers as the scorers that answer for them: trained as modules, kept as ONNX models and arrays."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from serendip.network.onnxfile import signature
 from serendip.nn.export import to_onnx
-from serendip.scorers import MaxSimScorer, TowerScorer
+from serendip.nn.ranker import AskedFields, NewFields, Ranker, Scores
+from serendip.scorers import MaxSimScorer, RankScorer, TowerScorer
 from serendip.scorers.feeds import Feed, Items, of_queries, plain
+from serendip.scorers.ranked import ITEM, QUERY, SCORE
 from serendip.scorers.towers import BIAS, TOLD, VECTOR
 from serendip.types import ABSENT, Floats, Queries
 
@@ -78,6 +80,48 @@ def lower_towers(
     )
 
 
+def lower_ranker(
+    net: Ranker,
+    feeds: Sequence[Feed],
+    items: Rows,
+    *,
+    told: Rows | None = None,
+    alone: bool = False,
+    item_feeds: Sequence[Feed] = (),
+) -> RankScorer:
+    """The scorer of a ranker: its networks exported, each compared with its module on made-up inputs.
+
+    Args:
+        net: the ranker.
+        feeds: inputs of its queries.
+        items: ``[n, d]`` fields of the items, flat; a row with a NaN cannot be scored.
+        told: ``[n, e]`` what is told of items where a feed says ``vectors``; None: nothing.
+        alone: whether somebody without a history may be answered from what else is known.
+        item_feeds: features from which items that come later get their fields; none: such items cannot be scored.
+
+    Raises:
+        SerendipError: as `serendip.nn.export.to_onnx`; or what was given does not fit together.
+    """
+    table = _whole(_array(items))
+    said = np.empty((len(table), 0), np.float32) if told is None else _whole(_array(told))
+    known = Items(~np.isnan((said if said.shape[1] else table)[:, 0]), said)
+    query = to_onnx(AskedFields(net), _tensors(of_queries(_queries(feeds, known), feeds, known)[0]), [VECTOR])
+    rng, width = np.random.default_rng(0), signature(query).outputs[VECTOR].shape[1]
+    fed = {QUERY: rng.normal(size=(EXAMPLES, width or 0)), ITEM: rng.normal(size=(EXAMPLES, table.shape[1]))}
+    ranker = to_onnx(Scores(net), _tensors({name: value.astype(np.float32) for name, value in fed.items()}), [SCORE])
+    later = to_onnx(NewFields(net.items), _tensors(_features(item_feeds, rng)), [VECTOR]) if item_feeds else b""
+    return RankScorer(
+        query=np.frombuffer(query, np.uint8),
+        feeds=tuple(feeds),
+        items=table,
+        told=said,
+        alone=alone,
+        item=np.frombuffer(later, np.uint8),
+        item_feeds=tuple(item_feeds),
+        ranker=np.frombuffer(ranker, np.uint8),
+    )
+
+
 def _queries(feeds: Sequence[Feed], items: Items) -> Queries:
     """Made-up queries with all that the feeds take: histories of many lengths, and things missing in the last."""
     rng = np.random.default_rng(0)
@@ -135,4 +179,4 @@ def _whole(rows: Floats) -> Floats:
     return out
 
 
-__all__ = ["lower_towers"]
+__all__ = ["lower_ranker", "lower_towers"]

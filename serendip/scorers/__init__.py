@@ -24,6 +24,7 @@ from serendip.scorers.neighbourhood import GraphLayers, NeighbourSums
 from serendip.scorers.neighbours import RatingNeighbours
 from serendip.scorers.posterior import PosteriorFactors
 from serendip.scorers.profiles import Profiles
+from serendip.scorers.ranked import RankScorer
 from serendip.scorers.ratings import Biases, RatingFactors
 from serendip.scorers.slopes import Slopes
 from serendip.scorers.static import StaticScores
@@ -53,6 +54,7 @@ KINDS: dict[str, type[Any]] = {
         GraphLayers,
         TowerScorer,
         MaxSimScorer,
+        RankScorer,
     )
 }
 """Every kind of scorer that a bundle can hold by itself, by the name it has there; beside them a `Blend` of several."""
@@ -139,6 +141,7 @@ __all__ = [
     "NeighbourSums",
     "PosteriorFactors",
     "Profiles",
+    "RankScorer",
     "RatingFactors",
     "RatingNeighbours",
     "Slopes",

@@ -17,6 +17,7 @@ from serendip.scorers.neighbourhood import GraphLayers, NeighbourSums
 from serendip.scorers.neighbours import RatingNeighbours
 from serendip.scorers.posterior import PosteriorFactors
 from serendip.scorers.profiles import Profiles
+from serendip.scorers.ranked import RankScorer
 from serendip.scorers.ratings import Biases, RatingFactors
 from serendip.scorers.slopes import Slopes
 from serendip.scorers.static import StaticScores
@@ -72,6 +73,7 @@ GROWTH: dict[type[Any], dict[str, Axes]] = {
         "known": Axes(("items",)),
     },
     TowerScorer: TOWERS,
+    RankScorer: TOWERS,
     MaxSimScorer: TOWERS,
     UserNeighbours: {"rows": Axes(("users", "items")), "emphasis": Axes(("items",))},
     Biases: BIASES,

@@ -1,0 +1,187 @@
+"""A ranker: what is known of who asks and of an item, as fields whose interactions make a score.
+
+``s = Σ_p part_p( [ fields of the query, mean of the history's vectors, fields of the item ] )``
+
+The parts are what models differ in. The fields of a query are worked out once, however many items it is asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from serendip.nn.bags import bag_means
+from serendip.nn.embed import Table, pooled
+from serendip.nn.fields import Fields, ItemFields
+from serendip.nn.query import BEGINS, PLACES
+from serendip.nn.tower import Tower
+from serendip.scorers.feeds import PRESENT
+from serendip.scorers.ranked import ITEM, QUERY, SCORE
+
+
+class Ranker(nn.Module):
+    """Fields and what scores them."""
+
+    def __init__(
+        self,
+        items: ItemFields,
+        query: Fields | None,
+        parts: Sequence[nn.Module],
+        *,
+        histories: Sequence[str] = (),
+        read: Table | None = None,
+    ) -> None:
+        """A ranker.
+
+        Args:
+            items: their fields.
+            query: the fields of users and moments; None: there are none.
+            parts: each from fields ``[b, f, d]`` to ``[b]``; the score is their sum and a number.
+            histories: the names of inputs with items, the mean of whose vectors is a field each.
+            read: the vectors of the items of histories; None: those that the items have as fields.
+
+        Raises:
+            ValueError: nothing is known of queries, or histories are of items that have no vectors of their own.
+        """
+        super().__init__()
+        if not histories and query is None:
+            raise ValueError("Queries must have histories or features. Got neither instead.")
+        if histories and items.ids is None and read is None:
+            raise ValueError("A history must be of items with vectors. Got items that have features only.")
+        self.items, self.fields, self.own, self.histories = items, query, read, tuple(histories)
+        self.parts = nn.ModuleList(parts)
+        self.bias = nn.Parameter(torch.zeros(()))
+        self.per_item = ("own.weight",) if read is not None else ()
+
+    @property
+    def read(self) -> Table:
+        """The vectors of the items of histories."""
+        found = self.items.ids if self.own is None else self.own
+        assert found is not None
+        return found
+
+    def query(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """``[b, f, d]`` the fields of queries.
+
+        Histories are codes ``[b, t]``; vectors ``[b, t, d]`` with what is present; or bags, as in
+        `serendip.nn.query.QueryTower`.
+        """
+        parts = [self._past(name, inputs).unsqueeze(-2) for name in self.histories]
+        if self.fields is not None:
+            parts.append(self.fields(inputs))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
+
+    def together(self, inputs: Mapping[str, Tensor], codes: Tensor) -> Tensor:
+        """``[b·c, f, d]`` all fields of items ``[b, c]`` for ``b`` queries."""
+        known, items = self.query(inputs), self.items(codes)  # [b, f, d], [b, c, g, d]
+        wide = known.unsqueeze(1).expand(-1, codes.shape[1], -1, -1)
+        return torch.cat([wide, items], dim=2).flatten(0, 1)
+
+    def forward(self, fields: Tensor) -> Tensor:
+        """``[b]`` from fields ``[b, f, d]``, those of the query first."""
+        found = [part(fields) for part in self.parts]
+        total: Tensor = found[0] if len(found) == 1 else torch.stack(found).sum(dim=0)
+        return total + self.bias
+
+    def _past(self, name: str, inputs: Mapping[str, Tensor]) -> Tensor:
+        given = inputs[name]
+        if given.ndim == 3:
+            return pooled(given, inputs[name + PRESENT])
+        if given.ndim == 2:
+            return pooled(self.read(given), given >= 0)
+        return bag_means(self.read(given), inputs[name + PLACES], inputs[name + BEGINS])
+
+
+class AskedFields(nn.Module):
+    """The fields of queries, flat, as what is exported gives them: ``[b, f·d]``."""
+
+    def __init__(self, ranker: Ranker) -> None:
+        super().__init__()
+        self.ranker = ranker
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """From the inputs of `Ranker.query`."""
+        return self.ranker.query(inputs).flatten(1)
+
+
+class NewFields(nn.Module):
+    """The fields of items that come later, from their features alone, flat: ``[b, g·d]``."""
+
+    def __init__(self, items: ItemFields) -> None:
+        super().__init__()
+        self.items = items
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        """From features by name, ``[b, …]``."""
+        first = next(iter(features.values()))
+        nobody = torch.full_like(first if first.ndim == 1 else first[:, 0], -1, dtype=torch.int64)
+        return self.items.vectors(nobody, features).flatten(1)
+
+
+class Scores(nn.Module):
+    """The score of a query and an item, from both flat."""
+
+    def __init__(self, ranker: Ranker) -> None:
+        super().__init__()
+        self.ranker = ranker
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``score`` ``[b]`` from ``query`` ``[b, f·d]`` and ``item`` ``[b, g·d]``."""
+        d = self.ranker.items.dim
+        flat = torch.cat([inputs[QUERY], inputs[ITEM]], dim=1)
+        return {SCORE: self.ranker(flat.reshape(flat.shape[0], -1, d))}
+
+
+class Weights(nn.Module):
+    """What each field says by itself: the last number of its vector. They add up."""
+
+    def forward(self, fields: Tensor) -> Tensor:
+        """``[b, f, d]`` → ``[b]``."""
+        return fields[:, :, -1].sum(dim=1)
+
+
+class Vectors(nn.Module):
+    """What something makes of the fields without their last numbers, which are `Weights`."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, fields: Tensor) -> Tensor:
+        """``[b, f, d]`` → ``[b]``."""
+        found: Tensor = self.inner(fields[:, :, :-1])
+        return found
+
+
+class Deep(nn.Module):
+    """``tower( [ v_1 … v_f ] )``: layers over all fields side by side."""
+
+    def __init__(self, fields: int, dim: int, widths: Sequence[int], dropout: float = 0.0) -> None:
+        """Over so many fields of that dimension; ``widths`` and ``dropout`` as for `Tower`."""
+        super().__init__()
+        self.tower = Tower(fields * dim, widths, 1, dropout)
+
+    def forward(self, fields: Tensor) -> Tensor:
+        """``[b, f, d]`` → ``[b]``."""
+        found: Tensor = self.tower(fields.flatten(1)).squeeze(-1)
+        return found
+
+
+class Crossed(nn.Module):
+    """``tower( network( [ v_1 … v_f ] ) )``: layers, or a sum with weights, over crosses of all fields."""
+
+    def __init__(self, network: nn.Module, dim: int, widths: Sequence[int] = (), dropout: float = 0.0) -> None:
+        """Over a network from ``[b, dim]`` to ``[b, dim]``; ``widths`` and ``dropout`` as for `Tower`."""
+        super().__init__()
+        self.network = network
+        self.tower = Tower(dim, widths, 1, dropout)
+
+    def forward(self, fields: Tensor) -> Tensor:
+        """``[b, f, d]`` → ``[b]``."""
+        found: Tensor = self.tower(self.network(fields.flatten(1))).squeeze(-1)
+        return found
+
+
+__all__ = ["AskedFields", "Crossed", "Deep", "NewFields", "Ranker", "Scores", "Vectors", "Weights"]
