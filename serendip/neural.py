@@ -166,9 +166,11 @@ class NeuralModel(Model):
         """What the loop is to train, the beginning and what stays as it is being settled."""
         from serendip.nn.clip import clip
         from serendip.nn.schedule import share
+        from serendip.nn.unmet import silence
         from serendip.warm import begin, freeze
 
         options, net = self.config, self.build(data)
+        silence(net, _met(data))
         if run.start is not None:
             self.welcome(net, *begin(net, run.start))
         freeze(net, run.freeze)
@@ -212,6 +214,15 @@ class NeuralModel(Model):
             "data": _digest(_contents(data)),
             "features": None if data.features is None else _digest(_stored(data.features)),
         }
+
+
+def _met(data: Dataset) -> dict[str, NDArray[Any]]:
+    """The values of features that the events, their users and their items have, by name."""
+    if data.features is None:
+        return {}
+    users, items = np.unique(data.events.users), np.unique(data.events.items)
+    sides = (data.features.users(data.users[users.tolist()]), data.features.items(data.items[items.tolist()]))
+    return {**sides[0], **sides[1], **data.features.examples(data)}
 
 
 def _contents(data: Dataset) -> Iterator[Any]:

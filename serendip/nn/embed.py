@@ -186,16 +186,17 @@ class FeatureEmbedding(nn.Module):
             numbers = values.to(torch.get_default_dtype())
             numbers = torch.where(torch.isnan(numbers), 0.0, numbers)
             return numbers if one.width else numbers.unsqueeze(-1)
-        table = self._of(one)
+        table = self.table_for(one)
         vectors: Tensor = table(values)
         if one.width == 0:
             return vectors
         return pooled(vectors, (values >= 0) & (values < table.size), one.pooling)
 
     def _width(self, one: Input) -> int:
-        return max(one.width, 1) if one.size is None else self._of(one).dim
+        return max(one.width, 1) if one.size is None else self.table_for(one).dim
 
-    def _of(self, one: Input) -> Table:
+    def table_for(self, one: Input) -> Table:
+        """What a feature with codes reads."""
         table = self.tables[self._table[one.name]]
         assert isinstance(table, Table)
         return table

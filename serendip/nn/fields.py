@@ -88,12 +88,17 @@ class Fields(nn.Module):
             numbers = torch.where(torch.isnan(values), 0.0, values).to(torch.get_default_dtype())
             found: Tensor = self.numbers[self._number[one.name]](numbers if one.width else numbers.unsqueeze(-1))
             return found
-        table = self.tables[self._table[one.name]]
-        assert isinstance(table, Table)
+        table = self.table_for(one)
         vectors: Tensor = table(values)
         if one.width == 0:
             return vectors
         return pooled(vectors, (values >= 0) & (values < table.size), one.pooling)
+
+    def table_for(self, one: Input) -> Table:
+        """What a feature with codes reads."""
+        table = self.tables[self._table[one.name]]
+        assert isinstance(table, Table)
+        return table
 
 
 def field_tables(inputs: Sequence[Input], dim: int, *, sigma: float = SIGMA, sparse: bool = False) -> dict[str, Table]:

@@ -74,6 +74,19 @@ def test_ratings_follow_from_features_on_all_three_sides() -> None:
     assert np.allclose(asked(1, 0, ["a1", "a0", "b1", "b0"]), [1, 3, 3, 5], atol=0.5)
 
 
+@pytest.mark.parametrize("name", ["deepfm", "two_tower"])
+def test_a_category_never_seen_counts_as_none(name: str) -> None:
+    small = {"factors": 8, "epochs": 2, "batch_size": 64}
+    scorer = find(name)(**small).fit(DATA, ONE).lower()
+    assert DATA.features is not None
+    towns = DATA.features.users(pl.DataFrame({"town": ["nowhere", None, "a"]}))
+    assert towns["town"].tolist()[0] != ABSENT
+    sun = DATA.features.context(None, pl.DataFrame({"weather": ["sun"] * 3}))
+    nobody = np.full(3, ABSENT, np.int32)
+    found = scorer.score(Queries(nobody, np.empty((3, 0), np.int32), features={**towns, **sun}))
+    assert np.array_equal(found[0], found[1]) and not np.array_equal(found[0], found[2])
+
+
 def test_an_item_without_events_is_rated_by_its_features_and_one_that_comes_later_too() -> None:
     mine, other = asked(0, 0, ["a4", "b4"])
     assert mine > other + 1
