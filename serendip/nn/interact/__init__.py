@@ -3,7 +3,6 @@
 from serendip.nn.interact.attention import FieldAttention
 from serendip.nn.interact.cross import Cross, CrossLayer, CrossMixture, CrossNetwork, CrossV2
 from serendip.nn.interact.dots import Dots
-from serendip.nn.interact.linear import FirstOrder
 from serendip.nn.interact.pairwise import FFM, FM, BiInteraction
 from serendip.nn.interact.target_attention import TargetAttention
 from serendip.nn.interact.two_streams import BilinearFusion, FeatureGate
@@ -21,6 +20,5 @@ __all__ = [
     "Dots",
     "FeatureGate",
     "FieldAttention",
-    "FirstOrder",
     "TargetAttention",
 ]
