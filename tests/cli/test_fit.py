@@ -329,8 +329,9 @@ def test_what_was_learned_of_all_events_goes_on_to_purchases(run: Any, halves: l
     was, now = (bundle.start(data_of(bundle)).tensors for bundle in (before, after))
     assert all(np.array_equal(now[name], value) for name, value in was.items())
     assert now["adapter.bias"].any()
-    result = run("fit", "--from", "all", "--events", everything, "--task", "purchases", *gru, code=4)
-    assert "foretell = target needs events of the target (purchases)" in result.stderr
+    result = run("fit", "--from", "all", "--events", everything, "--task", "purchases", *gru, code=3)
+    assert "'purchases' is to be foretold but does not occur" in result.stderr
+    assert 'Did you mean "purchase"?' in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,8 @@ def test_what_is_learned_over_towers_answers(name: str, loss: str) -> None:
 
 
 def test_nothing_to_foretell_is_said() -> None:
-    data = Dataset.from_frames(shop()[0], time_kind="rank", target=["return"], event_weights={"view": 1.0})
+    how: dict[str, Any] = {"target": ["return"], "event_weights": {"view": 1.0}, "part": True}
+    data = Dataset.from_frames(shop()[0], time_kind="rank", **how)
     for name in ("two_tower", "gru"):
         with pytest.raises(
             SerendipError, match=r"foretell = target needs events of the target \(return\) with a weight"
