@@ -88,13 +88,13 @@ class RankingConfig(NeuralConfig, frozen=True):
 class VectorConfig(RankingConfig, frozen=True):
     """Options of rankers whose fields have vectors."""
 
-    factors: Annotated[int, msgspec.Meta(ge=1, le=1024, description="d: dimensions of each field's vector.")] = 16
+    factors: Annotated[int, msgspec.Meta(ge=1, le=512, description="d: dimensions of each field's vector.")] = 16
 
 
 class DeepConfig(VectorConfig, frozen=True):
     """Options of rankers that have layers over all fields."""
 
-    hidden: Annotated[int, msgspec.Meta(ge=1, le=8192, description="Numbers of each hidden layer over the fields.")] = (
+    hidden: Annotated[int, msgspec.Meta(ge=1, le=2048, description="Numbers of each hidden layer over the fields.")] = (
         128
     )
     layers: Annotated[int, msgspec.Meta(ge=1, le=16, description="Hidden layers.")] = 2

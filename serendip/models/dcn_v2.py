@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 class Options(DeepConfig, frozen=True):
     """Options of `DCNV2`."""
 
-    crosses: Annotated[int, msgspec.Meta(ge=1, le=16, description="Layers of crosses.")] = 2
+    crosses: Annotated[int, msgspec.Meta(ge=1, le=8, description="Layers of crosses.")] = 2
     rank: Annotated[
         Annotated[int, msgspec.Meta(ge=1)] | None,
         msgspec.Meta(description="Of the matrices of the crosses, at most; none: full matrices."),
     ] = None
     experts: Annotated[
-        int, msgspec.Meta(ge=1, le=64, description="Products of narrow matrices that share a cross; they need a rank.")
+        int, msgspec.Meta(ge=1, le=16, description="Products of narrow matrices that share a cross; they need a rank.")
     ] = 1
     structure: Annotated[
         Literal["parallel", "stacked"],
