@@ -25,7 +25,6 @@ from serendip.nn.interact import (
     Dots,
     FeatureGate,
     FieldAttention,
-    FirstOrder,
     TargetAttention,
 )
 
@@ -34,7 +33,6 @@ F, D, T = 4, 6, 5
 # By name: the layer, and the shape of a row of each of its inputs; "present" is what there is of a history.
 Made = dict[str, tuple[Callable[[], nn.Module], dict[str, tuple[int, ...]]]]
 MADE: Made = {
-    "first order": (FirstOrder, {"x": (F, 1)}),
     "fm": (FM, {"x": (F, D)}),
     "bi-interaction": (BiInteraction, {"x": (F, D)}),
     "ffm": (lambda: FFM(F), {"x": (F, F, D)}),
