@@ -32,15 +32,18 @@ class Ranker(nn.Module):
         *,
         histories: Sequence[str] = (),
         read: Table | None = None,
+        bias: Tensor | None = None,
     ) -> None:
         """A ranker.
 
         Args:
             items: their fields.
             query: the fields of users and moments; None: there are none.
-            parts: each from fields ``[b, f, d]`` to ``[b]``; the score is their sum and a number.
+            parts: each from fields ``[b, f, d]`` to ``[b]``, or to ``[b, k]`` for k scores; the score is their sum and
+                a number.
             histories: the names of inputs with items, the mean of whose vectors is a field each.
             read: the vectors of the items of histories; None: those that the items have as fields.
+            bias: that number to begin with, of no axis, or ``[k]``; None: 0.
 
         Raises:
             ValueError: nothing is known of queries, or histories are of items that have no vectors of their own.
@@ -52,7 +55,7 @@ class Ranker(nn.Module):
             raise ValueError("A history must be of items with vectors. Got items that have features only.")
         self.items, self.fields, self.own, self.histories = items, query, read, tuple(histories)
         self.parts = nn.ModuleList(parts)
-        self.bias = nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(()) if bias is None else bias.clone())
         self.per_item = ("own.weight",) if read is not None else ()
 
     @property
@@ -80,7 +83,7 @@ class Ranker(nn.Module):
         return torch.cat([wide, items], dim=2).flatten(0, 1)
 
     def forward(self, fields: Tensor) -> Tensor:
-        """``[b]`` from fields ``[b, f, d]``, those of the query first."""
+        """``[b]`` or ``[b, k]`` from fields ``[b, f, d]``, those of the query first."""
         found = [part(fields) for part in self.parts]
         total: Tensor = found[0] if len(found) == 1 else torch.stack(found).sum(dim=0)
         return total + self.bias

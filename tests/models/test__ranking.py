@@ -127,7 +127,7 @@ def test_negatives_are_items_that_the_user_did_not_take_up() -> None:
     taken = data.matrix().toarray() > 0
     seen = 0
     for step in model.batches(data, np.random.default_rng(0)):
-        assert (step.labels == [1, 0, 0, 0]).all() and step.items.shape == (len(step), 4)
+        assert (step.labels[:, :, 0] == [1, 0, 0, 0]).all() and step.items.shape == (len(step), 4)
         seen += len(step)
     assert seen == len(data.events)
     users = data.events.users

@@ -1,0 +1,353 @@
+"""What models of fields share: options, what a step learns from, and what answers.
+
+They read the fields of a query (features of the user and the moment, and the mean of the vectors of what the user did)
+and of an item (itself and its features), and may let any two interact. So they cost more than a product of two vectors
+and are meant for the few hundred items that retrieval names.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from serendip.data.change import Change
+from serendip.data.dataset import Dataset
+from serendip.data.sample import Negatives, Taken, shuffled
+from serendip.models._examples import PerUser, Weight, drawn, weights_of
+from serendip.models._items import IdDropout, item_inputs, renewed
+from serendip.models._past import HISTORY, Earlier
+from serendip.models._retrieval import features_of, query_inputs
+from serendip.models._room import factors_fit
+from serendip.neural import NeuralConfig, NeuralModel
+from serendip.run import Run
+from serendip.space import OneOf, Range, declare
+from serendip.types import Floats, Input, Scorer, SerendipError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from serendip.data.schema import LabelKind
+    from serendip.nn.ranker import Ranker
+    from serendip.scorers.ranked import RankScorer
+
+Codes = NDArray[np.int64]
+MANY = 50_000
+"""Items from which a step changes only the rows of those it has."""
+COPIES = 4
+"""Numbers held for each that is learned: itself, its gradient and two moments of Adam's."""
+SURE = 1e-6
+"""How near to 0 or 1 a probability may be to begin with."""
+
+Factors = Annotated[int, msgspec.Meta(ge=1, le=512, description="d: dimensions of each field's vector.")]
+Hidden = Annotated[int, msgspec.Meta(ge=1, le=2048, description="Numbers of each hidden layer over the fields.")]
+Layers = Annotated[int, msgspec.Meta(ge=1, le=16, description="Hidden layers.")]
+Dropout = Annotated[float, msgspec.Meta(ge=0, le=0.95, description="Share of hidden numbers left out in training.")]
+Drawn = Annotated[
+    int, msgspec.Meta(ge=1, le=1000, description="Items drawn against each event, where there is no label.")
+]
+Popularity = Annotated[
+    float, msgspec.Meta(ge=0, le=1, description="Power of how often an item occurs by which it is drawn; 0: all alike.")
+]
+
+
+class FieldsConfig(NeuralConfig, frozen=True):
+    """Options that models of fields share."""
+
+    epochs: Annotated[int, msgspec.Meta(ge=1, description="How often training goes through the log, at most.")] = 20
+    batch_size: Annotated[int, msgspec.Meta(ge=1, description="How many events a step learns from.")] = 256
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of the optimiser's steps.")] = 0.005
+    negatives: Drawn = 4
+    popularity: Popularity = 0.0
+    items_by: Annotated[
+        Literal["auto", "ids", "features", "both"],
+        msgspec.Meta(
+            description="Fields of an item: itself, its features, both, or auto (both, as far as it has some)."
+        ),
+    ] = "auto"
+    id_dropout: IdDropout = 0.0
+    length: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0, le=65536, description="How many of the latest events are read as a field; 0: features alone."
+        ),
+    ] = 50
+    reg: Annotated[
+        float,
+        msgspec.Meta(ge=0, description="λ: half of it times the squares of the vectors read is added to the loss."),
+    ] = 0.0
+    per_user: PerUser = None
+    weight: Weight = "auto"
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What events say.
+
+    Attributes:
+        rows: the events that are learned from, rising.
+        labels: ``[m, t]`` of all events, by task; NaN where an event does not say.
+        kinds: ``[t]`` what the labels measure.
+        drawn: ``[t]`` the labels of items that are drawn against an event; None: none are drawn.
+    """
+
+    rows: Codes
+    labels: Floats
+    kinds: tuple[LabelKind, ...]
+    drawn: tuple[float, ...] | None = None
+
+    def means(self, negatives: int) -> NDArray[np.float64]:
+        """``[t]`` of all that is learned, with so many items drawn against each event; 0 where nothing is known."""
+        known = self.labels[self.rows].astype(np.float64)
+        total, count = np.nansum(known, axis=0), (~np.isnan(known)).sum(axis=0).astype(np.float64)
+        if self.drawn is not None:
+            against = np.array(self.drawn)
+            total = total + np.nan_to_num(against) * negatives * len(self.rows)
+            count = count + ~np.isnan(against) * negatives * len(self.rows)
+        return np.asarray(total / np.maximum(count, 1), np.float64)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Queries and items.
+
+    Attributes:
+        inputs: of the queries, by name, ``[b, …]``.
+        items: ``[b, c]`` codes.
+        labels: ``[b, c, t]``, NaN where they are not known.
+        kinds: ``[t]`` what the labels measure.
+        weights: ``[b]`` how much each query counts; None: all alike.
+    """
+
+    inputs: Mapping[str, NDArray[Any]]
+    items: Codes
+    labels: Floats
+    kinds: tuple[LabelKind, ...]
+    weights: Floats | None = None
+
+    def __len__(self) -> int:
+        """How many queries."""
+        return len(self.items)
+
+
+WIDE: dict[str, Range | OneOf] = {
+    "factors": Range(8, 64, log=True, whole=True),
+    "learning_rate": Range(0.0003, 0.03, log=True),
+    "reg": OneOf((0.0, 1e-5, 1e-4, 1e-3, 1e-2, 0.1)),
+    "epochs": Range(3, 40, log=True, whole=True),
+}
+"""What a search tries of every model of fields."""
+DEEP: dict[str, Range | OneOf] = {**WIDE, "hidden": Range(32, 512, log=True, whole=True), "dropout": Range(0, 0.5)}
+"""And of those that have layers."""
+
+
+class FieldsModel(NeuralModel):
+    """Fields and what is made of them."""
+
+    config: FieldsConfig
+    space = declare(**WIDE)
+
+    @abstractmethod
+    def parts(self, fields: int) -> tuple[nn.Module, ...]:
+        """What is made of so many fields: each from ``[b, f, width]`` to what comes out; the sum is of all."""
+
+    @abstractmethod
+    def width(self, fields: int) -> int:
+        """Of the vector that each of so many fields has."""
+
+    @abstractmethod
+    def taught(self, data: Dataset) -> Taught:
+        """What is learned from.
+
+        Raises:
+            SerendipError: there is nothing.
+        """
+
+    @abstractmethod
+    def errors(
+        self, net: Any, scores: Tensor, labels: Tensor, kinds: tuple[LabelKind, ...], weights: Tensor | None
+    ) -> dict[str, Tensor]:
+        """The parts of the loss, by name, from scores of ``m`` rows, labels ``[m, t]`` and weights ``[m]``."""
+
+    @abstractmethod
+    def begin(self, taught: Taught) -> Floats:
+        """The score that everything has to begin with, of the shape of what comes out for one row."""
+
+    @abstractmethod
+    def scorer(self, net: Any, data: Dataset, **parts: Any) -> RankScorer:
+        """What answers, from what `serendip.nn.lower.lower_ranker` is given."""
+
+    def build(self, data: Dataset) -> Ranker:
+        """Fields, and what the model makes of them."""
+        import torch
+
+        from serendip.nn.embed import Table
+        from serendip.nn.fields import SIGMA, Fields, ItemFields
+        from serendip.nn.ranker import Ranker
+
+        o, asked, own = self.config, query_inputs(data), self._item_inputs(data)
+        begin = self.begin(self.taught(data))
+        if o.length == 0 and not asked:
+            raise SerendipError(
+                f"{self.name}: length = 0 leaves the features of users and moments alone. The data have none. "
+                "Declare some in the recipe's [features] section, or let length be above 0."
+            )
+        ids, histories = o.items_by != "features", [HISTORY] if o.length else []
+        fields = len(histories) + len(asked) + len(own) + ids
+        d, rows = self.width(fields), o.optimiser == "adagrad" or data.n_items > MANY
+        factors_fit(self.name, data.n_items, d, COPIES)
+        values = data.features.items(data.items) if own and data.features is not None else None
+        return Ranker(
+            ItemFields(data.n_items, d, ids=ids, inputs=own, values=values, id_dropout=o.id_dropout, sparse=rows),
+            Fields(asked, d, sparse=rows) if asked else None,
+            self.parts(fields),
+            histories=histories,
+            read=Table(data.n_items, d, sigma=SIGMA, sparse=rows) if histories and not ids else None,
+            bias=torch.from_numpy(begin),
+        )
+
+    def batches(self, data: Dataset, rng: np.random.Generator) -> Iterator[Step]:
+        """Every event that is learned from once, in random order; of a user as many as there may be."""
+        o, events = self.config, data.events
+        taught, given = self.taught(data), features_of(data)
+        past = Earlier.of(data) if o.length else None
+        against = self._against(data, taught.rows)
+        weights = np.ones(len(events), np.float32)
+        counting = weights_of(data, taught.rows, o.weight)
+        if counting is not None:
+            weights[taught.rows] = counting
+        for rows in shuffled(drawn(taught.rows, events.users, o.per_user, rng), o.batch_size, rng):
+            inputs = {name: values[rows] for name, values in given.items()}
+            if past is not None:
+                inputs |= past.inputs(rows, o.length)
+            items, labels = events.items[rows].astype(np.int64)[:, None], taught.labels[rows][:, None]
+            if taught.drawn is not None:
+                items = np.concatenate([items, against(events.users[rows], rng)], axis=1)
+                others = np.tile(np.array(taught.drawn, np.float32), (len(rows), o.negatives, 1))
+                labels = np.concatenate([labels, others], axis=1)
+            yield Step(inputs, items, labels, taught.kinds, None if counting is None else weights[rows])
+
+    def _against(self, data: Dataset, rows: Codes) -> Callable[[NDArray[np.integer], np.random.Generator], Codes]:
+        """What draws ``[b, negatives]`` items for users ``[b]`` that they did not take up."""
+        o = self.config
+        counts = np.bincount(data.events.items[rows], minlength=data.n_items)
+        draws, taken = Negatives.of(counts, o.popularity), Taken.of(data.matrix())
+        return lambda users, rng: draws.apart(rng, users, o.negatives, taken)
+
+    def loss(self, net: Any, batch: Step) -> Mapping[str, Tensor]:
+        """How far the scores are from the labels, and how large what was read is."""
+        import torch
+
+        device = net.bias.device
+
+        def tensor(array: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(array).to(device)
+
+        fields = net.together({name: tensor(values) for name, values in batch.inputs.items()}, tensor(batch.items))
+        labels = tensor(batch.labels).flatten(0, 1)
+        weights = None if batch.weights is None else tensor(batch.weights.repeat(batch.items.shape[1]))
+        found = self.errors(net, net(fields), labels, batch.kinds, weights)
+        if self.config.reg:
+            found["reg"] = 0.5 * self.config.reg * fields.square().sum() / len(labels)
+        return found
+
+    def lowered(self, net: Any, data: Dataset) -> Scorer:
+        """Two networks, one of which reads what is known of a query, and the fields of the items."""
+        import torch
+
+        from serendip.scorers.feeds import Feed
+
+        o, inputs, own = self.config, query_inputs(data), self._item_inputs(data)
+        feeds = [Feed.feature(one) for one in inputs]
+        told = None
+        if o.length:
+            feeds.append(Feed(HISTORY, "history", o.length, vectors=True))
+            told = net.read.all().cpu().numpy().copy()
+            told[np.bincount(data.events.items[data.events.weight > 0], minlength=data.n_items) == 0] = np.nan
+        items = net.items(torch.arange(data.n_items, device=net.bias.device)).flatten(1).cpu().numpy()
+        if not own:
+            items[np.bincount(data.events.items[self.taught(data).rows], minlength=data.n_items) == 0] = np.nan
+        item_feeds = [Feed.feature(one) for one in own]
+        return self.scorer(net, data, feeds=feeds, items=items, told=told, alone=bool(inputs), item_feeds=item_feeds)
+
+    def renew(self, known: Scorer, change: Change, run: Run) -> Scorer | None:
+        """New events are read as they come, and new items get fields from their features; nothing is trained."""
+        return renewed(known, change)
+
+    def _item_inputs(self, data: Dataset) -> tuple[Input, ...]:
+        """The features of items that are fields, by the option.
+
+        Raises:
+            SerendipError: they are asked for, and there are none.
+        """
+        by = self.config.items_by
+        if by == "ids" or (by == "auto" and data.features is None):
+            return ()
+        found = () if data.features is None else tuple(one for one in data.features.inputs if one.side == "item")
+        return found if by == "auto" else item_inputs(self.name, data)
+
+    def labels_of(self, data: Dataset, label: str) -> tuple[Floats, LabelKind]:
+        """``[m]`` a label of the events, NaN where an event does not say, and what it measures.
+
+        Raises:
+            SerendipError: there is no such label.
+        """
+        known = data.events.labels
+        if label not in known:
+            names = ", ".join(known) or "none"
+            raise SerendipError(
+                f"{self.name}: label must be one of those that the events have ({names}). Got {label!r} instead. "
+                "Leave it out to learn interest, or name the column in the recipe's data.labels."
+            )
+        return known[label], data.schema.labels.get(label, "rating")
+
+    def some(self, rows: Codes, what: str) -> Codes:
+        """The events, one or more.
+
+        Raises:
+            SerendipError: there is none; it says that ``what`` is needed.
+        """
+        if not len(rows):
+            raise SerendipError(f"{self.name} needs {what}. The data have none. Try a longer log.")
+        return rows
+
+
+def error_of(kind: LabelKind) -> Any:
+    """The loss of labels of this kind: of scores, labels, weights and a mask of those that are known, ``[m]`` each."""
+    from serendip.nn.losses import binary_cross_entropy, log_duration_error, poisson, squared_error
+
+    return {"binary": binary_cross_entropy, "rating": squared_error, "count": poisson, "duration": log_duration_error}[
+        kind
+    ]
+
+
+def start_of(kind: LabelKind, mean: float) -> float:
+    """The score of labels of this kind whose mean is that."""
+    if kind == "binary":
+        share = min(max(mean, SURE), 1 - SURE)
+        return float(np.log(share / (1 - share)))
+    if kind == "count":
+        return float(np.log(max(mean, SURE)))
+    return float(np.log1p(max(mean, 0.0))) if kind == "duration" else mean
+
+
+__all__ = [
+    "DEEP",
+    "WIDE",
+    "Codes",
+    "Dropout",
+    "Factors",
+    "FieldsConfig",
+    "FieldsModel",
+    "Hidden",
+    "Layers",
+    "Step",
+    "Taught",
+    "error_of",
+    "start_of",
+]
