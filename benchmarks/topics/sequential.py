@@ -31,10 +31,10 @@ GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
     "ml_1m": {
         "sasrec": [_LONG, {**_LONG, "gated": True}],
         "gru": [{**_LONG, "hidden": 256}],
-        "lstm": [{**_LONG, "hidden": 256}],
-        "bow": [{**_LONG, "hidden": 256, "window": 20}],
-        "cnn": [{**_LONG, "hidden": 256, "length": 30}],
-        "bert4rec": [{**_LONG, "hidden": 512, "activation": "gelu", "epochs": 100}],
+        "lstm": [{**_LONG, "hidden": 256, "epochs": 24}],
+        "bow": [{**_LONG, "hidden": 256, "window": 20, "epochs": 24}],
+        "cnn": [{**_LONG, "hidden": 256, "length": 30, "epochs": 24}],
+        "bert4rec": [{**_LONG, "hidden": 512, "activation": "gelu", "epochs": 48}],
     },
     "s3rec_beauty": {"sasrec": [_SHORT]},
 }
