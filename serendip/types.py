@@ -344,6 +344,31 @@ class Featured(Protocol):
 
 
 @runtime_checkable
+class Bagged(Protocol):
+    """A scorer that reads bags of events beside the history. One that does not say so reads none."""
+
+    @property
+    def bag_names(self) -> tuple[str, ...]:
+        """The names of those of `Queries.bags` that hold events of their own."""
+        ...
+
+
+@runtime_checkable
+class Foreteller(Protocol):
+    """A scorer that says what labels of an event would be, each on its own scale."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Their names."""
+        ...
+
+    def foretell(self, queries: Queries, items: Ids) -> Mapping[str, Floats]:
+        """Of each label, for each query and its items ``[q, c]``, the probability, the count expected, the rating or
+        the duration; ``-inf`` where nothing can be said."""
+        ...
+
+
+@runtime_checkable
 class Similar(Protocol):
     """Can name items like a given one."""
 
@@ -456,10 +481,12 @@ def as_rows(items: Ids | None, q: int, n: int) -> Ids | None:
 
 __all__: list[str] = [
     "ABSENT",
+    "Bagged",
     "Changed",
     "Embedder",
     "Explainer",
     "Featured",
+    "Foreteller",
     "Index",
     "Log",
     "Metric",

@@ -16,11 +16,24 @@ from serendip.bundle.ids import Lists, column, encode, is_id, listed, padded, so
 from serendip.data.dataset import Histories
 from serendip.data.events import bag_of
 from serendip.data.vocab import Vocab
-from serendip.types import ABSENT, Ids, Queries, Recs, SerendipError, pack_mask
+from serendip.pipeline import retrievers
+from serendip.types import ABSENT, Bagged, Ids, Queries, Recs, SerendipError, Stage, pack_mask
 
 BLOCK_CELLS = 1 << 22
 """The most events that the histories of one block of queries may take, padding included."""
 BLOCK_QUERIES = 4096
+UNREAD = {
+    True: "no model of the bundle reads such; they count as seen, and no more",
+    False: "no model of the bundle reads such",
+}
+"""What is said of events of kinds that no scorer reads, where what was seen is left out and where it is not."""
+
+
+def kinds_read_by(pipeline: Stage, histories: Histories) -> tuple[str, ...]:
+    """The kinds of events, of those that are not the target, that scorers of the pipeline read beside the history."""
+    scorers = [part.scorer for part in retrievers(pipeline)]
+    bags = {name for one in scorers if isinstance(one, Bagged) for name in one.bag_names}
+    return tuple(name for name in (histories.kinds.others if histories.kinds else ()) if bag_of(name) in bags)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,12 +147,18 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Desk:
-    """Takes requests for one bundle."""
+    """Takes requests for one bundle.
+
+    Attributes:
+        user_ids, item_ids, histories, attributes: as the bundle has them.
+        kinds: of events, that a scorer reads beside the history.
+    """
 
     user_ids: Vocab
     item_ids: Vocab
     histories: Histories
     attributes: Attributes | None = None
+    kinds: tuple[str, ...] = ()
 
     def everyone(self, k: int, *, exclude_seen: bool, **given: Any) -> Request:
         """A request for all users; ``exclude``, ``allow`` and ``moments`` as of `request`."""
@@ -198,7 +217,7 @@ class Desk:
         bags: dict[str, Lists] = {}
         if events is not None:
             bags, odd = self._bags(events, len(codes), single=single)
-            notes += odd
+            notes += (*odd, *self._unread(bags, exclude_seen=exclude_seen))
         if wanted > n:
             notes += (f"{wanted} items were asked for; the catalogue has {n}",)
         return Request(
@@ -219,7 +238,7 @@ class Desk:
         )
 
     def _bags(self, given: Any, q: int, *, single: bool) -> tuple[dict[str, Lists], tuple[str, ...]]:
-        """Items by kind of event as lists by bag, and notes on kinds that are not read and items that are not known."""
+        """Items by kind of event as lists by bag, and notes on kinds that are not kept and items that are not known."""
         parts = [given] if single and isinstance(given, Mapping) else given
         if (
             not isinstance(parts, Sequence)
@@ -231,17 +250,17 @@ class Desk:
                 f"Got {given!r:.80}."
             )
         kinds = self.histories.kinds
-        read = {} if kinds is None else kinds.others
-        strange = list(dict.fromkeys(name for one in parts for name in one or {} if name not in read))
+        kept = {} if kinds is None else kinds.others
+        strange = list(dict.fromkeys(name for one in parts for name in one or {} if name not in kept))
         notes: tuple[str, ...] = ()
         if strange:
-            named = some(list(read)) or "none"
+            named = some(list(kept)) or "none"
             notes += (
-                f"events: {len(strange)} of a kind that is not read beside the history: {some(strange)} "
+                f"events: {len(strange)} of a kind that is not kept beside the history: {some(strange)} "
                 f"(those that are: {named})",
             )
         out = {}
-        for name in read:
+        for name in kept:
             lists = [None if one is None else one.get(name) for one in parts]
             if any(one is not None for one in lists):
                 out[bag_of(name)] = Lists.read(
@@ -249,6 +268,13 @@ class Desk:
                 )
                 notes += _note(f"events of {name}", out[bag_of(name)].unknown)
         return out, notes
+
+    def _unread(self, bags: Mapping[str, Lists], *, exclude_seen: bool) -> tuple[str, ...]:
+        """A note on what was given of kinds that no scorer reads."""
+        read = {bag_of(name) for name in self.kinds}
+        kinds = () if self.histories.kinds is None else self.histories.kinds.others
+        unread = [name for name in kinds if bag_of(name) in bags and bag_of(name) not in read]
+        return (f"events of {some(unread)}: {UNREAD[exclude_seen]}",) if unread else ()
 
     def _moments(self, given: Any, q: int) -> NDArray[np.int64] | None:
         """When each asks: as given, or now where a feature needs to know and the log has such times."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from serendip.bundle import content as files_of
 from serendip.bundle import golden, manifest, reasons, store, tensorfile
-from serendip.bundle.ask import Answer, Desk, Request, checked_k, table
+from serendip.bundle.ask import Answer, Desk, Request, checked_k, kinds_read_by, table
 from serendip.bundle.attributes import Attributes
 from serendip.bundle.content import Content
 from serendip.bundle.crowd import Crowd, similar_items
@@ -372,6 +372,11 @@ class Bundle:
 
         return updating.continued(self._content, data)
 
+    @cached_property
+    def kinds_read(self) -> tuple[str, ...]:
+        """The kinds of events, of those that are not the target, that a scorer reads beside the history."""
+        return kinds_read_by(self.pipeline, self.histories)
+
     @property
     def learned(self) -> tuple[str, ...]:
         """The scorers that a later fit can go on from: those of models that learn in epochs."""
@@ -461,7 +466,7 @@ class Bundle:
 
     @cached_property
     def _desk(self) -> Desk:
-        return Desk(self.user_ids, self.item_ids, self.histories, self.attributes)
+        return Desk(self.user_ids, self.item_ids, self.histories, self.attributes, self.kinds_read)
 
     def _reply(self, request: Request, rows: slice) -> tuple[pl.DataFrame, tuple[str, ...]]:
         recs = self.pipeline(request.queries(rows)).top(request.k)

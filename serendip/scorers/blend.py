@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from serendip.scorers.common import in_blocks, require, voted
-from serendip.types import Featured, Floats, Ids, Queries, Recs, Scorer
+from serendip.types import Bagged, Featured, Floats, Ids, Queries, Recs, Scorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,11 @@ class Blend:
     def feature_names(self) -> tuple[str, ...]:
         """As `serendip.types.Featured.feature_names`: what its parts read."""
         return tuple(name for part in self.parts if isinstance(part, Featured) for name in part.feature_names)
+
+    @property
+    def bag_names(self) -> tuple[str, ...]:
+        """As `serendip.types.Bagged.bag_names`: what its parts read."""
+        return tuple(name for part in self.parts if isinstance(part, Bagged) for name in part.bag_names)
 
     def score(self, queries: Queries, items: Ids | None = None) -> Floats:
         """As `Scorer.score`."""

@@ -90,6 +90,11 @@ class _Towers(ABC):
         """As `serendip.types.Featured.feature_names`."""
         return tuple(feed.name for feed in (*self.feeds, *self.item_feeds) if feed.of == "feature")
 
+    @property
+    def bag_names(self) -> tuple[str, ...]:
+        """As `serendip.types.Bagged.bag_names`."""
+        return tuple(feed.name for feed in self.feeds if feed.of == "bag")
+
     def similar_items(self, items: Ids, k: int = 10) -> Recs:
         """The items at the smallest angle (a cosine above 0), biases apart."""
         codes = np.asarray(items, np.int32)
@@ -169,6 +174,10 @@ class _Towers(ABC):
             outputs[TOLD] = Port(_FLOAT, (None, e))
         self._item.require(dict(port for feed in self.item_feeds for port in feed.ports(0)), outputs)
 
+    def _answered(self, history: Mask, anything: Mask) -> Mask:
+        """``[q]`` which queries have an answer, given of which a history and of which anything is known."""
+        return anything if self.alone else history
+
     def _asked(self, queries: Queries) -> Iterator[tuple[NDArray[np.int64], Floats]]:
         """The rows that have a vector, and these, ``[b, d]`` or ``[b, h, d]``, block by block."""
         chunk = _chunk(self.feeds, self._told.shape[1] or self._vectors.shape[1])
@@ -176,7 +185,7 @@ class _Towers(ABC):
         for start in range(0, len(queries), step):
             part = queries.take(slice(start, start + step))
             inputs, history, anything = of_queries(part, self.feeds, Items(self._known, self._told))
-            rows = np.flatnonzero(anything if self.alone else history)
+            rows = np.flatnonzero(self._answered(history, anything))
             if len(rows):
                 fed = inputs if len(rows) == len(part) else {name: value[rows] for name, value in inputs.items()}
                 yield start + rows, self._query.run(fed, len(rows), chunk=chunk)[VECTOR]

@@ -13,6 +13,7 @@ import polars as pl
 from msgspec import UNSET, UnsetType
 
 from serendip.bundle import Bundle
+from serendip.bundle.ask import UNREAD
 from serendip.serve import wire
 from serendip.serve.search import Search
 from serendip.serve.wire import ApiError, ExternalId, FoundItem, Item
@@ -21,7 +22,7 @@ from serendip.types import ABSENT, Recs, SerendipError
 NAMED = 5
 """How many unknown ids a note names."""
 NOT_READ = "are read by no model of the bundle"
-OF_NO_KIND = "is of no kind that the bundle reads beside the history"
+OF_NO_KIND = "is of no kind that the bundle keeps beside the history"
 MAX_SEARCH = 200
 
 
@@ -226,25 +227,27 @@ class Answers:
         stranger = [asked.user_id] if code == ABSENT and asked.user_id is not None else []
         history, lost = self._known("history", asked.history)
         exclude, missed = self._known("exclude", asked.exclude)
-        events, unread = self._bags(asked.events)
+        events, unread = self._bags(asked)
         odd = self._unread(asked.attributes)
         return _Person(
             code, history, events, exclude or [], [*_unknown("user_id", stranger), *lost, *missed, *unread, *odd]
         )
 
-    def _bags(self, events: Mapping[str, list[ExternalId]]) -> tuple[dict[str, list[ExternalId]], list[str]]:
-        """The items that the bundle knows, by kind of event, of the kinds that it reads; and notes on the others."""
+    def _bags(self, asked: wire.RecommendRequest) -> tuple[dict[str, list[ExternalId]], list[str]]:
+        """The items that the bundle knows, by kind of event that it keeps; and notes on other kinds, on those that no
+        model reads, and on items that are not known."""
         kinds = self._bundle.histories.kinds
-        read = {} if kinds is None else kinds.others
-        strange = [name for name in events if name not in read]
+        kept = {} if kinds is None else kinds.others
+        strange = [name for name in asked.events if name not in kept]
         notes = [f"events: {_some(strange)} {OF_NO_KIND}"] if strange else []
         found: dict[str, list[ExternalId]] = {}
-        for name in events:
-            if name in read:
-                known, lost = self._known(f"events of {name}", events[name])
+        for name in asked.events:
+            if name in kept:
+                known, lost = self._known(f"events of {name}", asked.events[name])
                 found[name] = known or []
                 notes += lost
-        return found, notes
+        unread = [name for name in found if name not in self._bundle.kinds_read]
+        return found, [*notes, *([f"events of {_some(unread)}: {UNREAD[asked.exclude_seen]}"] if unread else [])]
 
     def _unread(self, said: Mapping[str, object]) -> list[str]:
         """A note on attributes that no feature of the bundle reads."""

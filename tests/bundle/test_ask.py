@@ -13,8 +13,10 @@ from serendip.bundle import Bundle, ask, ids
 from serendip.data.dataset import Dataset
 from serendip.data.schema import Schema
 from serendip.pipeline import retrieve
-from serendip.scorers import StaticScores
-from serendip.types import ABSENT, Queries, SerendipError, unpack_mask
+from serendip.scorers import Blend, StaticScores, TowerScorer
+from serendip.scorers.feeds import Feed
+from serendip.types import ABSENT, Queries, Scorer, SerendipError, unpack_mask
+from tests.scorers.networks import CODES, MEAN, ROW, constant, made
 
 from .conftest import DAY, ITEMS, SEEN, USERS
 
@@ -244,13 +246,27 @@ def test_what_is_no_list_of_ids_is_refused(bundle: Bundle, options: dict[str, An
         bundle.queries(**options)
 
 
-@pytest.fixture(scope="module")
-def shop() -> Bundle:
-    """Three users who look and buy; what they looked at is read beside the history."""
+def shop_of(scorer: Scorer) -> Bundle:
+    """Three users who look and buy."""
     rows = [(1, 10, "view"), (1, 11, "buy"), (1, 12, "view"), (2, 13, "cart"), (2, 10, "buy"), (3, 12, "buy")]
     events = pl.DataFrame(rows, schema=["user_id", "item_id", "event_type"], orient="row")
     data = Dataset.from_frames(events, target=["buy"])
-    return Bundle.build(data, retrieve(StaticScores(np.zeros(4, np.float32)), name="all"))
+    return Bundle.build(data, retrieve(scorer, name="all"))
+
+
+def by_views() -> TowerScorer:
+    """A scorer that reads what was looked at, and nothing else."""
+    inputs, outputs = 'int64[batch, 2] "events.view"', "float[batch, 1] vector"
+    body = 'history = Identity("events.view") ' + ROW + MEAN + "vector = Identity(mean)"
+    network = made(inputs, outputs, f"{CODES}, {constant('table', [[0], [1], [1], [-1], [-1]])}", body)
+    items = np.arange(1, 5, dtype=np.float32)[:, None]
+    return TowerScorer(network, (Feed("events.view", "bag", 2, 4),), items, np.empty((4, 0), np.float32), alone=True)
+
+
+@pytest.fixture(scope="module")
+def shop() -> Bundle:
+    """What they looked at is kept beside the history."""
+    return shop_of(StaticScores(np.zeros(4, np.float32)))
 
 
 def bag(made: Bundle, queries: Queries, kind: str) -> list[list[Any]]:
@@ -276,14 +292,30 @@ def test_a_given_history_leaves_other_events_as_they_are(shop: Bundle) -> None:
     assert bag(shop, queries, "view") == [[10, 12], []]
 
 
-def test_kinds_that_are_not_read_and_items_that_are_not_known_are_noted(shop: Bundle, bundle: Bundle) -> None:
+def test_events_that_no_model_reads_are_noted(shop: Bundle) -> None:
+    """Those of a kind that one reads count; of the others it is said that they count as seen at most."""
+    no_use = "no model of the bundle reads such"
+    for scorer in (by_views(), Blend((by_views(),), (1.0,))):
+        reads = shop_of(scorer)
+        assert reads.kinds_read == ("view",)
+        given: dict[str, Any] = {"view": [10], "cart": [13]}
+        found = reads.answer(None, 3, events=given)
+        assert found.frame["item_id"].to_list() == [12, 11]
+        assert found.notes[0] == f"events of 'cart': {no_use}; they count as seen, and no more"
+        assert reads.answer(None, 4, events=given, exclude_seen=False).notes == (f"events of 'cart': {no_use}",)
+        assert reads.answer(None, 1, events={"view": [12]}).notes == ()
+    assert shop.kinds_read == ()
+    assert shop.answer(1, 1, events={"cart": [], "view": [11]}).notes[0].startswith("events of 'cart', 'view': no mo")
+
+
+def test_kinds_that_are_not_kept_and_items_that_are_not_known_are_noted(shop: Bundle, bundle: Bundle) -> None:
     answer = shop.answer(1, events={"buy": [10], "vue": [11], "view": [10, 99]})
     assert answer.notes[:2] == (
-        "events: 2 of a kind that is not read beside the history: 'buy', 'vue' (those that are: 'cart', 'view')",
+        "events: 2 of a kind that is not kept beside the history: 'buy', 'vue' (those that are: 'cart', 'view')",
         "events of view: 1 not known: 99",
     )
     (note, *_) = bundle.answer(101, events={"view": [10]}).notes
-    assert note == "events: 1 of a kind that is not read beside the history: 'view' (those that are: none)"
+    assert note == "events: 1 of a kind that is not kept beside the history: 'view' (those that are: none)"
 
 
 @pytest.mark.parametrize("events", ["view", {"view": [10]}, [{"view": [10]}], [None, ["view"]], [{"view": 10}, None]])

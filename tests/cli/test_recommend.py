@@ -132,10 +132,10 @@ def test_events_by_kind() -> None:
     assert events_of(["view=3, 4,", "cart=a", "view=5"]) == {"view": ["3", "4", "5"], "cart": ["a"]}
 
 
-def test_a_newcomer_by_events_of_no_kind_that_is_read(run: Any, bundle: Path) -> None:
+def test_a_newcomer_by_events_of_no_kind_that_is_kept(run: Any, bundle: Path) -> None:
     result = run("recommend", "--bundle", bundle, "--event", "view=31", "-k", "2", "--json")
     assert len(json.loads(result.stdout)) == 2
-    assert "events: 1 of a kind that is not read beside the history: 'view'" in result.stderr
+    assert "events: 1 of a kind that is not kept beside the history: 'view'" in result.stderr
 
 
 def test_a_newcomer_by_attributes(run: Any, bundle: Path) -> None:

@@ -255,8 +255,11 @@ def test_events_of_other_kinds_count_by_query_and_what_is_not_read_is_noted(answ
     queries = [wire.Query(user_id=1), wire.Query(user_id=1, events={"view": ["d", "x"]}), wire.Query(user_id=3)]
     first, second, third = made.batch(wire.BatchRequest(queries=queries, k=3)).replies
     assert [ids(reply) for reply in (first, second, third)] == [["d", "c"], ["c"], ["c", "b", "a"]], "seen is left out"
-    assert second.notes[0] == "events of view: 1 not known: 'x'"
+    seen = "events of 'view': no model of the bundle reads such; they count as seen, and no more"
+    assert second.notes[:2] == ["events of view: 1 not known: 'x'", seen]
+    again = one(made, events={"view": ["d"]}, exclude_seen=False, k=1)
+    assert (ids(again), again.notes) == (["d"], ["events of 'view': no model of the bundle reads such"])
     assert third.notes == []
-    note = "events: 'look' is of no kind that the bundle reads beside the history"
+    note = "events: 'look' is of no kind that the bundle keeps beside the history"
     assert one(made, events={"look": ["a"]}).notes[0] == note
     assert one(answers, events={"look": [101]}).notes[0] == note
