@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -105,8 +105,19 @@ def fitted(model: Model, data: Dataset, run: Run, watch: Watch, learning: Learni
         assert best is not None
         run = replace(run, epochs=best.best_epoch)
         what = f"{what} for {best.best_epoch} of {best.epochs} epochs ({learning.section.validate} was best then)"
-    with watch(what) as progress:
-        return model.fit(data, told(run, progress, what))
+    return watched(model, data, run, watch, what)
+
+
+def watched(model: Model, data: Dataset, run: Run, watch: Watch, what: str) -> Model:
+    """Fit a model and tell of it: first of training, then of making what answers, which may take a while as well."""
+    with ExitStack() as step:
+
+        def trained() -> None:
+            step.close()
+            step.enter_context(watch(f"Exporting {model.name}"))
+
+        progress = step.enter_context(watch(what))
+        return model.fit(data, told(run, progress, what, trained))
 
 
 def _validated(model: Model, data: Dataset, run: Run, watch: Watch, section: FitSection, split: Split) -> Model:
@@ -120,8 +131,7 @@ def _validated(model: Model, data: Dataset, run: Run, watch: Watch, section: Fit
         checkpoint=run.checkpoint and validation_file(run.checkpoint),
         start=run.start and narrowed(run.start, data, split.train),
     )
-    with watch(what) as progress:
-        return type(model)(model.config).fit(split.train, told(plan, progress, what))
+    return watched(type(model)(model.config), split.train, plan, watch, what)
 
 
 def _figure(metric: str, split: Split, threads: int | None) -> Callable[[Scorer], float]:
@@ -150,24 +160,32 @@ def narrowed(start: Start, data: Dataset, part: Dataset) -> Start:
     return replace(start, users=start.users[users], items=start.items[items])
 
 
-def told(run: Run, progress: Progress | None, what: str) -> Run:
-    """The run, which tells how far it is; in words, where it learns in epochs."""
+def told(run: Run, progress: Progress | None, what: str, trained: Callable[[], None] = lambda: None) -> Run:
+    """The run, which tells how far it is; in words, where it learns in epochs. ``trained`` is called when all of them
+    are done."""
     if progress is None:
         return run
+    reported = 0
 
     def pace(now: Pace) -> None:
-        progress(round(FINE * now.done), FINE, f"{what}: {worded(now)}")
+        # The last word on training is about an epoch that was reported before.
+        over = now.epoch == reported
+        progress(round(FINE * now.done), FINE, f"{what}: {worded(now)}{'; exporting' if over else ''}")
+        if over:
+            trained()
 
     def plain(done: int, total: int) -> None:
+        nonlocal reported
+        reported = done
         progress(done, total)
 
     return replace(run, progress=plain, pace=pace)
 
 
 def worded(pace: Pace) -> str:
-    """``epoch 3 of 20, loss 0.4321, 123,456 examples/s, 0:42 left at most``."""
+    """``epoch 3 of 20, loss 0.4321, 123,456 examples/s, 0:42 left at most``; of time, only where some is left."""
     parts = [f"epoch {pace.epoch} of {pace.epochs}", f"loss {pace.loss:.4f}", f"{pace.rate:,.0f} examples/s"]
-    if pace.left is not None:
+    if pace.left:
         minutes, seconds = divmod(round(pace.left), 60)
         hours, minutes = divmod(minutes, 60)
         parts.append(f"{f'{hours}:{minutes:02}' if hours else minutes}:{seconds:02} left at most")

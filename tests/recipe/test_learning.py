@@ -159,7 +159,41 @@ def test_how_it_is_said() -> None:
     assert worded(Pace(1, 2, 0, 1, 10, None)) == "epoch 1 of 2, loss 1.0000, 10 examples/s"
     assert worded(Pace(1, 2, 0, 1, 10, 4000)).endswith("1:06:40 left at most")
     seen: list[tuple[int, int, str | None]] = []
-    run = told(Run(), lambda done, total, text=None: seen.append((done, total, text)), "Fitting it")
+    over: list[int] = []
+    run = told(
+        Run(), lambda done, total, text=None: seen.append((done, total, text)), "Fitting it", lambda: over.append(1)
+    )
     assert run.pace is not None
     run.pace(Pace(1, 2, 0.25, 1, 10, None))
-    assert seen == [(250, 1000, "Fitting it: epoch 1 of 2, loss 1.0000, 10 examples/s")]
+    run.report(1, 2)
+    run.pace(Pace(2, 2, 1, 1, 10, 0))
+    assert not over, "the epoch is not reported yet: it may be judged first"
+    run.report(2, 2)
+    run.pace(Pace(2, 2, 1, 1, 10, 0))
+    assert over == [1]
+    assert seen == [
+        (250, 1000, "Fitting it: epoch 1 of 2, loss 1.0000, 10 examples/s"),
+        (1, 2, None),
+        (1000, 1000, "Fitting it: epoch 2 of 2, loss 1.0000, 10 examples/s"),
+        (2, 2, None),
+        (1000, 1000, "Fitting it: epoch 2 of 2, loss 1.0000, 10 examples/s; exporting"),
+    ]
+
+
+def test_exporting_is_a_step_of_its_own(data: Dataset) -> None:
+    """Each step ends before the next one begins: a terminal shows one at a time."""
+    told_of: list[str] = []
+
+    @contextmanager
+    def watch(what: str) -> Iterator[Any]:
+        told_of.append(what)
+        yield lambda done, total, text=None: None
+        told_of.append("end")
+
+    run_recipe(recipe("model.epochs=2", "fit.validate=ndcg@10", "pipeline.fallback=[]"), data=data, watch=watch)
+    looked, fitted = "Looking for the best epoch of lightgcn by ndcg@10", "Fitting lightgcn for "
+    assert [name if "Fitting" not in name else name[: len(fitted)] for name in told_of] == [
+        *(looked, "end", "Exporting lightgcn", "end"),
+        *(fitted, "end", "Exporting lightgcn", "end"),
+        *("Building the bundle", "end"),
+    ]
