@@ -106,6 +106,15 @@ class Model(ABC):
         """The name that `find` takes: the file's name, or the dotted path of a model from elsewhere."""
         return name_of(type(self))
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of events that it learns and foretells: that of the option ``label``, or the ratings; none where
+        it ranks by interest. A model of several says which."""
+        label = getattr(self.config, "label", None)
+        if label is not None:
+            return (str(label),)
+        return ("rating",) if self.predicts_ratings else ()
+
     @abstractmethod
     def learn(self, data: Dataset, run: Run) -> Scorer:
         """Learn from the data and return what answers. The data are read only."""

@@ -168,7 +168,7 @@ class Histories:
         count = np.where(known, self.indptr[np.where(known, users + 1, 0)] - begin, 0)
         row = np.repeat(np.arange(len(users)), count)
         flat = np.repeat(begin - starts(count)[:-1], count) + np.arange(len(row))  # positions of all their events
-        exclude = _left_padded(row, count, self.items[flat], None, ABSENT) if exclude_seen else None
+        exclude = left_padded(row, count, self.items[flat], None, ABSENT) if exclude_seen else None
         others = self._bags(row, flat, len(users), length)
         if self.weight is not None:
             liked = self.weight[flat] > 0
@@ -176,12 +176,12 @@ class Histories:
             count = np.bincount(row, minlength=len(users))
         bags: dict[str, NDArray[Any]] = others
         if self.weight is not None:
-            bags["weight"] = _left_padded(row, count, self.weight[flat], length, 0)
+            bags["weight"] = left_padded(row, count, self.weight[flat], length, 0)
         if self.time is not None:
-            bags["time"] = _left_padded(row, count, self.time[flat], length, 0)
+            bags["time"] = left_padded(row, count, self.time[flat], length, 0)
         return Queries(
             users=np.where(known, users, ABSENT).astype(np.int32),
-            history=_left_padded(row, count, self.items[flat], length, ABSENT),
+            history=left_padded(row, count, self.items[flat], length, ABSENT),
             bags=bags,
             exclude=exclude,
             k=k,
@@ -197,7 +197,7 @@ class Histories:
         for name, code in self.kinds.others.items():
             own = kind == code
             count = np.bincount(row[own], minlength=q)
-            out[bag_of(name)] = _left_padded(row[own], count, self.items[flat[own]], length, ABSENT)
+            out[bag_of(name)] = left_padded(row[own], count, self.items[flat[own]], length, ABSENT)
         return out
 
 
@@ -214,7 +214,7 @@ def context_frame(context: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _left_padded(
+def left_padded(
     row: NDArray[np.int64], count: NDArray[np.int64], values: NDArray[Any], length: int | None, blank: int
 ) -> NDArray[Any]:
     """Values grouped by ``row`` as ``[len(count), width]``: the last ``length`` of each, ``blank`` on the left."""

@@ -5,9 +5,12 @@ from serendip.evaluate.comparison import Comparison, compare
 from serendip.evaluate.core import core
 from serendip.evaluate.evaluation import Bucket, Evaluation
 from serendip.evaluate.held import HeldOut, Split
+from serendip.evaluate.judging import compare_rows, evaluate_rows
 from serendip.evaluate.metrics import describe, mae, parse, rmse
 from serendip.evaluate.ratings import RatingEvaluation, evaluate_ratings
 from serendip.evaluate.reliability import Reliability, expected_calibration_error, reliability
+from serendip.evaluate.row_evaluation import RowEvaluation
+from serendip.evaluate.row_measures import ROW_METRICS
 from serendip.evaluate.rows import GroupedAuc, auc, gauc, logloss, weighted_per_user_loss, xauc
 from serendip.evaluate.run import METRICS, evaluate
 from serendip.evaluate.significance import Interval, Paired, mean_interval, paired
@@ -27,6 +30,7 @@ from serendip.evaluate.split import (
 __all__ = [
     "METRICS",
     "NAMES",
+    "ROW_METRICS",
     "Bucket",
     "Clustered",
     "Comparison",
@@ -37,6 +41,7 @@ __all__ = [
     "Paired",
     "RatingEvaluation",
     "Reliability",
+    "RowEvaluation",
     "Rows",
     "Split",
     "at_random",
@@ -46,10 +51,12 @@ __all__ = [
     "cold_items",
     "cold_users",
     "compare",
+    "compare_rows",
     "core",
     "describe",
     "evaluate",
     "evaluate_ratings",
+    "evaluate_rows",
     "expected_calibration_error",
     "gauc",
     "given",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset, Events, Histories
 from serendip.data.events import context_frame
+from serendip.data.rows import EventRows, asked_of
 from serendip.evaluate.keys import among, distinct, starts
 from serendip.evaluate.segments import standard_segments
 from serendip.types import ABSENT, Floats, Ids, Queries, SerendipError, Truth
@@ -53,6 +55,7 @@ class Split:
         known: ``[q]`` training user code of each query, `ABSENT` where training has never heard of the user.
         truth: what each asker went on to like, ``[q]``; see `serendip.types.Truth`.
         test: the held-out events themselves, with their labels.
+        asked: makes `rows`.
         time: ``[q]`` unix seconds at which each query asks, or None where the protocol has no such moment.
         context: ``[q]`` columns of the moments at which queries ask, by name, where each asks at an event of its own.
         repeats: whether items that the asker already has count as truth (and are therefore not excluded).
@@ -68,6 +71,7 @@ class Split:
     known: Ids
     truth: Truth
     test: HeldOut
+    asked: Callable[[], EventRows]
     time: NDArray[np.int64] | None
     repeats: bool
     segments: Mapping[str, NDArray[np.bool_]]
@@ -85,6 +89,10 @@ class Split:
         asked = self.asking.queries(self.users[rows], k=k, exclude_seen=exclude)
         who = replace(asked, users=self.known[rows], time=None if self.time is None else self.time[rows])
         return self.train.asked(who, context_frame({name: array[rows] for name, array in self.context.items()}))
+
+    def rows(self) -> EventRows:
+        """The held-out events, to be asked about one by one: each with what is known of its user from before it."""
+        return self.asked()
 
     def take(self, rows: slice | NDArray[Any]) -> Split:
         """The same protocol with the chosen queries only, in the order given; the held-out events stay as they are."""
@@ -215,6 +223,7 @@ def assemble(
             held.labels,
             held.time if train.schema.time_kind == "unix" else None,
         ),
+        asked=partial(asked_of, train, asking, row, held, user_code, item_code),
         time=_moments(held, askers, time),
         context=_contexts(held, askers) if time == "first" and held.time is not None else {},
         repeats=repeats,
