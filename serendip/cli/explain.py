@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from serendip.cli.asking import HistoryOption, cell, history_of
 from serendip.cli.bundles import BundleOption, load
 from serendip.cli.output import Output
 from serendip.cli.verb import verb
@@ -28,23 +29,15 @@ def explain(
         str | None,
         typer.Option("--user", "-u", metavar="ID", help="To whom the items are named.", show_default=False),
     ] = None,
-    history: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ID,ID,…",
-            help="Items that the user liked, oldest first, in place of what the bundle remembers.",
-            show_default=False,
-        ),
-    ] = None,
+    history: HistoryOption = None,
     k: Annotated[int, typer.Option("-k", "--k", min=1, metavar="N", help="How many items of the history.")] = 3,
 ) -> None:
     """Say which items of a user's history speak for an item, and how much."""
-    from serendip.cli.recommend import cell
     from serendip.recipe import RecipeError
 
-    if user is None and history is None:
+    liked = history_of(history)
+    if user is None and liked is None:
         raise RecipeError("explain must be told for whom: --user ID or --history ID,…. Got none.")
-    liked = None if history is None else [part.strip() for part in history.split(",") if part.strip()]
     rows = load(bundle, show).explain(user, item, k, history=liked)
     explained = set(rows["item_id"].cast(str))
     if bare := [name for name in dict.fromkeys(item) if name not in explained]:

@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 
 from serendip.bundle import Bundle
-from serendip.cli.recommend import attributes_of, events_of
 from serendip.data.synthetic import World
 from tests.models.test__retrieval import SHELVES, shop
 
@@ -42,6 +41,37 @@ def test_a_newcomer_and_a_history(run: Any, bundle: Path, world: World) -> None:
     rows = json.loads(result.stdout)
     assert rows[0]["source"] == "ease"
     assert not {row["item_id"] for row in rows} & set(items)
+
+
+def test_ids_may_hold_commas(run: Any, here: Path) -> None:
+    """Who liked both is like those who liked one more: a history that is read in any other way gives another list."""
+    rows = [(user, item) for user in range(4) for item in ("Seven, or: Se7en", "Heat", "Casino, Royale")]
+    rows += [(9, "Seven"), (9, "Up")]
+    pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row").write_csv("log.csv")
+    run("fit", "--events", "log.csv", "--model", "item_knn", "--set", "model.shrink=0", "--quiet")
+    liked = ("--history", '"Seven, or: Se7en", Heat')
+    result = run("recommend", *liked, "-k", 1, "--json")
+    assert [row["item_id"] for row in json.loads(result.stdout)] == ["Casino, Royale"]
+    assert "not known" not in result.stderr
+    twice = run("recommend", "--history", '"Seven, or: Se7en"', "--history", "Heat", "-k", 1, "--json")
+    assert twice.stdout == result.stdout
+    why = json.loads(run("explain", *liked, "--item", "Casino, Royale", "--json").stdout)
+    assert {row["history_item_id"] for row in why} == {"Seven, or: Se7en", "Heat"}
+
+
+def test_the_moment_may_be_given(run: Any, bundle: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    for name in ("answer", "iter_recommend"):
+
+        def noted(self: Bundle, *given: Any, whole: Any = getattr(Bundle, name), **how: Any) -> Any:
+            asked.append(how["time"])
+            return whole(self, *given, **how)
+
+        monkeypatch.setattr(Bundle, name, noted)
+    run("recommend", "--bundle", bundle, "--user", "new", "--time", 1_700_000_000, "--json")
+    run("recommend", "--bundle", bundle, "--user", "new", "--json")
+    run("recommend", "--bundle", bundle, "--all", "--time", 0, "--out", "r.csv")
+    assert asked == [1_700_000_000, None, 0]
 
 
 def test_seen_items_are_shown_if_asked_for(run: Any, bundle: Path) -> None:
@@ -105,6 +135,7 @@ def test_a_failure_leaves_no_file(run: Any, bundle: Path, here: Path, monkeypatc
         (["--user", "1", "--user", "2", "--event", "view=3"], 4, "--event must come with one --user at most"),
         (["--event", "view"], 4, "--event must be KIND=ID,ID,…, such as view=661,914. Got 'view' instead"),
         (["--attribute", "age"], 4, "--attribute must be COLUMN=VALUE, such as age=31. Got 'age' instead"),
+        (["--history", '"a,b'], 4, "--history must hold ids separated by commas, those that hold a comma in double"),
         (["--all", "--attribute", "age=3", "--out", "x.csv"], 4, "--all with others"),
         (["--all", "--out", "recs.txt"], 4, "must be a .parquet or .csv file. Got recs.txt"),
         (["--all", "--out", "file/recs.csv"], 6, "cannot be written"),
@@ -118,18 +149,6 @@ def test_what_cannot_be_done(run: Any, bundle: Path, here: Path, arguments: list
     assert said in result.stderr
     assert result.stdout == ""
     assert [path.name for path in here.iterdir()] == ["file"]
-
-
-def test_attributes_by_column() -> None:
-    assert attributes_of(["age=31", "likes=a", "likes=b=c", "note="]) == {
-        "age": "31",
-        "likes": ["a", "b=c"],
-        "note": "",
-    }
-
-
-def test_events_by_kind() -> None:
-    assert events_of(["view=3, 4,", "cart=a", "view=5"]) == {"view": ["3", "4", "5"], "cart": ["a"]}
 
 
 def test_a_newcomer_by_events_of_no_kind_that_is_kept(run: Any, bundle: Path) -> None:
