@@ -5,8 +5,10 @@ A module that is exported takes one mapping, from names to tensors whose first a
 or a mapping of tensors. The batch may be of any size afterwards; all other sizes stay as they were.
 
 Tracing a module takes seconds, so the graph is kept, without its weights, for the next module of the same make: a model
-that is asked after each epoch, or fitted again, is traced once. Every model that is made is compared with its module on
-examples; where a kept graph does not answer as the module does, the module is traced anew.
+that is asked after each epoch, or fitted again, is traced once. What the module holds and its answer does not depend on
+may differ: a network that is told vectors of items has one graph, however many items there are. Every model that is
+made is compared with its module on examples; where a kept graph does not answer as the module does, the module is
+traced anew.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import logging
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from serendip.network.network import Network
+from serendip.nn.reached import reached
 from serendip.nn.recurrent_nodes import with_nodes
 from serendip.types import SerendipError
 
@@ -60,9 +63,10 @@ def to_onnx(module: nn.Module, examples: Mapping[str, Tensor], outputs: Sequence
     inputs = {name: value.detach().cpu() for name, value in examples.items()}
     with _tracing, torch.no_grad():
         listed = _Listed(_on_cpu(module), outputs).eval()
-        expected = [value.numpy() for value in listed(inputs)]
+        with reached(listed) as parts:
+            expected = [value.numpy() for value in listed(inputs)]
         weights = _weights(listed)
-        key = _make_of(listed, inputs, outputs)
+        key = _make_of(listed, parts, inputs, outputs)
         kept = _graphs.get(key)
         if kept is not None:
             _graphs.move_to_end(key)
@@ -121,21 +125,28 @@ def _weights(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach() for name, value in named}
 
 
-def _make_of(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Any:
-    """What modules that have the same graph have in common: their classes, plain settings, and shapes."""
-    parts = [(name, type(part), _settings(part)) for name, part in module.named_modules()]
-    weights = [(name, tuple(value.shape), value.dtype) for name, value in _weights(module).items()]
+def _make_of(module: nn.Module, reached: Set[int], inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Any:
+    """What modules that have the same graph have in common: classes, plain settings, and shapes, of parts by id."""
+    named = [(name, part) for name, part in module.named_modules(remove_duplicate=False) if id(part) in reached]
+    parts = [(name, type(part), _settings(part, reached)) for name, part in named]
     shapes = [(name, tuple(value.shape[1:]), value.dtype) for name, value in inputs.items()]
-    return tuple(parts), tuple(weights), tuple(shapes), tuple(outputs)
+    return tuple(parts), tuple((name, *_shapes(part)) for name, part in named), tuple(shapes), tuple(outputs)
 
 
-def _settings(part: nn.Module) -> str:
-    """The plain settings of a module, but for what only training asks for."""
+def _shapes(part: nn.Module) -> Iterator[tuple[str, tuple[int, ...], torch.dtype]]:
+    """Of the module's own weights."""
+    for name, value in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)):
+        yield name, tuple(value.shape), value.dtype
+
+
+def _settings(part: nn.Module, reached: Set[int]) -> str:
+    """The plain settings of a module, but for what only training asks for; a part that is not reached is as none."""
     if type(part).__name__.endswith("Dropout"):
         return ""
     plain = (bool, int, float, str, tuple, type(None))
-    named = sorted((name, value) for name, value in vars(part).items() if isinstance(value, plain))
-    return repr([(name, value) for name, value in named if "dropout" not in name])
+    named = [(name, value) for name, value in vars(part).items() if isinstance(value, plain)]
+    named += [(name, None) for name, inner in part._modules.items() if id(inner) not in reached]
+    return repr(sorted((name, value) for name, value in named if "dropout" not in name and name != "sparse"))
 
 
 def _traced(onnx: Any, module: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str]) -> Any:

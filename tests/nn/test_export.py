@@ -121,6 +121,45 @@ def test_new_weights_of_the_same_make_are_not_traced_again(monkeypatch: pytest.M
     np.testing.assert_allclose(made.run({"history": asked.numpy()}, 6, chunk=6)["vector"], expected, atol=1e-5)
 
 
+class Holder(nn.Module):
+    """Holds parts that its answer does not depend on, one that it does, and several in a list."""
+
+    def __init__(self, unread: nn.Module | None, scale: float = 2.0) -> None:
+        super().__init__()
+        self.unread = unread
+        self.layers = nn.ModuleList([nn.Linear(D, D), Scale(scale)])
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        x = inputs["x"]
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class Scale(nn.Module):
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
+def test_parts_that_an_answer_does_not_depend_on_may_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples, traced = {"x": torch.randn(3, D)}, []
+    trace = export._traced
+    monkeypatch.setattr(export, "_traced", lambda *given: traced.append(given[1]) or trace(*given))
+    export._graphs.clear()
+    for number, unread in enumerate((None, nn.Embedding(5, D), nn.Embedding(9, D), nn.Linear(D, 1))):
+        torch.manual_seed(number)
+        module = Holder(unread)
+        got = network(to_onnx(module, examples, ["vector"])).run({"x": examples["x"].numpy()}, 3, chunk=3)
+        np.testing.assert_allclose(got["vector"], module(examples).detach().numpy(), atol=1e-6)
+    assert len(traced) == 1
+    to_onnx(Holder(None, scale=2.000001), examples, ["vector"])
+    assert len(traced) == 2, "what a part in a list is set to must count, however little it changes"
+
+
 class Hidden(Mean):
     """What it does depends on something that its make does not show."""
 
