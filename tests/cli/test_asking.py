@@ -58,7 +58,7 @@ def test_who_asks() -> None:
     said = {"history": [[]], "attributes": [{"age": "3"}], "events": [{"view": ["a"]}]}
     assert newcomer.arguments() == {"users": [None], **said}
     assert Asker.read(["1", "2"], None, None, None).arguments()["users"] == ["1", "2"]
-    with pytest.raises(RecipeError, match="--history must come with one --user at most. Got 2"):
+    with pytest.raises(RecipeError, match=r"--history must come with one --user at most\. Got 2"):
         Asker.read(["1", "2"], [""], None, None)
 
 

@@ -61,13 +61,16 @@ def test_ids_may_hold_commas(run: Any, here: Path) -> None:
 
 def test_the_moment_may_be_given(run: Any, bundle: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    for name in ("answer", "iter_recommend"):
 
-        def noted(self: Bundle, *given: Any, whole: Any = getattr(Bundle, name), **how: Any) -> Any:
+    def noting(whole: Any) -> Any:
+        def noted(self: Bundle, *given: Any, **how: Any) -> Any:
             asked.append(how["time"])
             return whole(self, *given, **how)
 
-        monkeypatch.setattr(Bundle, name, noted)
+        return noted
+
+    for name in ("answer", "iter_recommend"):
+        monkeypatch.setattr(Bundle, name, noting(getattr(Bundle, name)))
     run("recommend", "--bundle", bundle, "--user", "new", "--time", 1_700_000_000, "--json")
     run("recommend", "--bundle", bundle, "--user", "new", "--json")
     run("recommend", "--bundle", bundle, "--all", "--time", 0, "--out", "r.csv")
