@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.data.sample import Negatives, Taken, shuffled
+from serendip.models._asked import features_of, query_inputs
 from serendip.models._examples import PerUser, Weight, drawn, weights_of
 from serendip.models._items import IdDropout, item_inputs, renewed
 from serendip.models._past import HISTORY, Earlier
-from serendip.models._retrieval import features_of, query_inputs
 from serendip.models._room import factors_fit
 from serendip.neural import NeuralConfig, NeuralModel
 from serendip.run import Run

@@ -20,13 +20,14 @@ from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.data.events import bag_of
 from serendip.data.sample import shuffled
+from serendip.models._asked import features_of, query_inputs
 from serendip.models._examples import Foretell, PerUser, Weight, chances, drawn, foretold, weights_of
 from serendip.models._items import MANY, Adapted, IdDropout, ItemsBy, adapter, catalogue, later, renewed, told, vectors
 from serendip.models._past import HISTORY, Earlier, Others
 from serendip.neural import NeuralConfig, NeuralModel
 from serendip.run import Run
 from serendip.space import Range, declare
-from serendip.types import Floats, Input, Scorer, SerendipError
+from serendip.types import Floats, Scorer, SerendipError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -296,17 +297,3 @@ class RetrievalModel(NeuralModel):
     def renew(self, known: Scorer, change: Change, run: Run) -> Scorer | None:
         """New events are read as they come, and new items get vectors from their features; nothing is trained."""
         return renewed(known, change)
-
-
-def query_inputs(data: Dataset) -> tuple[Input, ...]:
-    """The features of users and moments that the data have."""
-    return () if data.features is None else tuple(one for one in data.features.inputs if one.side != "item")
-
-
-def features_of(data: Dataset) -> Arrays:
-    """The features of the user and the moment of every event, ``[m, …]`` by name."""
-    if data.features is None:
-        return {}
-    by_user = data.features.users(data.users)
-    own = {name: values[data.events.users] for name, values in by_user.items()}
-    return {**own, **data.features.examples(data)}

@@ -128,7 +128,76 @@ def table_of(one: Input) -> str:
     return one.table or one.name
 
 
-class FeatureEmbedding(nn.Module):
+class Features(nn.Module):
+    """What is read of features one by one: the vectors of codes, several of them pooled, and numbers."""
+
+    def __init__(self, inputs: Sequence[Input]) -> None:
+        """Of these features, in this order.
+
+        Raises:
+            ValueError: no features, or two of one name.
+        """
+        super().__init__()
+        names = [one.name for one in inputs]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"Features must be 1 or more, each of another name. Got {names} instead.")
+        self.inputs = tuple(inputs)
+        self.tables = nn.ModuleList()
+        self._table: dict[str, int] = {}
+
+    def read(self, tables: Mapping[str, Table]) -> None:
+        """Let features with codes read these tables, by the names of `table_of`.
+
+        Raises:
+            ValueError: one is missing or too small.
+        """
+        coded = [one for one in self.inputs if one.size is not None]
+        for one in coded:
+            size = tables[table_of(one)].size if table_of(one) in tables else 0
+            if size < (one.size or 0):
+                raise ValueError(f'The table of "{one.name}" must have {one.size} codes. Got {size} instead.')
+        order = list(dict.fromkeys(map(table_of, coded)))
+        self.tables = nn.ModuleList(tables[name] for name in order)
+        self._table = {one.name: order.index(table_of(one)) for one in coded}
+
+    def each(self, features: Mapping[str, Tensor]) -> list[Tensor]:
+        """A vector ``[..., d]`` of each feature.
+
+        Args:
+            features: by name: codes ``[...]`` or ``[..., width]``, numbers ``[...]`` or ``[..., width]``. A code that
+                is not known adds nothing; a number that is NaN counts as 0.
+
+        Raises:
+            ValueError: a feature is missing.
+        """
+        missing = [one.name for one in self.inputs if one.name not in features]
+        if missing:
+            raise ValueError(f"The network reads features that must be given. Got none for {missing} instead.")
+        return [self._vector(one, features[one.name]) for one in self.inputs]
+
+    def numbers_of(self, one: Input, values: Tensor) -> Tensor:
+        """``[..., d]`` of a feature's numbers ``[..., w]``."""
+        return values
+
+    def table_for(self, one: Input) -> Table:
+        """What a feature with codes reads."""
+        table = self.tables[self._table[one.name]]
+        assert isinstance(table, Table)
+        return table
+
+    def _vector(self, one: Input, values: Tensor) -> Tensor:
+        if one.size is None:
+            numbers = values.to(torch.get_default_dtype())
+            numbers = torch.where(torch.isnan(numbers), 0.0, numbers)
+            return self.numbers_of(one, numbers if one.width else numbers.unsqueeze(-1))
+        table = self.table_for(one)
+        vectors: Tensor = table(values)
+        if one.width == 0:
+            return vectors
+        return pooled(vectors, (values >= 0) & (values < table.size), one.pooling)
+
+
+class FeatureEmbedding(Features):
     """Features side by side as one vector: embedded codes, several of them pooled, and numbers as they are."""
 
     def __init__(
@@ -150,56 +219,23 @@ class FeatureEmbedding(nn.Module):
         Raises:
             ValueError: no features, two of one name, or a given table is missing or too small.
         """
-        super().__init__()
-        names = [one.name for one in inputs]
-        if not names or len(set(names)) < len(names):
-            raise ValueError(f"Features must be 1 or more, each of another name. Got {names} instead.")
-        self.inputs = tuple(inputs)
-        coded = [one for one in inputs if one.size is not None]
-        known = shared_tables(coded, dim, sparse=sparse) if tables is None else tables
-        for one in coded:
-            size = known[table_of(one)].size if table_of(one) in known else 0
-            if size < (one.size or 0):
-                raise ValueError(f'The table of "{one.name}" must have {one.size} codes. Got {size} instead.')
-        order = list(dict.fromkeys(map(table_of, coded)))
-        self.tables = nn.ModuleList(known[name] for name in order)
-        self._table = {one.name: order.index(table_of(one)) for one in coded}
-        self.dim = sum(self._width(one) for one in inputs)
+        super().__init__(inputs)
+        self.read(shared_tables(inputs, dim, sparse=sparse) if tables is None else tables)
+        self.dim = sum(max(one.width, 1) if one.size is None else self.table_for(one).dim for one in inputs)
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
-        """``[..., dim]``.
-
-        Args:
-            features: by name: codes ``[...]`` or ``[..., width]``, numbers ``[...]`` or ``[..., width]``. A code that
-                is not known adds nothing; a number that is NaN counts as 0.
-
-        Raises:
-            ValueError: a feature is missing.
-        """
-        missing = [one.name for one in self.inputs if one.name not in features]
-        if missing:
-            raise ValueError(f"The network reads features that must be given. Got none for {missing} instead.")
-        return beside([self._vector(one, features[one.name]) for one in self.inputs])
-
-    def _vector(self, one: Input, values: Tensor) -> Tensor:
-        if one.size is None:
-            numbers = values.to(torch.get_default_dtype())
-            numbers = torch.where(torch.isnan(numbers), 0.0, numbers)
-            return numbers if one.width else numbers.unsqueeze(-1)
-        table = self.table_for(one)
-        vectors: Tensor = table(values)
-        if one.width == 0:
-            return vectors
-        return pooled(vectors, (values >= 0) & (values < table.size), one.pooling)
-
-    def _width(self, one: Input) -> int:
-        return max(one.width, 1) if one.size is None else self.table_for(one).dim
-
-    def table_for(self, one: Input) -> Table:
-        """What a feature with codes reads."""
-        table = self.tables[self._table[one.name]]
-        assert isinstance(table, Table)
-        return table
+        """``[..., dim]``, from what `Features.each` takes."""
+        return beside(self.each(features))
 
 
-__all__ = ["FeatureEmbedding", "Pooling", "Table", "beside", "dim_of", "pooled", "shared_tables", "table_of"]
+__all__ = [
+    "FeatureEmbedding",
+    "Features",
+    "Pooling",
+    "Table",
+    "beside",
+    "dim_of",
+    "pooled",
+    "shared_tables",
+    "table_of",
+]

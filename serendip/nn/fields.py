@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from serendip.nn.dropout import IdDropout
-from serendip.nn.embed import Table, pooled, table_of
+from serendip.nn.embed import Features, Table, table_of
 from serendip.types import ABSENT, Input
 
 SIGMA = 0.01
 """Deviation of the vectors to begin with: interactions of larger ones drown what fields say by themselves."""
 
 
-class Fields(nn.Module):
+class Fields(Features):
     """A vector for each feature."""
 
     def __init__(
@@ -47,17 +47,11 @@ class Fields(nn.Module):
             sparse: as for `Table`.
 
         Raises:
-            ValueError: no features, or two of one name.
+            ValueError: no features, two of one name, or a given table is missing or too small.
         """
-        super().__init__()
-        names = [one.name for one in inputs]
-        if not names or len(set(names)) < len(names):
-            raise ValueError(f"Fields must be 1 or more, each of another name. Got {names} instead.")
-        self.inputs, self.dim = tuple(inputs), dim
-        known = field_tables(inputs, dim, sigma=sigma, sparse=sparse) if tables is None else tables
-        order = list(dict.fromkeys(table_of(one) for one in inputs if one.size is not None))
-        self.tables = nn.ModuleList(known[name] for name in order)
-        self._table = {one.name: order.index(table_of(one)) for one in inputs if one.size is not None}
+        super().__init__(inputs)
+        self.dim = dim
+        self.read(field_tables(inputs, dim, sigma=sigma, sparse=sparse) if tables is None else tables)
         numbers = [one for one in inputs if one.size is None]
         self.numbers = nn.ModuleList(nn.Linear(max(one.width, 1), dim, bias=False) for one in numbers)
         self._number = {one.name: place for place, one in enumerate(numbers)}
@@ -69,36 +63,13 @@ class Fields(nn.Module):
         return len(self.inputs)
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
-        """``[..., f, dim]``.
+        """``[..., f, dim]``, from what `Features.each` takes."""
+        return torch.stack(self.each(features), dim=-2)
 
-        Args:
-            features: by name: codes ``[...]`` or ``[..., width]``, numbers ``[...]`` or ``[..., width]``. A code that
-                is not known adds nothing; a number that is NaN counts as 0.
-
-        Raises:
-            ValueError: a feature is missing.
-        """
-        missing = [one.name for one in self.inputs if one.name not in features]
-        if missing:
-            raise ValueError(f"The network reads features that must be given. Got none for {missing} instead.")
-        return torch.stack([self._vector(one, features[one.name]) for one in self.inputs], dim=-2)
-
-    def _vector(self, one: Input, values: Tensor) -> Tensor:
-        if one.size is None:
-            numbers = torch.where(torch.isnan(values), 0.0, values).to(torch.get_default_dtype())
-            found: Tensor = self.numbers[self._number[one.name]](numbers if one.width else numbers.unsqueeze(-1))
-            return found
-        table = self.table_for(one)
-        vectors: Tensor = table(values)
-        if one.width == 0:
-            return vectors
-        return pooled(vectors, (values >= 0) & (values < table.size), one.pooling)
-
-    def table_for(self, one: Input) -> Table:
-        """What a feature with codes reads."""
-        table = self.tables[self._table[one.name]]
-        assert isinstance(table, Table)
-        return table
+    def numbers_of(self, one: Input, values: Tensor) -> Tensor:
+        """``W x``."""
+        found: Tensor = self.numbers[self._number[one.name]](values)
+        return found
 
 
 def field_tables(inputs: Sequence[Input], dim: int, *, sigma: float = SIGMA, sparse: bool = False) -> dict[str, Table]:

@@ -14,9 +14,9 @@ from serendip.network.onnxfile import signature
 from serendip.nn.export import to_onnx
 from serendip.nn.ranker import AskedFields, NewFields, Ranker, Scores
 from serendip.scorers import MaxSimScorer, RankScorer, TowerScorer
+from serendip.scorers.asked import BIAS, TOLD, VECTOR
 from serendip.scorers.feeds import Feed, Items, of_queries, plain
 from serendip.scorers.ranked import ITEM, QUERY, SCORE
-from serendip.scorers.towers import BIAS, TOLD, VECTOR
 from serendip.types import ABSENT, Floats, Queries
 
 EXAMPLES = 8

@@ -14,8 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from serendip.nn.embed import FeatureEmbedding, Table
-from serendip.nn.fields import Fields
+from serendip.nn.embed import Features, Table
 
 
 @torch.no_grad()
@@ -29,7 +28,7 @@ def silence(net: nn.Module, met: Mapping[str, NDArray[Any]]) -> None:
     """
     tables: dict[int, tuple[Table, NDArray[np.bool_]]] = {}
     for part in net.modules():
-        if not isinstance(part, FeatureEmbedding | Fields):
+        if not isinstance(part, Features):
             continue
         for one in part.inputs:
             if one.size is None:

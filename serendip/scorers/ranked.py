@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from serendip.network.network import Network
 from serendip.network.onnxfile import Port
+from serendip.scorers.asked import NO_NETWORK, VECTOR, Asked
 from serendip.scorers.common import BLOCK, require
-from serendip.scorers.towers import NO_NETWORK, VECTOR, _Towers
 from serendip.types import Floats, Ids, Queries, as_rows
 
 QUERY, ITEM, SCORE = "query", "item", "score"
@@ -23,12 +23,12 @@ _WORK = 8
 
 
 @dataclass(frozen=True, eq=False)
-class RankScorer(_Towers):
+class RankScorer(Asked):
     """``score_j = g( f(query), v_j )``: what is known of a query by one network, once; its scores by another.
 
     Where a query has nothing known of it there is no score, unless the ranker was given items alone.
 
-    Attributes: as of `serendip.scorers.towers`; and
+    Attributes: as of `serendip.scorers.asked.Asked`; and
         ranker: the bytes of the network g, from ``query`` ``[b, e]`` and ``item`` ``[b, d]`` to ``score`` ``[b]``.
     """
 

@@ -110,7 +110,7 @@ def test_a_batch_answers_as_its_queries_do_alone(name: str, monkeypatch: pytest.
     scorer = KINDS[name]()
     alone = np.concatenate([scorer.score(ASKED.take(slice(row, row + 1))) for row in range(len(ASKED))])
     np.testing.assert_allclose(scorer.score(ASKED), alone, atol=1e-5)
-    monkeypatch.setattr("serendip.scorers.towers.BLOCK", 30)  # a query or two at a time
+    monkeypatch.setattr("serendip.scorers.asked.BLOCK", 30)  # a query or two at a time
     np.testing.assert_allclose(scorer.score(ASKED), alone, atol=1e-5)
 
 
