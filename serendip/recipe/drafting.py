@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from serendip.data.features.declared import KINDS, Feature
+from serendip.data.features.declared import KINDS, Feature, column_of
 from serendip.data.features.suggesting import suggest
 from serendip.data.read import read
 from serendip.data.schema import Schema
@@ -92,6 +92,8 @@ def draft(recipe: Recipe) -> Draft:
         found["event_weights"] = {**({} if section.target else weights), **section.event_weights}
     data = msgspec.structs.replace(section, **found)
     features = {**suggest(schema, tables["events"], tables.get("users"), tables.get("items")), **recipe.features}
+    if without := _without_role(schema, tables, features):
+        notes["data.columns"] = without
     return Draft(msgspec.structs.replace(recipe, data=data, features=features), schema, notes)
 
 
@@ -203,6 +205,34 @@ def _relative(path: str, recipe: Path) -> str:
 
 def _described(table: pl.DataFrame) -> str:
     return f"{len(table):,} rows with the columns {', '.join(table.columns)}."
+
+
+def _without_role(schema: Schema, tables: Mapping[str, pl.DataFrame], features: Mapping[str, Feature]) -> str:
+    """The columns that nothing reads, and what can be done about it; empty if there are none."""
+    of: dict[str, set[str | None]] = {"user": set(), "item": set(), "context": set()}
+    for name, one in features.items():
+        of[one.side].add(column_of(name, one))
+    single = (schema.user, schema.item, schema.timestamp, schema.weight, schema.rating, schema.event_type)
+    read = {
+        "events": {*single, *schema.labels, *schema.context, *of["context"]},
+        "items": {schema.item_key or schema.item, schema.title, *schema.categories, *schema.text, *of["item"]},
+        "users": {schema.user_key or schema.user, *of["user"]},
+    }
+    said = []
+    for place, table in tables.items():
+        left = [name for name in table.columns if name not in read[place]]
+        if not left:
+            continue
+        flags = ",".join(f"context={name}" for name in left)
+        hint = (
+            f"What is known of the moment is context (--columns {flags}), what is to be predicted a label (--labels "
+            "NAME=KIND)."
+            if place == "events"
+            else "Their values are missing, all alike or all different: where they say something all the same, declare "
+            "a feature."
+        )
+        said.append(f"Without a role in {place}: {', '.join(left)}. {hint}")
+    return " ".join(said)
 
 
 def _positive(ratings: pl.Series) -> tuple[float | None, str]:

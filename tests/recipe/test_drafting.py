@@ -47,6 +47,34 @@ def test_relations_are_written_relative_to_the_recipe(shop: Path, tmp_path: Path
     assert 'relations = { friends = "../friends.csv" }' in text.splitlines()
 
 
+def test_columns_without_a_role_are_named_with_what_can_be_done(tmp_path: Path) -> None:
+    events = {
+        "user_id": [1, 2],
+        "item_id": [1, 2],
+        "timestamp": [1, 2],
+        "like": [0, 1],
+        "device": ["a", "b"],
+        "x": [1, 2],
+    }
+    items = {"item_id": [1, 2], "title": ["a", "b"], "genres": ["x", "y"], "price": [1.5, 2.5], "same": [1, 1]}
+    users = {"user_id": [1, 2], "age": [30, 40], "code": [None, None]}
+    paths = {name: str(tmp_path / f"{name}.parquet") for name in ("events", "items", "users")}
+    for path, columns in zip(paths.values(), (events, items, users), strict=True):
+        pl.DataFrame(columns).write_parquet(path)
+    note = draft(read(given={"data": paths})).notes["data.columns"]
+    assert note.startswith("Without a role in events: device, x. What is known of the moment is context (--columns ")
+    assert "(--columns context=device,context=x)" in note
+    declare = "where they say something all the same, declare a feature."
+    assert f"Without a role in items: same. Their values are missing, all alike or all different: {declare}" in note
+    assert "Without a role in users: code. " in note
+    path = tmp_path / "recipe.toml"
+    path.write_text(written(draft(read(given={"data": paths})), path))
+    assert "# Without a role in events: device, x. " in path.read_text()
+    said = {"same": {"kind": "number", "side": "item"}, "k": {"kind": "category", "side": "user", "column": "code"}}
+    columns = {"context": ("device", "x")}
+    assert "data.columns" not in draft(read({"features": said, "data": {**paths, "columns": columns}})).notes
+
+
 def test_every_key_and_option_is_listed_with_its_meaning(shop: Path, tmp_path: Path) -> None:
     text = written(draft(recipe_of(shop)), tmp_path / "recipe.toml")
     lines = text.splitlines()
