@@ -57,6 +57,12 @@ def grouped(rows: NDArray[np.int64], padding: int | None = None) -> Groups:
     return Groups(found, order, begins, ends)
 
 
+def apart(rows: NDArray[np.int64]) -> Groups:
+    """The gradients of rows that ascend, each once: one for each, in their order."""
+    order = np.arange(len(rows) + 1)
+    return Groups(rows, order[:-1], order[:-1], order[1:])
+
+
 def merged(groups: Groups, gradients: Floats, *, threads: int | None = None) -> Floats:
     """The sum of each row's gradients, ``[u, d]``.
 

@@ -255,8 +255,14 @@ class RetrievalModel(NeuralModel):
         from serendip.nn.adapter import items as ranked
         from serendip.nn.adapter import queries
         from serendip.nn.losses import retrieval_softmax
+        from serendip.nn.pair import pair, pair_softmax
 
         o, device = self.config, next(net.parameters()).device
+        tables = pair(net) if o.hard_negatives is None else None
+        if tables is not None:
+            log_q = batch.log_q if o.corrected else None
+            how: dict[str, Any] = {"temperature": o.temperature, "log_q": log_q, "weights": batch.weights}
+            return {"softmax": pair_softmax(tables, batch.inputs, batch.candidates, batch.positives, **how)}
 
         def tensor(array: NDArray[Any]) -> Tensor:
             return torch.from_numpy(array).to(device)

@@ -1,7 +1,7 @@
 """Tables of which a step touches few rows: their gradients, and optimisers that read and write those rows alone.
 
-`gather` takes rows out of a table so that the gradient stays what it is, a few rows; `RowAdagrad` and `RowAdam` apply
-them. A step costs the same however large the table is.
+`gather` takes rows out of a table so that the gradient stays what it is, a few rows; `note` is how that is said to
+`RowAdagrad` and `RowAdam`, which apply them. A step costs the same however large the table is.
 """
 
 from __future__ import annotations
@@ -70,8 +70,13 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, None]:
         (rows,), (gradient,) = ctx.saved_tensors, gradients
         noted = rows.reshape(-1), gradient.reshape(-1, gradient.shape[-1]).float().contiguous()
-        _note(ctx.weight, [*touched(ctx.weight), Touched(*noted, ctx.padding)])
+        note(ctx.weight, *noted, ctx.padding)
         return None, None, None
+
+
+def note(weight: Tensor, rows: Tensor, gradients: Tensor, padding: int | None = None, *, once: bool = False) -> None:
+    """Note gradients of rows on a table, beside those that are noted; the arguments are those of `Touched`."""
+    _keep(weight, [*touched(weight), Touched(rows, gradients, padding, once)])
 
 
 def touched(weight: Tensor) -> list[Touched]:
@@ -82,10 +87,10 @@ def touched(weight: Tensor) -> list[Touched]:
 
 def forget(weight: Tensor) -> None:
     """Drop what `gather` has noted on a table."""
-    _note(weight, [])
+    _keep(weight, [])
 
 
-def _note(weight: Tensor, what: list[Touched]) -> None:
+def _keep(weight: Tensor, what: list[Touched]) -> None:
     setattr(weight, _NAME, what)
 
 
@@ -106,7 +111,7 @@ def merge(weight: Tensor) -> Touched | None:
         every = Touched(torch.from_numpy(groups.rows), torch.from_numpy(sums), every.padding, True)
     else:
         every = merged_elsewhere(every)
-    _note(weight, [every])
+    _keep(weight, [every])
     return every
 
 
@@ -177,10 +182,11 @@ class RowOptimiser(Optimizer):
             state.update({name: self._start(weight, group) for name in self.moments})
         state["step"] += 1
         if weight.is_cpu:
-            groups = kernel.grouped(found.rows.numpy(), found.padding)
+            rows = found.rows.numpy()
+            groups = kernel.apart(rows) if found.once else kernel.grouped(rows, found.padding)
             self._compiled(weight, state, groups, found.gradients, group)
             return
-        once = merged_elsewhere(found)
+        once = found if found.once else merged_elsewhere(found)
         tables = [weight, *(state[name] for name in self.moments)]
         parts = [table[once.rows] for table in tables]
         self._elsewhere(parts, once.gradients, int(state["step"]), group)
