@@ -117,6 +117,7 @@ def read(path: Path) -> Checkpoint:
 def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """Where two identities differ, in words; empty if they do not."""
     nothing = object()
+    here = msgspec.json.decode(msgspec.json.encode(here))  # what is there was written and read: its tuples are lists
     parts = []
     for name in dict.fromkeys((*there, *here)):
         one, other = there.get(name, nothing), here.get(name, nothing)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from serendip.network.onnxfile import signature
 from serendip.nn.export import to_onnx
 from serendip.nn.ranker import AskedFields, NewFields, Ranker, Scores
-from serendip.scorers import MaxSimScorer, RankScorer, TowerScorer
+from serendip.scorers import MaxSimScorer, RankScorer, TaskScorer, TowerScorer
 from serendip.scorers.asked import BIAS, TOLD, VECTOR
 from serendip.scorers.feeds import Feed, Items, of_queries, plain
 from serendip.scorers.ranked import ITEM, QUERY, SCORE
@@ -88,6 +89,9 @@ def lower_ranker(
     told: Rows | None = None,
     alone: bool = False,
     item_feeds: Sequence[Feed] = (),
+    foretells: nn.Module | None = None,
+    tasks: Sequence[str] = (),
+    formula: str = "",
 ) -> RankScorer:
     """The scorer of a ranker: its networks exported, each compared with its module on made-up inputs.
 
@@ -98,6 +102,9 @@ def lower_ranker(
         told: ``[n, e]`` what is told of items where a feed says ``vectors``; None: nothing.
         alone: whether somebody without a history may be answered from what else is known.
         item_feeds: features from which items that come later get their fields; none: such items cannot be scored.
+        foretells: what makes ``[b, t]`` of the scores of several tasks; None: there is one score.
+        tasks: the names of what it makes.
+        formula: how one score is made of them.
 
     Raises:
         SerendipError: as `serendip.nn.export.to_onnx`; or what was given does not fit together.
@@ -108,9 +115,14 @@ def lower_ranker(
     query = to_onnx(AskedFields(net), _tensors(of_queries(_queries(feeds, known), feeds, known)[0]), [VECTOR])
     rng, width = np.random.default_rng(0), signature(query).outputs[VECTOR].shape[1]
     fed = {QUERY: rng.normal(size=(EXAMPLES, width or 0)), ITEM: rng.normal(size=(EXAMPLES, table.shape[1]))}
-    ranker = to_onnx(Scores(net), _tensors({name: value.astype(np.float32) for name, value in fed.items()}), [SCORE])
+    ranker = to_onnx(
+        Scores(net, foretells), _tensors({name: value.astype(np.float32) for name, value in fed.items()}), [SCORE]
+    )
     later = to_onnx(NewFields(net.items), _tensors(_features(item_feeds, rng)), [VECTOR]) if item_feeds else b""
-    return RankScorer(
+    kind: Callable[..., RankScorer] = RankScorer
+    if foretells is not None:
+        kind = partial(TaskScorer, tasks=tuple(tasks), formula=formula)
+    return kind(
         query=np.frombuffer(query, np.uint8),
         feeds=tuple(feeds),
         items=table,

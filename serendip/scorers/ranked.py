@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from serendip.types import Floats, Ids, Queries, as_rows
 QUERY, ITEM, SCORE = "query", "item", "score"
 """The inputs of the network, and its output."""
 
+Places = NDArray[np.int64]
+
 _WORK = 8
 """About how many arrays of the size of its inputs the network holds while it is run."""
 
@@ -25,8 +28,6 @@ _WORK = 8
 @dataclass(frozen=True, eq=False)
 class RankScorer(Asked):
     """``score_j = g( f(query), v_j )``: what is known of a query by one network, once; its scores by another.
-
-    Where a query has nothing known of it there is no score, unless the ranker was given items alone.
 
     Attributes: as of `serendip.scorers.asked.Asked`; and
         ranker: the bytes of the network g, from ``query`` ``[b, e]`` and ``item`` ``[b, d]`` to ``score`` ``[b]``.
@@ -38,32 +39,46 @@ class RankScorer(Asked):
 
     def score(self, queries: Queries, items: Ids | None = None) -> Floats:
         """As `Scorer.score`."""
+        out = self._blank(queries, items, -np.inf)
+        for rows, places, found in self._answers(queries, items):
+            scores = self._score(found)
+            out[rows, places] = np.where(np.isfinite(scores), scores, -np.inf)
+        return out
+
+    def _blank(self, queries: Queries, items: Ids | None, value: float) -> Floats:
+        """``[q, c]`` of that value."""
         codes = as_rows(items, len(queries), self.n_items)
-        width = self.n_items if codes is None else codes.shape[-1]
-        out = np.full((len(queries), width), -np.inf, np.float32)
-        if width == 0:
-            return out
+        return np.full((len(queries), self.n_items if codes is None else codes.shape[-1]), value, np.float32)
+
+    def _answers(self, queries: Queries, items: Ids | None) -> Iterator[tuple[Places, Places, NDArray[Any]]]:
+        """Rows and columns of what can be scored, and what the network gives for each of them."""
+        codes = as_rows(items, len(queries), self.n_items)
         every = np.arange(self.n_items, dtype=np.int32) if codes is None else codes
-        for rows, vectors in self._asked(queries):
+        width = every.shape[-1]
+        for rows, vectors in self._asked(queries) if width else ():
             step = max(1, BLOCK // (width * (vectors.shape[1] + self.items.shape[1])))
             for start in range(0, len(rows), step):
                 part = rows[start : start + step]
                 own = np.broadcast_to(every if every.ndim == 1 else every[part], (len(part), width))
-                out[part] = self._of(vectors[start : start + step], own)
-        return out
+                row, place = np.nonzero((own >= 0) & (own < self.n_items))
+                row, place = (chosen[self._scored[own[row, place]]] for chosen in (row, place))
+                if len(row):
+                    fed = {QUERY: vectors[start + row], ITEM: self.items[own[row, place]]}
+                    size = sum(value.shape[1] for value in fed.values())
+                    yield (
+                        part[row],
+                        place,
+                        self._ranker.run(fed, len(row), chunk=max(1, BLOCK // (_WORK * size)))[SCORE],
+                    )
 
-    def _of(self, vectors: Floats, codes: Ids) -> Floats:
-        """``[b, c]`` of queries ``[b, e]`` and items ``[b, c]``."""
-        out = np.full(codes.shape, -np.inf, np.float32)
-        inside = (codes >= 0) & (codes < self.n_items)
-        row, place = np.nonzero(inside)
-        row, place = (chosen[self._scored[codes[row, place]]] for chosen in (row, place))
-        if len(row):
-            fed = {QUERY: vectors[row], ITEM: self.items[codes[row, place]]}
-            size = sum(value.shape[1] for value in fed.values())
-            found = self._ranker.run(fed, len(row), chunk=max(1, BLOCK // (_WORK * size)))[SCORE]
-            out[row, place] = np.where(np.isfinite(found), found, -np.inf)
-        return out
+    def _score(self, found: NDArray[Any]) -> NDArray[Any]:
+        """``[b]`` from what the network gives for so many pairs."""
+        return found
+
+    @property
+    def _outputs(self) -> tuple[int | None, ...]:
+        """The shape of what the network gives."""
+        return (None,)
 
     @cached_property
     def _ranker(self) -> Network:
@@ -79,7 +94,7 @@ class RankScorer(Asked):
         wide = self._ranker.signature.inputs.get(QUERY)
         width = wide.shape[1] if wide is not None and len(wide.shape) == 2 else None
         self._ranker.require(
-            {QUERY: Port(float32, (None, width)), ITEM: Port(float32, (None, d))}, {SCORE: Port(float32, (None,))}
+            {QUERY: Port(float32, (None, width)), ITEM: Port(float32, (None, d))}, {SCORE: Port(float32, self._outputs)}
         )
         self._query.require(
             dict(port for feed in self.feeds for port in feed.ports(e)), {VECTOR: Port(float32, (None, width))}

@@ -1,0 +1,86 @@
+"""Several scores from the same fields: what each task makes of them, and what its score foretells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from serendip.nn.experts import PLE, MMoE, SharedBottom
+from serendip.nn.losses.pointwise import LARGEST_LOG_RATE, duration_of_log, duration_of_odds
+from serendip.nn.tower import Tower
+
+if TYPE_CHECKING:
+    from serendip.data.schema import LabelKind
+
+
+class Heads(nn.Module):
+    """``s_k = w_k · h_k + b_k`` with ``h_k`` what the experts make of the fields side by side for task k."""
+
+    def __init__(self, experts: SharedBottom | MMoE | PLE) -> None:
+        """Over the experts."""
+        super().__init__()
+        self.experts = experts
+        self.heads = nn.ModuleList(nn.Linear(experts.out, 1) for _ in experts.tasks)
+
+    def forward(self, fields: Tensor) -> Tensor:
+        """``[b, f, d]`` → ``[b, tasks]``."""
+        found = self.experts(fields.flatten(1))
+        return torch.cat([head(found[task]) for task, head in zip(self.experts.tasks, self.heads, strict=True)], dim=1)
+
+
+class Apart(nn.Module):
+    """``s_k = tower_k( [ v_1 … v_f ] )``: tasks that share the fields' vectors and nothing else."""
+
+    def __init__(self, fields: int, dim: int, tasks: int, widths: Sequence[int], dropout: float = 0.0) -> None:
+        """Over so many fields of that dimension; ``widths`` and ``dropout`` as for `Tower`."""
+        super().__init__()
+        self.towers = nn.ModuleList(Tower(fields * dim, widths, 1, dropout) for _ in range(tasks))
+
+    def forward(self, fields: Tensor) -> Tensor:
+        """``[b, f, d]`` → ``[b, tasks]``."""
+        x = fields.flatten(1)
+        return torch.cat([tower(x) for tower in self.towers], dim=1)
+
+
+class Foretold(nn.Module):
+    """What scores foretell, by the kind of each task's label: a probability, a rating, a mean count, a duration."""
+
+    def __init__(self, kinds: Sequence[LabelKind]) -> None:
+        """For tasks with labels of these kinds."""
+        super().__init__()
+        self.kinds = tuple(kinds)
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """``[b, tasks]`` → ``[b, tasks]``."""
+        return torch.stack([_foretold(kind, scores[:, at]) for at, kind in enumerate(self.kinds)], dim=1)
+
+
+class Chained(nn.Module):
+    """``σ(a)``, ``σ(a) σ(b)``, ``σ(b)``: a click, a conversion of whatever was shown, and one of what was clicked."""
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """``[b, 2]`` → ``[b, 3]``."""
+        click, after = scores.sigmoid().unbind(1)
+        return torch.stack([click, click * after, after], dim=1)
+
+
+class Odds(nn.Module):
+    """``e^s``: the duration that the odds of a weighted logistic regression are."""
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """``[b, 1]`` → ``[b, 1]``."""
+        return duration_of_odds(scores)
+
+
+def _foretold(kind: LabelKind, score: Tensor) -> Tensor:
+    if kind == "binary":
+        return score.sigmoid()
+    if kind == "count":
+        return score.clamp(max=LARGEST_LOG_RATE).exp()
+    return duration_of_log(score) if kind == "duration" else score
+
+
+__all__ = ["Apart", "Chained", "Foretold", "Heads", "Odds"]
