@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ HUGE = 1e9
 TINY = 1e-9
 PASSES = ("epochs", "iterations", "burn_in")
 """Options that say how long a fit takes: one will do here."""
+DEPTHS = ("blocks", "layers")
+"""Options that say how many layers a network has: one will do while another option is at its bounds."""
 
 
 def every_answer_is_a_number(model: Kind) -> None:
@@ -36,16 +38,21 @@ def extreme_options_are_answered(model: Kind) -> None:
     """With any option at its bounds answers are numbers all the same, or the option is refused with a reason.
 
     Models that learn in epochs are asked with an odd log and, in turn, with one event and none: a fit and what answers
-    for it take them longer than the others.
+    for it take them longer than the others. Bounds that are what an option is anyway are asked for once.
     """
-    tiny, few = tiny_logs(), _short(model)
+    tiny, few = tiny_logs(), {**_short(model), **_ones(model, DEPTHS)}
     odd, small = ("an odd log", odd_log()), [(name, tiny[name]) for name in ("one event", "no event")]
     asked = [(option, value) for option in describe(model) for value in _extremes(option)]
+    done: set[tuple[str, str]] = set()
     for place, (option, value) in enumerate(asked):
         for name, data in [odd, *([small[place % 2]] if model.learns_in_epochs else small)]:
             what = f"{name} with {option.name}={value!r}"
             try:
-                scorer = model(**{**few, option.name: value}).fit(data, ONE).lower()
+                made = model(**{**few, option.name: value})
+                if (name, repr(made.config)) in done:
+                    continue
+                done.add((name, repr(made.config)))
+                scorer = made.fit(data, ONE).lower()
             except SerendipError:
                 continue
             except Exception as error:
@@ -100,7 +107,12 @@ def _numbers(values: NDArray[np.floating], what: str) -> None:
 
 
 def _short(model: Kind) -> dict[str, Any]:
-    return {option.name: 1 for option in describe(model) if option.name in PASSES}
+    return _ones(model, PASSES)
+
+
+def _ones(model: Kind, names: Sequence[str]) -> dict[str, Any]:
+    """1 for those of these options that the model has."""
+    return {option.name: 1 for option in describe(model) if option.name in names}
 
 
 def _extremes(option: Option) -> Iterator[Any]:
