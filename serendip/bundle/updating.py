@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from serendip.bundle.content import Content, renamed_titles, titled
 from serendip.bundle.manifest import Manifest
-from serendip.data.change import Change, read_part
+from serendip.data.change import Change, names_of, read_part
 from serendip.data.dataset import Dataset, Events
 from serendip.data.findings import DataError, SchemaError
 from serendip.data.schema import Schema
 from serendip.data.vocab import Vocab
 from serendip.pipeline import from_dict, retrievers, to_dict
+from serendip.scorers.calibrated import Calibrated
 from serendip.scorers.grown import grown
 from serendip.types import ABSENT, Scorer, SerendipError, Stage, Updatable
 
@@ -82,7 +83,7 @@ def _joined(
     fresh = read_part(schema, events, users, items, **how)
     table = titled(fresh)
     fresh = replace(fresh, schema=_renamed(fresh.schema, table), items=table)
-    return schema, Change.join(_known(content, schema), fresh)
+    return schema, Change.join(_known(content, schema), fresh, names_of(events, users, items))
 
 
 def continued(content: Content, data: Dataset) -> Dataset:
@@ -217,7 +218,10 @@ def _models(recipe: Mapping[str, Any], parts: list[str]) -> dict[str, Model]:
 
 
 def _renewed(scorer: Scorer, model: Model | None, change: Change, run: Run) -> Scorer | None:
-    """The scorer after the change; None if neither its model nor it itself knows a way."""
+    """The scorer after the change; None if neither its model nor it itself knows a way. A calibration stays."""
+    if isinstance(scorer, Calibrated):
+        part = _renewed(scorer.part, model, change, run)
+        return None if part is None else replace(scorer, part=part)
     if model is not None:
         return model.renew(scorer, change, run)
     return scorer.update(change, threads=run.threads) if isinstance(scorer, Updatable) else None

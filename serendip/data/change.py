@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from serendip.data.events import Events
 from serendip.data.schema import Schema
 from serendip.data.vocab import Vocab
 from serendip.types import ABSENT, SerendipError
+
+NAMES: Mapping[str, str] = {name: name for name in ("events", "users", "items")}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,32 +61,41 @@ class Change:
             SerendipError: a file that cannot be read; texts for ids where the known ones are integers.
         """
         how = {"encoding": encoding, "strict": strict, "rejects": rejects, "now": now}
-        return cls.join(known, read_part(known.schema, events, users, items, **how))
+        new = read_part(known.schema, events, users, items, **how)
+        return cls.join(known, new, names_of(events, users, items))
 
     @classmethod
-    def join(cls, known: Dataset, new: Dataset) -> Change:
+    def join(cls, known: Dataset, new: Dataset, names: Mapping[str, str] = NAMES) -> Change:
         """Join two logs of one schema. With times, new events that the log holds already are dropped.
 
+        Args:
+            known: the log as it was.
+            new: what comes to it.
+            names: what to call the new ``events``, ``users`` and ``items`` in messages.
+
         Raises:
-            SerendipError: texts for ids where the known ones are integers; one log has times and the other has not.
+            SerendipError: texts for ids where the known ones are integers; a column of another type than the known one;
+                one log has times and the other has not.
         """
-        user_ids, item_ids = (
-            _extended(vocab, come.ids, what)
-            for vocab, come, what in ((known.user_ids, new.user_ids, "user"), (known.item_ids, new.item_ids, "item"))
+        user_ids = _extended(known.user_ids, new.user_ids, names, "users", new.users_listed)
+        item_ids = _extended(known.item_ids, new.item_ids, names, "items", new.items_listed)
+        users, users_listed, user_notes = _table(
+            known.users, known.users_listed, new.users, new.users_listed, user_ids, names["users"]
         )
-        users, users_listed, user_notes = _table(known.users, known.users_listed, new.users, new.users_listed, user_ids)
-        items, items_listed, item_notes = _table(known.items, known.items_listed, new.items, new.items_listed, item_ids)
+        items, items_listed, item_notes = _table(
+            known.items, known.items_listed, new.items, new.items_listed, item_ids, names["items"]
+        )
         wide = Events(**{**_fields(known.events), "indptr": _wider(known.events.indptr, len(user_ids))})
         kinds = tuple(dict.fromkeys((*known.schema.event_types, *new.schema.event_types)))
         fresh = _encoded(new, user_ids, item_ids, kinds)
         if (wide.time is None) != (fresh.time is None):
             raise SerendipError(
-                "New events must have times where the known ones have, and none where those have none. "
-                f"Got {'none' if fresh.time is None else 'times'} instead."
+                f"{names['events']}: new events must have times where the known ones have, and none where those have "
+                f"none. Got {'none' if fresh.time is None else 'times'} instead."
             )
         again = _known_already(wide, fresh)
         fresh = fresh.where(~again)
-        notes = [*user_notes, *item_notes]
+        notes = [*user_notes, *item_notes, *_new_kinds(known.schema, kinds, fresh)]
         if again.any():
             notes.append(f"events: {int(again.sum()):,} are there already and were left out")
         before = replace(
@@ -123,13 +135,31 @@ def _wider(indptr: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     return np.concatenate([indptr, np.full(n + 1 - len(indptr), indptr[-1])])
 
 
-def _extended(known: Vocab, come: pl.Series, what: str) -> Vocab:
+def names_of(events: Any, users: Any = None, items: Any = None) -> Mapping[str, str]:
+    """What to call tables in messages: their files, or what they are."""
+    given = {"events": events, "users": users, "items": items}
+    return {role: str(table) if isinstance(table, str | Path) else role for role, table in given.items()}
+
+
+def _extended(known: Vocab, come: Vocab, names: Mapping[str, str], role: str, listed: NDArray[np.bool_]) -> Vocab:
+    """The known ids and the new ones, which come from the events and, where any is ``listed``, the table."""
     try:
-        return known.extend(come)
+        return known.extend(come.ids)
     except SerendipError as error:
+        where = [names["events"], *([names[role]] if listed.any() else [])]
         raise SerendipError(
-            f"New events and tables, {what}: {error} Try the kind of ids that the log had, or fit again."
+            f"{', '.join(where)}: {role}: {error} Try the kind of ids that the log had, or fit again."
         ) from error
+
+
+def _new_kinds(known: Schema, kinds: tuple[str, ...], new: Events) -> list[str]:
+    """A note on kinds of new events that the log did not have."""
+    if new.kind is None or not known.event_types:
+        return []
+    counts = {kind: int((new.kind == code).sum()) for code, kind in enumerate(kinds) if kind not in known.event_types}
+    said = [f"{kind} ({count:,} of weight {known.weight_of(kind):g})" for kind, count in counts.items() if count]
+    there = ", ".join(known.event_types)
+    return [f"events: of kinds that were not known: {', '.join(said)}; known were {there}"] if said else []
 
 
 def _padded(listed: NDArray[np.bool_], n: int) -> NDArray[np.bool_]:
@@ -210,7 +240,12 @@ def _blank(table: pl.DataFrame, vocab: Vocab) -> pl.DataFrame:
 
 
 def _table(
-    known: pl.DataFrame, known_listed: NDArray[np.bool_], new: pl.DataFrame, new_listed: NDArray[np.bool_], vocab: Vocab
+    known: pl.DataFrame,
+    known_listed: NDArray[np.bool_],
+    new: pl.DataFrame,
+    new_listed: NDArray[np.bool_],
+    vocab: Vocab,
+    file: str,
 ) -> tuple[pl.DataFrame, NDArray[np.bool_], list[str]]:
     """Rows for all ids: the new table's where it has one, else the known one's; and which ids have a row."""
     key, n = known.columns[0], len(vocab)
@@ -233,18 +268,30 @@ def _table(
     for name in names:
         kind = new.schema[name] if bare else known.schema[name]
         old = pl.Series(name, [None] * len(known), dtype=kind) if bare else known[name]
-        come = _as_known(new[name], kind) if name in new.columns else pl.Series(name, [None] * len(new), dtype=kind)
+        come = (
+            _as_known(new[name], kind, file) if name in new.columns else pl.Series(name, [None] * len(new), dtype=kind)
+        )
         columns.append(pl.concat([old, come]).gather(rows))
     return pl.DataFrame(columns), listed, notes
 
 
-def _as_known(column: pl.Series, kind: pl.DataType) -> pl.Series:
+def _as_known(column: pl.Series, kind: pl.DataType, file: str) -> pl.Series:
     try:
         return column.cast(kind)
     except pl.exceptions.PolarsError as error:
+        odd = next((f", such as {value!r:.60}" for value in column.drop_nulls() if not _casts(value, kind)), "")
         raise SerendipError(
-            f'Column "{column.name}" must be of the type {kind}, as it is known. Got {column.dtype} instead.'
+            f'{file}: column "{column.name}" must be of the type {kind}, as it is known. Got {column.dtype} instead'
+            f"{odd}. Try values like those that the fit had, or fit again."
         ) from error
 
 
-__all__ = ["Change", "read_part"]
+def _casts(value: Any, kind: pl.DataType) -> bool:
+    try:
+        pl.Series([value]).cast(kind)
+    except pl.exceptions.PolarsError:
+        return False
+    return True
+
+
+__all__ = ["Change", "names_of", "read_part"]

@@ -68,7 +68,7 @@ def test_data_that_cannot_be_used_end_alike_whatever_is_wrong(run: Any, bundle: 
     run("fit", "--events", "log.csv", "--model", "popular", "--out", "b")
     (here / "new.csv").write_text("user,item\nx5,2\n")
     told = run("update", "--bundle", "b", "--events", "new.csv", code=3).stderr
-    assert "New events and tables, user: ids must be integers" in told and "or fit again" in told
+    assert "new.csv: users: ids must be integers" in told and "or fit again" in told
 
 
 def test_what_is_set_aside_or_repaired_is_told(run: Any, here: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,15 @@ def test_labels_and_kinds_go_on() -> None:
     assert change.after.events.kind is not None
     named = [change.after.schema.event_types[kind] for kind in change.after.events.kind]
     assert named == ["view", "cart", "buy", "buy"]
+    assert change.notes == ("events: of kinds that were not known: cart (1 of weight 1); known were buy, view",)
     assert change.after.events.labels["rating"].tolist() == [3, 1, 4, 2]
+
+
+def test_kinds_that_were_not_known_are_noted() -> None:
+    target = Dataset.from_frames(log((1, 1, 1), (2, 2, 2), event_type=["view", "buy"]), target=["buy"])
+    for kind, notes in (("vew", ["events: of kinds that were not known: vew (2 of weight 0)"]), ("view", [])):
+        change = Change.read(target, log((1, 2, 3), (2, 1, 4), event_type=[kind] * 2))
+        assert [note.split(";")[0] for note in change.notes] == notes
 
 
 @pytest.mark.parametrize(
@@ -124,11 +133,19 @@ def test_what_is_wrong_is_told_as_for_a_fit(events: pl.DataFrame, words: str) ->
 
 
 def test_texts_are_no_ids_where_the_known_ones_are_numbers() -> None:
-    with pytest.raises(SerendipError, match=r"ids must be integers, as those that are there\. Got 'x' instead"):
+    said = r"items: ids must be integers, as those that are there\. Got 'x' instead"
+    with pytest.raises(SerendipError, match=f"^events: {said}"):
         Change.read(known(), log(("b", "x", 3)))
+    table = pl.DataFrame({"item_id": ["x"], "year": [1990]})
+    with pytest.raises(SerendipError, match=f"^events, items: {said}"):
+        Change.read(known(), log(("b", 3, 3)), items=table)
 
 
-def test_columns_of_another_type_are_refused() -> None:
+def test_columns_of_another_type_are_refused(tmp_path: Path) -> None:
     table = pl.DataFrame({"item_id": [9], "year": ["long ago"]})
-    with pytest.raises(SerendipError, match=r'Column "year" must be of the type Int64, as it is known\. Got String'):
+    said = r'column "year" must be of the type Int64, as it is known\. Got String instead, such as \'long ago\'\.'
+    with pytest.raises(SerendipError, match=f"^items: {said}"):
         Change.read(known(), log(("b", 9, 11)), items=table)
+    table.write_csv(tmp_path / "new.csv")
+    with pytest.raises(SerendipError, match=rf"new\.csv: {said}"):
+        Change.read(known(), log(("b", 9, 11)), items=tmp_path / "new.csv")
