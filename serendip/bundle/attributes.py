@@ -21,6 +21,8 @@ from serendip.types import Featured, Ids, Queries, SerendipError, Stage
 
 Said = Mapping[str, Any]
 NUMERIC = re.compile(r"\s*[-+]?[\d.]+(e[-+]?\d+)?\s*", re.IGNORECASE)
+MOMENT = "is when events were, and was left out: when it is asked is said by time"
+"""What is said of an attribute that is named like the column with the times of events."""
 SCALARS = (str, bool, int, float, datetime.date)
 
 
@@ -93,8 +95,15 @@ class Attributes:
             for name, value in (part or {}).items():
                 _check(name, value)
         strange = dict.fromkeys(name for part in listed for name in part or {} if name not in self.columns)
-        note = f"attributes: {len(strange)} that no model reads: {some(list(strange))}"
-        return listed, ((note,) if strange else ())
+        notes = [f"attributes: {some([name])} {MOMENT}" for name in strange if self.is_moment(name)]
+        unread = [name for name in strange if not self.is_moment(name)]
+        if unread:
+            notes.append(f"attributes: {len(unread)} that no model reads: {some(unread)}")
+        return listed, tuple(notes)
+
+    def is_moment(self, name: str) -> bool:
+        """Whether the column is that of the times of events: when somebody asks is said by ``time``, not by it."""
+        return bool(name) and name == self.features.clock and name not in self.columns
 
     def filled(self, queries: Queries, said: Sequence[Said | None] | None = None) -> Queries:
         """The queries with their features: of the users as they are known, or as is said now.

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from serendip.bundle import Bundle
 from serendip.bundle.ask import UNREAD
+from serendip.bundle.attributes import MOMENT
 from serendip.serve import wire
 from serendip.serve.search import Search
 from serendip.serve.wire import ApiError, ExternalId, FoundItem, Item
@@ -252,8 +253,10 @@ class Answers:
     def _unread(self, said: Mapping[str, object]) -> list[str]:
         """A note on attributes that no feature of the bundle reads."""
         kept = self._bundle.attributes
-        strange = [name for name in said if kept is None or name not in kept.columns]
-        return [f"attributes: {_some(strange)} {NOT_READ}"] if strange else []
+        moments = [name for name in said if kept is not None and kept.is_moment(name)]
+        strange = [name for name in said if name not in moments and (kept is None or name not in kept.columns)]
+        notes = [f"attributes: {_shown(name)} {MOMENT}" for name in moments]
+        return [*notes, *([f"attributes: {_some(strange)} {NOT_READ}"] if strange else [])]
 
     def _known(self, field: str, ids: list[ExternalId] | None) -> tuple[list[ExternalId] | None, list[str]]:
         """The ids that the bundle knows, in the type it stores, and a note on the others."""

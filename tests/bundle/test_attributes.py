@@ -161,7 +161,10 @@ def test_times_that_are_none(bundle: Bundle, time: Any) -> None:
         ({"group": "x"}, "2 in all"),
         ([{"group": {"a": 1}}, None], r"must be texts, numbers or lists of them, by column\. Got 'group': \{'a': 1\}"),
         ([{1: "x"}, None], "by column. Got 1: 'x'"),
-        ([{"group": ["x"]}, None], "must hold one value a row. Got lists instead"),
+        (
+            [{"group": ["x"]}, None],
+            r"Got lists instead\. Try one value, or, where the features are declared",
+        ),
     ],
 )
 def test_attributes_that_cannot_be_used(bundle: Bundle, attributes: Any, message: str) -> None:
@@ -172,6 +175,11 @@ def test_attributes_that_cannot_be_used(bundle: Bundle, attributes: Any, message
 def test_what_no_feature_reads_is_noted(bundle: Bundle) -> None:
     found = bundle.answer(1, attributes={"group": "x", "secret": "s", "shoe size": 44})
     assert "attributes: 2 that no model reads: 'secret', 'shoe size'" in found.notes
+    found = bundle.answer(1, attributes={"timestamp": MONDAY, "secret": "s"})
+    assert found.notes[:2] == (
+        "attributes: 'timestamp' is when events were, and was left out: when it is asked is said by time",
+        "attributes: 1 that no model reads: 'secret'",
+    )
     data, _ = world()
     plain = Bundle.build(data, retrieve(StaticScores(np.ones(data.n_items, np.float32)), name="popular"))
     assert plain.answer(1, attributes={"group": "x"}).notes[0] == "attributes: no model of the bundle reads any"

@@ -239,6 +239,8 @@ def test_attributes_that_nobody_reads_are_noted(described: Answers, answers: Ans
     note = "attributes: 'shoes' are read by no model of the bundle"
     assert note in one(described, attributes={"shoes": 44, "group": "x"}).notes
     assert note in one(answers, attributes={"shoes": 44}).notes
+    moment = "attributes: 'timestamp' is when events were, and was left out: when it is asked is said by time"
+    assert one(described, attributes={"shoes": 44, "timestamp": MONDAY}).notes[:2] == [moment, note]
 
 
 def test_attributes_of_another_type_are_refused(described: Answers) -> None:

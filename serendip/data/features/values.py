@@ -94,7 +94,8 @@ def single(name: str, column: pl.Series) -> Values:
     """
     if isinstance(column.dtype, pl.List | pl.Array):
         raise SerendipError(
-            f"features.{name}: the column must hold one value a row. Got lists instead. Try multivalent = true."
+            f"features.{name}: the column must hold one value a row. Got lists instead. Try one value, or, where "
+            "the features are declared, multivalent = true."
         )
     rows = np.arange(len(column))
     if column.dtype == pl.Null:
@@ -201,7 +202,7 @@ def unit_of(name: str, column: pl.Series) -> int:
     if kind_of(column) == "rank":
         raise SerendipError(
             f"features.{name}: the column must hold dates or times, such as 2024-01-31 or unix seconds. "
-            f'Got {column.drop_nulls()[0]} instead. Try kind = "number".'
+            f'Got {column.drop_nulls()[0]} instead. Try a date, or, where the features are declared, kind = "number".'
         )
     read = parse(column, "unix")
     return 0 if read is None or read.note.startswith("dates") else read.per_second
