@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from serendip.data.events import NOTHING, Events, Examples, Histories, starts
+from serendip.data.events import NOTHING, Events, Examples, Histories, distinct, starts
 from serendip.data.schema import LabelKind, Report, Schema, TimeKind
 from serendip.data.vocab import Vocab
 from serendip.types import ABSENT, Ids, Queries, SerendipError
@@ -101,22 +101,22 @@ class Dataset:
         if weight == "auto":
             weight = "weight" if self.weighted else None
         if weight in (None, "count", "weight"):
-            values = events.weight if weight == "weight" else (events.weight > 0).astype(np.float32)
             keep = events.weight > 0
+            values = events.weight if weight == "weight" else keep.astype(np.float32)
         elif weight in events.labels:
             values = events.labels[weight]
             keep = ~np.isnan(values)
         else:
             known = ", ".join(["count", "weight", "auto", *events.labels])
             raise ValueError(f"weight must be None or one of {known}. Got {weight!r} instead.")
-        shape = (self.n_users, self.n_items)
-        indptr = starts(np.bincount(events.users[keep], minlength=self.n_users))
+        shape, indptr = (self.n_users, self.n_items), starts(np.bincount(events.users[keep], minlength=self.n_users))
         index = np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64
-        rows = (values[keep].astype(np.float32), events.items[keep].astype(index), indptr.astype(index))
-        matrix = csr_array(rows, shape=shape)
-        matrix.sum_duplicates()
+        items = events.items[keep]
         if weight is None:
-            matrix.data[:] = 1
+            indptr, items = distinct(indptr, items, self.n_items)
+            return csr_array((np.ones(len(items), np.float32), items.astype(index), indptr.astype(index)), shape=shape)
+        matrix = csr_array((values[keep].astype(np.float32), items.astype(index), indptr.astype(index)), shape=shape)
+        matrix.sum_duplicates()
         return matrix
 
     def sequences(self, length: int) -> Ids:

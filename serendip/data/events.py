@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+_STRETCH = 1 << 17  # numbers sorted at a time
+_CODES = (1 << 32) - 1  # what 32 bits count
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,6 +233,30 @@ def starts(counts: NDArray[Any]) -> NDArray[np.int64]:
     out = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=out[1:])
     return out
+
+
+def distinct(indptr: NDArray[np.int64], items: Ids, n: int) -> tuple[NDArray[np.int64], Ids]:
+    """Each group's items, below n, ascending and once each: where each group begins, and the items.
+
+    Groups are sorted a stretch at a time, small enough for the cache, as numbers of 32 bits that hold the group too:
+    in vector registers, several times as fast as one group after the other.
+    """
+    out, kept = items.astype(np.uint32), np.ones(len(items), np.bool_)
+    first, groups = 0, len(indptr) - 1
+    while first < groups:
+        last = int(np.searchsorted(indptr, indptr[first] + _STRETCH, side="right")) - 1
+        last = min(max(last, first + 1), first + max(1, _CODES // max(n, 1)), groups)
+        part = slice(indptr[first], indptr[last])
+        base = np.repeat(np.arange(last - first, dtype=np.uint32) * np.uint32(n), np.diff(indptr[first : last + 1]))
+        keys = np.add(out[part], base, out=out[part])
+        if not (keys[1:] > keys[:-1]).all():
+            keys.sort()
+            np.not_equal(keys[1:], keys[:-1], out=kept[part][1:])
+        keys -= base
+        first = last
+    if kept.all():
+        return indptr, out.view(np.int32)
+    return starts(kept)[indptr], out[kept].view(np.int32)
 
 
 def order_of(users: Ids, time: NDArray[np.int64] | None) -> NDArray[np.int64]:

@@ -83,7 +83,7 @@ def nearest(
     def task(start: int, stop: int) -> None:
         lists[start] = work.lists(wanted[start:stop], min(k, n))
 
-    pool.rows(task, len(wanted), chunk=max(16, len(wanted) // _CHUNKS), threads=threads)
+    pool.rows(task, len(wanted), chunk=max(16, len(wanted) // _CHUNKS), threads=threads, blas=False)
     lengths, items, similarities = zip(*(lists[start] for start in sorted(lists)), strict=True)
     starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
     return csr_array((np.concatenate(similarities), np.concatenate(items), starts), shape=(len(wanted), n))

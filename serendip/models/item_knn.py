@@ -109,7 +109,7 @@ class ItemKNN(Model):
         from serendip.kernels.neighbours import Denominator, nearest
 
         options = self.config
-        square = np.bincount(matrix.indices, matrix.data.astype(np.float64) ** 2, matrix.shape[1])
+        square = np.bincount(matrix.indices, np.square(matrix.data, dtype=np.float64), matrix.shape[1])
         neighbours_fit(self.name, matrix, options.neighbours, run.threads, "fewer neighbours")
         beta = 1 - options.alpha if options.beta is None else options.beta
         if options.similarity == "cosine":

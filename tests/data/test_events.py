@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from serendip.data.events import Events, Histories, Kinds, bag_of, order_of, stable_order, starts
+from serendip.data.events import Events, Histories, Kinds, bag_of, distinct, order_of, stable_order, starts
 from serendip.types import ABSENT
 
 A = ABSENT
@@ -77,6 +78,21 @@ def test_order_of_the_extremes() -> None:
 def test_starts() -> None:
     assert starts(np.array([2, 0, 3])).tolist() == [0, 2, 2, 5]
     assert starts(np.array([], np.int64)).tolist() == [0]
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=12), max_size=9), st.sampled_from([1, 5, 1000]), st.booleans())
+def test_distinct_against_sets(groups: list[list[int]], stretch: int, wide: bool) -> None:
+    """However the groups are cut: by their sizes, or because a catalogue is so wide that few fit into 32 bits."""
+    n, far = (1 << 31, (1 << 31) - 10) if wide else (10, 0)
+    items = np.array([far + item for group in groups for item in group], np.int32)
+    before = items.copy()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("serendip.data.events._STRETCH", stretch)
+        indptr, found = distinct(starts(np.array([len(group) for group in groups], np.int64)), items, n)
+    wanted = [sorted(far + item for item in set(group)) for group in groups]
+    assert [found[begin:end].tolist() for begin, end in pairwise(indptr)] == wanted
+    assert found.dtype == np.int32
+    assert items.tolist() == before.tolist()
 
 
 def histories(events: Events, weights: bool = True) -> Histories:
