@@ -150,6 +150,8 @@ class FieldsModel(NeuralModel):
     """Fields and what is made of them."""
 
     config: FieldsConfig
+    _given: dict[str, NDArray[Any]] | None = None
+    """While it learns: the features of the events, which are the same in every epoch."""
     space = declare(**WIDE)
 
     @abstractmethod
@@ -211,10 +213,18 @@ class FieldsModel(NeuralModel):
             bias=torch.from_numpy(begin),
         )
 
+    def learn(self, data: Dataset, run: Run) -> Scorer:
+        """As of every model that the loop trains."""
+        self._given = features_of(data)
+        try:
+            return super().learn(data, run)
+        finally:
+            self._given = None
+
     def batches(self, data: Dataset, rng: np.random.Generator) -> Iterator[Step]:
         """Every event that is learned from once, in random order; of a user as many as there may be."""
         o, events = self.config, data.events
-        taught, given = self.taught(data), features_of(data)
+        taught, given = self.taught(data), features_of(data) if self._given is None else self._given
         past = Earlier.of(data) if o.length else None
         against = self._against(data, taught.rows)
         weights = np.ones(len(events), np.float32)
