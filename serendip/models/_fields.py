@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -41,6 +41,8 @@ MANY = 50_000
 """Items from which a step changes only the rows of those it has."""
 COPIES = 4
 """Numbers held for each that is learned: itself, its gradient and two moments of Adam's."""
+INTEREST = "interest"
+"""What is learned of events that no label is read of."""
 SURE = 1e-6
 """How near to 0 or 1 a probability may be to begin with."""
 
@@ -91,14 +93,14 @@ class Taught:
 
     Attributes:
         rows: the events that are learned from, rising.
-        labels: ``[m, t]`` of all events, by task; NaN where an event does not say.
-        kinds: ``[t]`` what the labels measure.
+        labels: ``[m, t]`` of all events; NaN where an event does not say.
+        tasks: ``[t]`` what the labels measure, by name.
         drawn: ``[t]`` the labels of items that are drawn against an event; None: none are drawn.
     """
 
     rows: Codes
     labels: Floats
-    kinds: tuple[LabelKind, ...]
+    tasks: Mapping[str, LabelKind]
     drawn: tuple[float, ...] | None = None
 
     def means(self, negatives: int) -> NDArray[np.float64]:
@@ -120,19 +122,41 @@ class Step:
         inputs: of the queries, by name, ``[b, …]``.
         items: ``[b, c]`` codes.
         labels: ``[b, c, t]``, NaN where they are not known.
-        kinds: ``[t]`` what the labels measure.
+        tasks: ``[t]`` what the labels measure, by name.
         weights: ``[b]`` how much each query counts; None: all alike.
     """
 
     inputs: Mapping[str, NDArray[Any]]
     items: Codes
     labels: Floats
-    kinds: tuple[LabelKind, ...]
+    tasks: Mapping[str, LabelKind]
     weights: Floats | None = None
 
     def __len__(self) -> int:
         """How many queries."""
         return len(self.items)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which fields there are, in their order; None for what has a vector of its own: a history, or the item itself.
+
+    Attributes:
+        query: of who asks, and when.
+        item: of what may be named.
+    """
+
+    query: tuple[Input | None, ...]
+    item: tuple[Input | None, ...]
+
+    def __len__(self) -> int:
+        """How many fields."""
+        return len(self.query) + len(self.item)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Which of them are numbers."""
+        return tuple(at for at, one in enumerate((*self.query, *self.item)) if one is not None and one.size is None)
 
 
 WIDE: dict[str, Range | OneOf] = {
@@ -152,11 +176,17 @@ class FieldsModel(NeuralModel):
     config: FieldsConfig
     _given: dict[str, NDArray[Any]] | None = None
     """While it learns: the features of the events, which are the same in every epoch."""
+    apart: ClassVar[bool] = False
+    """Whether events of a history are read one by one, before the fields, in place of a field that is their mean."""
     space = declare(**WIDE)
 
     @abstractmethod
-    def parts(self, fields: int) -> tuple[nn.Module, ...]:
-        """What is made of so many fields: each from ``[b, f, width]`` to what comes out; the sum is of all."""
+    def network(self, fields: int, taught: Taught) -> tuple[nn.Module, ...]:
+        """What is made of so many fields: each from ``[b, f, width]`` to what comes out, which is the sum of all."""
+
+    def over(self, layout: Layout, taught: Taught) -> tuple[nn.Module, ...]:
+        """As `network`, for models that ask what the fields are."""
+        return self.network(len(layout), taught)
 
     @abstractmethod
     def width(self, fields: int) -> int:
@@ -172,7 +202,7 @@ class FieldsModel(NeuralModel):
 
     @abstractmethod
     def errors(
-        self, net: Any, scores: Tensor, labels: Tensor, kinds: tuple[LabelKind, ...], weights: Tensor | None
+        self, net: Any, scores: Tensor, labels: Tensor, tasks: Mapping[str, LabelKind], weights: Tensor | None
     ) -> dict[str, Tensor]:
         """The parts of the loss, by name, from scores of ``m`` rows, labels ``[m, t]`` and weights ``[m]``."""
 
@@ -193,24 +223,26 @@ class FieldsModel(NeuralModel):
         from serendip.nn.ranker import Ranker
 
         o, asked, own = self.config, query_inputs(data), self._item_inputs(data)
-        begin = self.begin(self.taught(data))
+        taught = self.taught(data)
         if o.length == 0 and not asked:
             raise SerendipError(
                 f"{self.name}: length = 0 leaves the features of users and moments alone. The data have none. "
                 "Declare some in the recipe's [features] section, or let length be above 0."
             )
         ids, histories = o.items_by != "features", [HISTORY] if o.length else []
-        fields = len(histories) + len(asked) + len(own) + ids
-        d, rows = self.width(fields), o.optimiser == "adagrad" or data.n_items > MANY
+        means = 0 if self.apart else len(histories)
+        layout = Layout((*(None,) * means, *asked), (*(None,) * ids, *own))
+        d, rows = self.width(len(layout)), o.optimiser == "adagrad" or data.n_items > MANY
         factors_fit(self.name, data.n_items, d, COPIES)
         values = data.features.items(data.items) if own and data.features is not None else None
         return Ranker(
             ItemFields(data.n_items, d, ids=ids, inputs=own, values=values, id_dropout=o.id_dropout, sparse=rows),
             Fields(asked, d, sparse=rows) if asked else None,
-            self.parts(fields),
+            self.over(layout, taught),
             histories=histories,
+            apart=self.apart,
             read=Table(data.n_items, d, sigma=SIGMA, sparse=rows) if histories and not ids else None,
-            bias=torch.from_numpy(begin),
+            bias=torch.from_numpy(self.begin(taught)),
         )
 
     def learn(self, data: Dataset, run: Run) -> Scorer:
@@ -240,7 +272,7 @@ class FieldsModel(NeuralModel):
                 items = np.concatenate([items, against(events.users[rows], rng)], axis=1)
                 others = np.tile(np.array(taught.drawn, np.float32), (len(rows), o.negatives, 1))
                 labels = np.concatenate([labels, others], axis=1)
-            yield Step(inputs, items, labels, taught.kinds, None if counting is None else weights[rows])
+            yield Step(inputs, items, labels, taught.tasks, None if counting is None else weights[rows])
 
     def _against(self, data: Dataset, rows: Codes) -> Callable[[NDArray[np.integer], np.random.Generator], Codes]:
         """What draws ``[b, negatives]`` items for users ``[b]`` that they did not take up."""
@@ -261,7 +293,7 @@ class FieldsModel(NeuralModel):
         fields = net.together({name: tensor(values) for name, values in batch.inputs.items()}, tensor(batch.items))
         labels = tensor(batch.labels).flatten(0, 1)
         weights = None if batch.weights is None else tensor(batch.weights.repeat(batch.items.shape[1]))
-        found = self.errors(net, net(fields), labels, batch.kinds, weights)
+        found = self.errors(net, net(fields), labels, batch.tasks, weights)
         if self.config.reg:
             found["reg"] = 0.5 * self.config.reg * fields.square().sum() / len(labels)
         return found
@@ -301,30 +333,32 @@ class FieldsModel(NeuralModel):
         found = () if data.features is None else tuple(one for one in data.features.inputs if one.side == "item")
         return found if by == "auto" else item_inputs(self.name, data)
 
-    def labels_of(self, data: Dataset, label: str) -> tuple[Floats, LabelKind]:
-        """``[m]`` a label of the events, NaN where an event does not say, and what it measures.
 
-        Raises:
-            SerendipError: there is no such label.
-        """
-        known = data.events.labels
-        if label not in known:
-            names = ", ".join(known) or "none"
-            raise SerendipError(
-                f"{self.name}: label must be one of those that the events have ({names}). Got {label!r} instead. "
-                "Leave it out to learn interest, or name the column in the recipe's data.labels."
-            )
-        return known[label], data.schema.labels.get(label, "rating")
+def label_of(model: str, data: Dataset, label: str) -> tuple[Floats, LabelKind]:
+    """``[m]`` a label of the events, NaN where an event does not say, and what it measures.
 
-    def some(self, rows: Codes, what: str) -> Codes:
-        """The events, one or more.
+    Raises:
+        SerendipError: there is no such label; it says which model asks.
+    """
+    known = data.events.labels
+    if label not in known:
+        names = ", ".join(known) or "none"
+        raise SerendipError(
+            f"{model}: label must be one of those that the events have ({names}). Got {label!r} instead. "
+            "Leave it out to learn interest, or name the column in the recipe's data.labels."
+        )
+    return known[label], data.schema.labels.get(label, "rating")
 
-        Raises:
-            SerendipError: there is none; it says that ``what`` is needed.
-        """
-        if not len(rows):
-            raise SerendipError(f"{self.name} needs {what}. The data have none. Try a longer log.")
-        return rows
+
+def some(model: str, rows: Codes, what: str) -> Codes:
+    """The events, one or more.
+
+    Raises:
+        SerendipError: there is none; it says that the model needs ``what``.
+    """
+    if not len(rows):
+        raise SerendipError(f"{model} needs {what}. The data have none. Try a longer log.")
+    return rows
 
 
 def error_of(kind: LabelKind) -> Any:
@@ -348,6 +382,7 @@ def start_of(kind: LabelKind, mean: float) -> float:
 
 __all__ = [
     "DEEP",
+    "INTEREST",
     "WIDE",
     "Codes",
     "Dropout",
@@ -356,8 +391,11 @@ __all__ = [
     "FieldsModel",
     "Hidden",
     "Layers",
+    "Layout",
     "Step",
     "Taught",
     "error_of",
+    "label_of",
+    "some",
     "start_of",
 ]

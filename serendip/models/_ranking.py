@@ -6,6 +6,8 @@ label, each event with interest is a positive, and items drawn for the same quer
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -14,6 +16,7 @@ import numpy as np
 from serendip.data.dataset import Dataset
 from serendip.models._fields import (
     DEEP,
+    INTEREST,
     WIDE,
     Dropout,
     Factors,
@@ -23,12 +26,14 @@ from serendip.models._fields import (
     Layers,
     Taught,
     error_of,
+    label_of,
+    some,
     start_of,
 )
 from serendip.types import Floats
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from serendip.data.schema import LabelKind
     from serendip.scorers.ranked import RankScorer
@@ -69,6 +74,14 @@ class RankingModel(FieldsModel):
 
     config: RankingConfig
 
+    @abstractmethod
+    def parts(self, fields: int) -> tuple[nn.Module, ...]:
+        """What scores so many fields: each from ``[b, f, width]`` to ``[b]``; the score is their sum."""
+
+    def network(self, fields: int, taught: Taught) -> tuple[nn.Module, ...]:
+        """The same whatever the label is."""
+        return self.parts(fields)
+
     def taught(self, data: Dataset) -> Taught:
         """By the option ``label``.
 
@@ -77,21 +90,22 @@ class RankingModel(FieldsModel):
         """
         label = self.config.label
         if label is None:
-            rows = self.some(np.flatnonzero(data.events.weight > 0), "an event with interest")
-            return Taught(rows, np.ones((len(data.events), 1), np.float32), ("binary",), drawn=(0.0,))
-        labels, kind = self.labels_of(data, label)
-        rows = self.some(np.flatnonzero(~np.isnan(labels)), f"an event with the label {label!r}")
-        return Taught(rows, labels.astype(np.float32)[:, None], (kind,))
+            rows = some(self.name, np.flatnonzero(data.events.weight > 0), "an event with interest")
+            return Taught(rows, np.ones((len(data.events), 1), np.float32), {INTEREST: "binary"}, drawn=(0.0,))
+        labels, kind = label_of(self.name, data, label)
+        rows = some(self.name, np.flatnonzero(~np.isnan(labels)), f"an event with the label {label!r}")
+        return Taught(rows, labels.astype(np.float32)[:, None], {label: kind})
 
     def errors(
-        self, net: Any, scores: Tensor, labels: Tensor, kinds: tuple[LabelKind, ...], weights: Tensor | None
+        self, net: Any, scores: Tensor, labels: Tensor, tasks: Mapping[str, LabelKind], weights: Tensor | None
     ) -> dict[str, Tensor]:
         """That of the label's kind."""
-        return {"error": error_of(kinds[0])(scores, labels[:, 0], weights)}
+        return {name: error_of(kind)(scores, labels[:, 0], weights) for name, kind in tasks.items()}
 
     def begin(self, taught: Taught) -> Floats:
         """That of the mean label."""
-        return np.array(start_of(taught.kinds[0], taught.means(self.config.negatives)[0]), np.float32)
+        (kind,), (mean,) = taught.tasks.values(), taught.means(self.config.negatives)
+        return np.array(start_of(kind, mean), np.float32)
 
     def scorer(self, net: Any, data: Dataset, **parts: Any) -> RankScorer:
         """The score is what the networks say."""

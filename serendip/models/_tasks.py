@@ -8,7 +8,7 @@ example ``click * watch^0.5 - 3 * hide``; another one needs no training.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -26,6 +26,8 @@ from serendip.models._fields import (
     Layers,
     Taught,
     error_of,
+    label_of,
+    some,
     start_of,
 )
 from serendip.space import declare
@@ -36,11 +38,28 @@ if TYPE_CHECKING:
 
     from serendip.data.schema import LabelKind
     from serendip.nn.experts import PLE, MMoE, SharedBottom
+    from serendip.nn.losses.tasks import UncertaintyWeights
     from serendip.nn.ranker import Ranker
     from serendip.scorers.ranked import RankScorer
 
 Score = Annotated[
     str | None, msgspec.Meta(description="Formula over what is foretold: the score that is served; none: the first.")
+]
+
+
+Tasks = Annotated[
+    tuple[str, ...],
+    msgspec.Meta(
+        description="What is learned: labels, and interest; none: all labels of the events, or else interest."
+    ),
+]
+Weights = Annotated[
+    dict[str, Annotated[float, msgspec.Meta(ge=0)]],
+    msgspec.Meta(description="What the loss of a task counts, by task; 1 where not named."),
+]
+Balance = Annotated[
+    Literal["fixed", "uncertainty"],
+    msgspec.Meta(description="Whether these weights stay, or what each task counts is learned with it."),
 ]
 
 
@@ -62,20 +81,9 @@ class LayersConfig(FieldsConfig, frozen=True):
 class TaskConfig(LayersConfig, frozen=True):
     """Options of models of any tasks."""
 
-    tasks: Annotated[
-        tuple[str, ...],
-        msgspec.Meta(
-            description="What is learned: labels, and interest; none: all labels of the events, or else interest."
-        ),
-    ] = ()
-    weights: Annotated[
-        dict[str, Annotated[float, msgspec.Meta(ge=0)]],
-        msgspec.Meta(description="What the loss of a task counts, by task; 1 where not named."),
-    ] = {}  # noqa: RUF012  (msgspec gives each its own)
-    balance: Annotated[
-        Literal["fixed", "uncertainty"],
-        msgspec.Meta(description="Whether these weights stay, or what each task counts is learned with it."),
-    ] = "fixed"
+    tasks: Tasks = ()
+    weights: Weights = {}  # noqa: RUF012  (msgspec gives each its own)
+    balance: Balance = "fixed"
 
 
 class LayersModel(FieldsModel):
@@ -141,28 +149,15 @@ class TaskModel(LayersModel):
 
     def build(self, data: Dataset) -> Ranker:
         """With the weights of the tasks, where they are learned."""
-        from serendip.nn.losses.tasks import UncertaintyWeights
-
-        net, tasks = super().build(data), self.taught(data).tasks
-        if self.config.balance == "uncertainty":
-            net.balance = UncertaintyWeights(tuple(tasks), [name for name, kind in tasks.items() if kind in SQUARED])
+        net = super().build(data)
+        net.balance = balance(self.config.balance, self.taught(data).tasks)
         return net
 
     def errors(
         self, net: Any, scores: Tensor, labels: Tensor, tasks: Mapping[str, LabelKind], weights: Tensor | None
     ) -> dict[str, Tensor]:
         """That of each task, by the kind of its label, over the rows where it is known."""
-        from serendip.nn.losses.pointwise import known
-        from serendip.nn.losses.tasks import fixed_weights
-
-        found = {}
-        for at, (name, kind) in enumerate(tasks.items()):
-            values, mask = known(labels[:, at])
-            if not bool(mask.any()):
-                continue
-            found[name] = error_of(kind)(scores[:, at], values, weights, mask)
-        weighted = fixed_weights(found, {name: self.config.weights.get(name, 1.0) for name in found})
-        return weighted if self.config.balance == "fixed" else dict(net.balance(weighted))
+        return task_errors(scores, labels, tasks, weights, self.config.weights, net.balance)
 
     def taught(self, data: Dataset) -> Taught:
         """By the option ``tasks``.
@@ -170,27 +165,84 @@ class TaskModel(LayersModel):
         Raises:
             SerendipError: a task that there is not, one named twice, or no event that says anything.
         """
-        names = self.config.tasks or tuple(data.events.labels) or (INTEREST,)
-        if len(set(names)) < len(names):
-            raise SerendipError(f"{self.name}: tasks must be different ones. Got {', '.join(names)} instead.")
-        unknown = sorted(set(self.config.weights) - set(names))
-        if unknown:
-            raise SerendipError(
-                f"{self.name}: weights must be of the tasks {', '.join(names)}. Got {', '.join(unknown)} instead."
-            )
-        found = {name: self._one(data, name) for name in names}
-        labels = np.column_stack([values for values, _ in found.values()]).astype(np.float32)
-        rows = self.some(np.flatnonzero(~np.isnan(labels).all(axis=1)), "an event that says something of a task")
-        drawn = tuple(0.0 if name == INTEREST else np.nan for name in names) if INTEREST in names else None
-        return Taught(rows, labels, {name: kind for name, (_, kind) in found.items()}, drawn)
-
-    def _one(self, data: Dataset, name: str) -> tuple[Floats, LabelKind]:
-        if name == INTEREST and INTEREST not in data.events.labels:
-            return (data.events.weight > 0).astype(np.float32), "binary"
-        return self.labels_of(data, name)
+        return tasks_of(self.name, data, self.config.tasks or tuple(data.events.labels), self.config.weights)
 
 
 SQUARED = ("rating", "duration")
 """Labels whose loss is a mean of squared errors."""
 
-__all__ = ["LayersConfig", "LayersModel", "TaskConfig", "TaskModel"]
+
+def tasks_of(model: str, data: Dataset, names: Sequence[str], weights: Mapping[str, float]) -> Taught:
+    """What events say of tasks; of interest where none is named.
+
+    Args:
+        model: its name, for errors.
+        data: the log.
+        names: of labels, and `INTEREST`.
+        weights: of some of them.
+
+    Raises:
+        SerendipError: a task that there is not, one named twice, a weight of another, or no event that says anything.
+    """
+    names = names or (INTEREST,)
+    if len(set(names)) < len(names):
+        raise SerendipError(f"{model}: tasks must be different ones. Got {', '.join(names)} instead.")
+    unknown = sorted(set(weights) - set(names))
+    if unknown:
+        raise SerendipError(
+            f"{model}: weights must be of the tasks {', '.join(names)}. Got {', '.join(unknown)} instead."
+        )
+    found = {name: _labels(model, data, name) for name in names}
+    labels = np.column_stack([values for values, _ in found.values()]).astype(np.float32)
+    rows = some(model, np.flatnonzero(~np.isnan(labels).all(axis=1)), "an event that says something of a task")
+    drawn = tuple(0.0 if name == INTEREST else np.nan for name in names) if INTEREST in names else None
+    return Taught(rows, labels, {name: kind for name, (_, kind) in found.items()}, drawn)
+
+
+def task_errors(
+    scores: Tensor,
+    labels: Tensor,
+    tasks: Mapping[str, LabelKind],
+    weights: Tensor | None,
+    counts: Mapping[str, float],
+    learned: UncertaintyWeights | None,
+) -> dict[str, Tensor]:
+    """The loss of each task over the rows where it is known, by what it counts.
+
+    Args:
+        scores: ``[m, t]``.
+        labels: ``[m, t]``, NaN where they are not known.
+        tasks: ``[t]`` what they measure, by name.
+        weights: ``[m]`` of the rows; None: all alike.
+        counts: what a task counts, 1 where it is not named.
+        learned: what makes that larger or smaller as it is learned; None: nothing does.
+    """
+    from serendip.nn.losses.pointwise import known
+    from serendip.nn.losses.tasks import fixed_weights
+
+    found, there = {}, []
+    for at, (name, kind) in enumerate(tasks.items()):
+        values, mask = known(labels[:, at])
+        found[name] = error_of(kind)(scores[:, at], values, weights, mask)
+        there += [name] if bool(mask.any()) else []
+    weighted = fixed_weights(found, {name: counts.get(name, 1.0) for name in found})
+    # Of a task that a step says nothing of, what it counts must stay as it is.
+    return weighted if learned is None else {**weighted, **learned({name: weighted[name] for name in there})}
+
+
+def balance(how: str, tasks: Mapping[str, LabelKind]) -> UncertaintyWeights | None:
+    """What learns how much tasks count, by the option; None: nothing does."""
+    from serendip.nn.losses.tasks import UncertaintyWeights
+
+    if how == "fixed":
+        return None
+    return UncertaintyWeights(tuple(tasks), [name for name, kind in tasks.items() if kind in SQUARED])
+
+
+def _labels(model: str, data: Dataset, name: str) -> tuple[Floats, LabelKind]:
+    if name == INTEREST and INTEREST not in data.events.labels:
+        return (data.events.weight > 0).astype(np.float32), "binary"
+    return label_of(model, data, name)
+
+
+__all__ = ["LayersConfig", "LayersModel", "TaskConfig", "TaskModel", "balance", "task_errors", "tasks_of"]

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from serendip.data.dataset import Dataset
-from serendip.models._fields import INTEREST, Taught
+from serendip.models._fields import INTEREST, Taught, label_of, some
 from serendip.models._tasks import LayersConfig, LayersModel
 from serendip.types import SerendipError
 
@@ -94,10 +94,10 @@ class ESMM(LayersModel):
                 f"{conversion!r} instead. Name both."
             )
         if click is None or conversion is None:
-            rows = self.some(np.arange(len(data.events)), "an event")
+            rows = some(self.name, np.arange(len(data.events)), "an event")
             both = np.column_stack([np.ones(len(data.events)), data.events.weight > 0]).astype(np.float32)
             return Taught(rows, both, {CLICK: "binary", INTEREST: "binary"}, drawn=(0.0, 0.0))
-        found = {name: self.labels_of(data, name) for name in (click, conversion)}
+        found = {name: label_of(self.name, data, name) for name in (click, conversion)}
         for name, (_, kind) in found.items():
             if kind != "binary":
                 raise SerendipError(
@@ -105,7 +105,7 @@ class ESMM(LayersModel):
                     "it in the recipe's data.labels."
                 )
         labels = np.column_stack([values for values, _ in found.values()]).astype(np.float32)
-        rows = self.some(np.flatnonzero(~np.isnan(labels).all(axis=1)), f"an event with the label {click!r}")
+        rows = some(self.name, np.flatnonzero(~np.isnan(labels).all(axis=1)), f"an event with the label {click!r}")
         return Taught(rows, labels, dict.fromkeys(found, "binary"))
 
     def begin(self, taught: Taught) -> Any:

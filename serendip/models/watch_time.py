@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from serendip.data.dataset import Dataset
-from serendip.models._fields import SURE, Taught, start_of
+from serendip.models._fields import SURE, Taught, label_of, some, start_of
 from serendip.models._tasks import LayersConfig, LayersModel
 from serendip.types import Floats, SerendipError
 
@@ -93,16 +93,16 @@ class WatchTime(LayersModel):
         """
         label = self.config.label
         if label is None:
-            rows = self.some(np.flatnonzero(data.events.weight > 0), "an event with interest")
+            rows = some(self.name, np.flatnonzero(data.events.weight > 0), "an event with interest")
             return Taught(rows, data.events.weight[:, None].astype(np.float32), {WATCHED: "duration"}, drawn=(0.0,))
-        durations, kind = self.labels_of(data, label)
+        durations, kind = label_of(self.name, data, label)
         if kind != "duration" or bool((durations < 0).any()):
             got = f"a {kind}" if kind != "duration" else f"one of {np.nanmin(durations):g}"
             raise SerendipError(
                 f"{self.name}: label must name durations, 0 or more. Got {got} instead. "
                 "Declare it in the recipe's data.labels, and leave out what is below 0."
             )
-        rows = self.some(np.flatnonzero(~np.isnan(durations)), f"an event with the label {label!r}")
+        rows = some(self.name, np.flatnonzero(~np.isnan(durations)), f"an event with the label {label!r}")
         return Taught(rows, durations.astype(np.float32)[:, None], {label: kind})
 
     def begin(self, taught: Taught) -> Floats:

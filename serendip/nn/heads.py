@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from serendip.nn.experts import PLE, MMoE, SharedBottom
 from serendip.nn.losses.pointwise import LARGEST_LOG_RATE, duration_of_log, duration_of_odds
 from serendip.nn.tower import Tower
+from serendip.scorers.ranked import ITEM, QUERY, SCORE
 
 if TYPE_CHECKING:
     from serendip.data.schema import LabelKind
@@ -75,6 +76,35 @@ class Odds(nn.Module):
         return duration_of_odds(scores)
 
 
+class Beside(nn.Module):
+    """What heads make of a query's vector, an item's, and their product number by number: ``[b, 3, d]`` are fields."""
+
+    def __init__(self, heads: Heads) -> None:
+        """Over the heads."""
+        super().__init__()
+        self.heads = heads
+
+    def forward(self, query: Tensor, item: Tensor) -> Tensor:
+        """``[b, d]`` twice → ``[b, tasks]``."""
+        found: Tensor = self.heads(torch.stack([query, item, query * item], dim=1))
+        return found
+
+
+class JointScores(nn.Module):
+    """The product of a query's vector and an item's, and beside it what is foretold of the tasks."""
+
+    def __init__(self, heads: Beside, foretells: nn.Module) -> None:
+        """Of heads, and what makes ``[b, t]`` of their scores."""
+        super().__init__()
+        self.heads, self.foretells = heads, foretells
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``score`` ``[b, 1 + t]`` from ``query`` and ``item`` ``[b, d]``."""
+        query, item = inputs[QUERY], inputs[ITEM]
+        product = (query * item).sum(dim=1, keepdim=True)
+        return {SCORE: torch.cat([product, self.foretells(self.heads(query, item))], dim=1)}
+
+
 def _foretold(kind: LabelKind, score: Tensor) -> Tensor:
     if kind == "binary":
         return score.sigmoid()
@@ -83,4 +113,4 @@ def _foretold(kind: LabelKind, score: Tensor) -> Tensor:
     return duration_of_log(score) if kind == "duration" else score
 
 
-__all__ = ["Apart", "Chained", "Foretold", "Heads", "Odds"]
+__all__ = ["Apart", "Beside", "Chained", "Foretold", "Heads", "JointScores", "Odds"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -109,28 +108,62 @@ def lower_ranker(
     Raises:
         SerendipError: as `serendip.nn.export.to_onnx`; or what was given does not fit together.
     """
+    later = NewFields(net.items) if item_feeds else None
+    parts: dict[str, Any] = {"told": told, "alone": alone, "item": later, "item_feeds": item_feeds}
+    if foretells is not None:
+        parts |= {"kind": TaskScorer, "tasks": tuple(tasks), "formula": formula}
+    return lower_pairs(AskedFields(net), Scores(net, foretells), feeds, items, **parts)
+
+
+def lower_pairs(
+    query: nn.Module,
+    pairs: nn.Module,
+    feeds: Sequence[Feed],
+    items: Rows,
+    *,
+    told: Rows | None = None,
+    tied: bool = False,
+    alone: bool = False,
+    item: nn.Module | None = None,
+    item_feeds: Sequence[Feed] = (),
+    kind: type[RankScorer] = RankScorer,
+    **more: Any,
+) -> RankScorer:
+    """The scorer of a network that reads a query and one that reads what it gives beside an item.
+
+    Args:
+        query: from a mapping of tensors, named by ``feeds``, to ``[b, e]``.
+        pairs: from ``query`` ``[b, e]`` and ``item`` ``[b, d]`` to a mapping with ``score``.
+        feeds, items, told, tied, alone: as of `lower_towers`.
+        item: for items that come later, from features to ``[b, d]``, or to a mapping as of `lower_towers`; None: such
+            items cannot be scored.
+        item_feeds: its inputs.
+        kind: of the scorer.
+        more: what it has besides.
+
+    Raises:
+        SerendipError: as `serendip.nn.export.to_onnx`; or what was given does not fit together.
+    """
     table = _whole(_array(items))
     said = np.empty((len(table), 0), np.float32) if told is None else _whole(_array(told))
-    known = Items(~np.isnan((said if said.shape[1] else table)[:, 0]), said)
-    query = to_onnx(AskedFields(net), _tensors(of_queries(_queries(feeds, known), feeds, known)[0]), [VECTOR])
-    rng, width = np.random.default_rng(0), signature(query).outputs[VECTOR].shape[1]
+    known = Items(~np.isnan((said if said.shape[1] else table)[:, 0]), table if tied else said)
+    network = to_onnx(query, _tensors(of_queries(_queries(feeds, known), feeds, known)[0]), [VECTOR])
+    rng, width = np.random.default_rng(0), signature(network).outputs[VECTOR].shape[1]
     fed = {QUERY: rng.normal(size=(EXAMPLES, width or 0)), ITEM: rng.normal(size=(EXAMPLES, table.shape[1]))}
-    ranker = to_onnx(
-        Scores(net, foretells), _tensors({name: value.astype(np.float32) for name, value in fed.items()}), [SCORE]
-    )
-    later = to_onnx(NewFields(net.items), _tensors(_features(item_feeds, rng)), [VECTOR]) if item_feeds else b""
-    kind: Callable[..., RankScorer] = RankScorer
-    if foretells is not None:
-        kind = partial(TaskScorer, tasks=tuple(tasks), formula=formula)
+    made = to_onnx(pairs, _tensors({name: value.astype(np.float32) for name, value in fed.items()}), [SCORE])
+    outputs = [VECTOR, *([TOLD] if said.shape[1] and not isinstance(item, NewFields) else [])]
+    later = b"" if item is None else to_onnx(item, _tensors(_features(item_feeds, rng)), outputs)
     return kind(
-        query=np.frombuffer(query, np.uint8),
+        query=np.frombuffer(network, np.uint8),
         feeds=tuple(feeds),
         items=table,
         told=said,
+        tied=tied,
         alone=alone,
         item=np.frombuffer(later, np.uint8),
         item_feeds=tuple(item_feeds),
-        ranker=np.frombuffer(ranker, np.uint8),
+        ranker=np.frombuffer(made, np.uint8),
+        **more,
     )
 
 
@@ -191,4 +224,4 @@ def _whole(rows: Floats) -> Floats:
     return out
 
 
-__all__ = ["lower_ranker", "lower_towers"]
+__all__ = ["lower_pairs", "lower_ranker", "lower_towers"]

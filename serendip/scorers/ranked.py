@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from serendip.network.network import Network
 from serendip.network.onnxfile import Port
-from serendip.scorers.asked import NO_NETWORK, VECTOR, Asked
+from serendip.scorers.asked import NO_NETWORK, TOLD, VECTOR, Asked
 from serendip.scorers.common import BLOCK, require
 from serendip.types import Floats, Ids, Queries, as_rows
 
@@ -31,9 +31,13 @@ class RankScorer(Asked):
 
     Attributes: as of `serendip.scorers.asked.Asked`; and
         ranker: the bytes of the network g, from ``query`` ``[b, e]`` and ``item`` ``[b, d]`` to ``score`` ``[b]``.
+        names: ``[f]`` of the fields that it crosses, where it tells how strongly; empty: it does not.
+        crosses: ``[f, f]`` how strongly it crosses each two of them; see `serendip.scorers.crossed`.
     """
 
     ranker: NDArray[np.uint8] = field(default_factory=lambda: NO_NETWORK)
+    names: tuple[str, ...] = ()
+    crosses: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
     kind: ClassVar[str] = "ranker"
 
@@ -89,7 +93,9 @@ class RankScorer(Asked):
         return np.asarray(~np.isnan(self.items[:, 0]))
 
     def _check_networks(self) -> None:
-        require(self, not (self.biased or self.tied), "it has neither biases nor vectors that are read as well")
+        require(self, not self.biased, "it has no biases")
+        require(self, self.crosses.shape == (len(self.names),) * 2, "crosses must be one for each two names")
+        require(self, bool((self.crosses >= 0).all() and np.isfinite(self.crosses).all()), "crosses must be 0 or more")
         float32, d, e = np.dtype(np.float32), self.items.shape[1], self._told.shape[1]
         wide = self._ranker.signature.inputs.get(QUERY)
         width = wide.shape[1] if wide is not None and len(wide.shape) == 2 else None
@@ -103,7 +109,8 @@ class RankScorer(Asked):
             require(self, not self.item_feeds, "there must be no inputs of an item network where there is none")
         else:
             fed = dict(port for feed in self.item_feeds for port in feed.ports(0))
-            self._item.require(fed, {VECTOR: Port(float32, (None, d))})
+            told = {TOLD: Port(float32, (None, e))} if TOLD in self._item.signature.outputs else {}
+            self._item.require(fed, {VECTOR: Port(float32, (None, d)), **told})
 
 
 __all__ = ["ITEM", "QUERY", "SCORE", "RankScorer"]
