@@ -28,84 +28,95 @@ EXAMPLES = (
 )
 
 
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        help=f"Where to write the bundle, in place of one that is there. Left out: run.out, else {BUNDLE}.",
+        show_default=False,
+    ),
+]
+EvaluateOption = Annotated[bool, typer.Option("--evaluate", help="Evaluate first, and keep the figures in the bundle.")]
+# How training goes.
+ValidateOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METRIC",
+        help="Choose the number of epochs by this figure, such as ndcg@10, on a part held out of the training "
+        "data. Left out: fit.validate.",
+        show_default=False,
+    ),
+]
+PatienceOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Stop after so many validations that bring nothing better. Left out: fit.patience.",
+        show_default=False,
+    ),
+]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Keep here where training has come to, for models that learn in epochs.",
+        show_default=False,
+    ),
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on from the checkpoint, if it is there: the result is the same.")
+]
+# What it goes on from.
+FromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="DIR",
+        help="Go on from a bundle: its events come before those named, and the model begins with what it learned. "
+        "Without a recipe or --model, the model is the bundle's.",
+        show_default=False,
+    ),
+]
+FreezeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,…",
+        help="What stays as it is in the bundle of --from: towers, query or items of models that have them, or "
+        "beginnings of names of parameters. Over towers that stay, an adapter learns.",
+        show_default=False,
+    ),
+]
+TaskOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND,…",
+        help="Go on to another task: these kinds of events are the target, and all that is learned to be foretold; "
+        "the others are read as they were for the bundle of --from.",
+        show_default=False,
+    ),
+]
+
+
 @verb
 def fit(
     recipe: Recipe,
     show: Output,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help=f"Where to write the bundle, in place of one that is there. Left out: run.out, else {BUNDLE}.",
-            show_default=False,
-        ),
-    ] = None,
-    evaluate: Annotated[
-        bool, typer.Option("--evaluate", help="Evaluate first, and keep the figures in the bundle.")
-    ] = False,
-    validate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="METRIC",
-            help="Choose the number of epochs by this figure, such as ndcg@10, on a part held out of the training "
-            "data. Left out: fit.validate.",
-            show_default=False,
-        ),
-    ] = None,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Stop after so many validations that bring nothing better. Left out: fit.patience.",
-            show_default=False,
-        ),
-    ] = None,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Keep here where training has come to, for models that learn in epochs.",
-            show_default=False,
-        ),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint, if it is there: the result is the same.")
-    ] = False,
-    from_: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            metavar="DIR",
-            help="Go on from a bundle: its events come before those named, and the model begins with what it learned. "
-            "Without a recipe or --model, the model is the bundle's.",
-            show_default=False,
-        ),
-    ] = None,
-    freeze: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME,…",
-            help="What stays as it is in the bundle of --from: towers, query or items of models that have them, or "
-            "beginnings of names of parameters. Over towers that stay, an adapter learns.",
-            show_default=False,
-        ),
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KIND,…",
-            help="Go on to another task: these kinds of events are the target, and all that is learned to be foretold; "
-            "the others are read as they were for the bundle of --from.",
-            show_default=False,
-        ),
-    ] = None,
+    out: OutOption = None,
+    evaluate: EvaluateOption = False,
+    validate: ValidateOption = None,
+    patience: PatienceOption = None,
+    checkpoint: CheckpointOption = None,
+    resume: ResumeOption = False,
+    from_: FromOption = None,
+    freeze: FreezeOption = None,
+    task: TaskOption = None,
 ) -> None:
     """Fit a model to a log and write the bundle that answers."""
     from serendip.bundle.store import require_room
     from serendip.recipe import evaluate_recipe, run_recipe
-    from serendip.recipe.fitting import to_read, unread_features
+    from serendip.recipe.fitting import to_read
 
     path = out or (BUNDLE if recipe.run.out is None else Path(recipe.run.out))
     require_writable(path, directory=True)
@@ -120,6 +131,13 @@ def fit(
     bundle = run_recipe(recipe, data=data, evaluation=figures, watch=show.told, run=run, start=start)
     with show.step(f"Writing {path}"):
         bundle.save(path)
+    _show(bundle, path, recipe, show)
+
+
+def _show(bundle: Bundle, path: Path, recipe: Recipe, show: Output) -> None:
+    """What was written, and what can be done with it."""
+    from serendip.recipe.fitting import unread_features
+
     made = bundle.summary()
     if unread := unread_features(recipe, bundle):
         show.say(f"Note: {unread}")
