@@ -16,6 +16,8 @@ DEMO = "demo"
 """The source that is generated."""
 BESIDE_SOURCE = ("source", "positive_from")
 """The keys that may stand beside ``source``: a set's columns are known."""
+BESIDE_DEMO = (*BESIDE_SOURCE, "target", "event_weights")
+"""Those that may stand beside the generated one, which has several kinds of events."""
 
 
 def load_data(recipe: Recipe) -> Dataset:
@@ -61,14 +63,18 @@ def load_data(recipe: Recipe) -> Dataset:
 def _published(section: DataSection, name: str) -> Dataset:
     default = DataSection()
     others = [key for key in section.__struct_fields__ if getattr(section, key) != getattr(default, key)]
-    refused = [key for key in others if key not in BESIDE_SOURCE]
+    refused = [key for key in others if key not in (BESIDE_DEMO if name == DEMO else BESIDE_SOURCE)]
     if refused:
         raise RecipeError(f"data.source brings its own files and columns. Leave out {', '.join(refused)}.")
     if name == DEMO:
         from serendip.data.synthetic import catalogue
 
         world = catalogue()
-        schema = msgspec.structs.replace(world.schema, positive_from=section.positive_from)
+        # Its own weights are of a log of which all is foretold.
+        weights = section.event_weights or ({} if section.target else world.schema.event_weights)
+        schema = msgspec.structs.replace(
+            world.schema, positive_from=section.positive_from, target=section.target, event_weights=weights
+        )
         return Dataset.from_frames(world.events, world.users, world.items, schema=schema)
     from serendip.data import sources
 

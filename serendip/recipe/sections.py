@@ -18,6 +18,8 @@ TimeKind = Literal["unix", "rank", "none"]
 LabelKind = Literal["binary", "count", "rating", "duration"]
 SplitName = Literal["last_out", "global_time", "per_user", "at_random", "k_fold", "cold_items", "cold_users"]
 
+Calibrating = Literal["isotonic", "platt"]
+
 Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 Folds = Annotated[int, Meta(ge=2, le=7)]
@@ -87,7 +89,8 @@ class DataSection(Section, frozen=True):
         str | None,
         Meta(
             examples=["demo"],
-            description='Instead of files: "demo" for the generated shop, or a public set (`serendip data`).',
+            description='Instead of files: "demo" for the generated shop, or a public set (`serendip data`). Of the '
+            "keys below, positive_from may stand beside it; beside the demo, target and event_weights too.",
         ),
     ] = None
     columns: Annotated[
@@ -148,7 +151,7 @@ class DataSection(Section, frozen=True):
 
 
 class FitSection(Section, frozen=True):
-    """When to stop training: for models that learn in epochs."""
+    """When to stop training, for models that learn in epochs; and whether scores become probabilities."""
 
     validate: Annotated[
         str | None,
@@ -164,6 +167,15 @@ class FitSection(Section, frozen=True):
         Meta(
             examples=[5],
             description="Validations in a row that may bring nothing better before training stops. Left out: any.",
+        ),
+    ] = None
+    calibration: Annotated[
+        Calibrating | None,
+        Meta(
+            examples=["isotonic"],
+            description="How scores of a model of a binary label become probabilities that come true as often as they "
+            'say, learned on a part of the training data that is held out as the test is: "isotonic" regression, which '
+            'needs some thousands of rows, or "platt", a sigmoid. Left out: they stay as they are.',
         ),
     ] = None
 
@@ -189,7 +201,8 @@ class EvaluateSection(Section, frozen=True):
         SplitName | None,
         Meta(
             examples=["last_out"],
-            description="How events are held out. Left out: last_out where events have a time, per_user otherwise.",
+            description="How events are held out. Left out: last_out where events have a time, per_user otherwise; for "
+            "figures of events one by one global_time where these are moments, at_random otherwise.",
         ),
     ] = None
     test: Annotated[
@@ -217,7 +230,12 @@ class EvaluateSection(Section, frozen=True):
     ] = None
     metrics: Annotated[
         tuple[str, ...],
-        Meta(min_length=1, description="Figures to report, such as ndcg@10. The first one decides comparisons."),
+        Meta(
+            min_length=1,
+            description="Figures to report: of lists, such as ndcg@10; or of held-out events with a label, one by one, "
+            "for models that learn labels: auc, gauc, logloss, ece, mae, rmse, xauc, weighted_per_user_loss. The first "
+            "one decides comparisons.",
+        ),
     ] = ("ndcg@10", "recall@10", "ndcg@20", "recall@20", "coverage@20")
     compare: Annotated[
         tuple[Choice, ...], Meta(description="Models fitted beside it, on the same events, to compare with.")

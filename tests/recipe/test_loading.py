@@ -56,9 +56,20 @@ def test_a_source_brings_its_own_columns() -> None:
 
 def test_the_demo_is_generated(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     monkeypatch.setattr(synthetic, "catalogue", lambda: world)
+    np.testing.assert_array_equal(load_data(recipe(source="demo")).events.weight, world.dataset().events.weight)
     data = load_data(recipe(source="demo", positive_from=3))
     assert (data.n_users, data.n_items) == (150, 80)
     assert (data.events.weight == 0).any()
+    few = load_data(recipe(source="demo", target=["purchase"], event_weights={"like": 0.5}))
+    assert few.schema.target == ("purchase",)
+    assert few.wanted.sum() == (world.events["event_type"] == "purchase").sum() > 0
+    assert set(np.unique(few.events.weight).tolist()) == {0.0, 0.5, 1.0}
+    alone = load_data(recipe(source="demo", target=["purchase"]))
+    np.testing.assert_array_equal(alone.events.weight > 0, alone.wanted)
+    with pytest.raises(SchemaError, match='"purchase", "view"'):
+        load_data(recipe(source="demo", target=["bought"]))
+    with pytest.raises(RecipeError, match=r"Leave out target\."):
+        load_data(recipe(source="ml-100k", target=["rating"]))
 
 
 def test_a_public_set_is_never_fetched_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
