@@ -1,8 +1,10 @@
 """The softmax over candidates of pairs of a query and its positive, where a query may have several.
 
-``L = Σ_r w_r [ log Σ_j exp s_q(r),j − s_q(r),p(r) ]``,  ``s_qj = x_q·y_j / τ + bias_j``. What a query makes of the
-candidates is computed once, however many pairs it has: ``Σ_q (Σ_r w_r) log Σ_j exp s_qj`` as in `softmax`; what is left
-is a product of two vectors a pair.
+``L = Σ_r w_r [ log Σ_j exp s_q(r),j − s_q(r),p(r) ] + λ/2 ( Σ_r |x_q(r)|² + Σ_j |y_j|² )``,  with
+``s_qj = x_q·y_j / τ + bias_j``.
+
+What a query makes of the candidates is computed once, however many pairs it has: ``Σ_q (Σ_r w_r) log Σ_j exp s_qj`` as
+in `softmax`; what is left is a product of two vectors a pair.
 
 Bound: three matrix products, ``6·u·k·d`` operations for u queries, as of `softmax`, and ``6·b·d`` for the pairs.
 """
@@ -42,6 +44,7 @@ def softmax_pairs(
     temperature: float = 1.0,
     bias: Floats | None = None,
     weights: Floats,
+    reg: float = 0.0,
     threads: int | None = None,
 ) -> tuple[float, Floats, Floats]:
     """L, and its gradients ``[u, d]`` and ``[k, d]``; the same however many threads there are.
@@ -55,6 +58,7 @@ def softmax_pairs(
         temperature: τ > 0.
         bias: ``[k]`` float32; None: 0.
         weights: w, ``[b]`` float32.
+        reg: λ.
         threads: see `pool.count`.
     """
     u, k, d = len(groups.rows), len(candidates), queries.shape[1]
@@ -70,11 +74,17 @@ def softmax_pairs(
 
     def task(start: int, stop: int) -> None:
         for at in range(start, stop):
-            values[at] = _part(x, y, shift, pairs, scale, bounds[at], bounds[at + 1], to_queries, shares[at])
+            values[at] = _part(
+                x, y, shift, pairs, scale, bounds[at], bounds[at + 1], np.float32(reg), to_queries, shares[at]
+            )
 
     pool.rows(task, parts, chunk=1, threads=threads, blas=False)
     add_up(shares.reshape(parts, -1), 0, y.size)
-    return sum(values) / _LOG2E, to_queries[:, :d], shares[0, :k, :d]
+    value, to_candidates = sum(values) / _LOG2E, shares[0]
+    if reg:
+        value += reg / 2 * float(np.vdot(y, y))
+        to_candidates += np.float32(reg) * y
+    return value, to_queries[:, :d], to_candidates[:k, :d]
 
 
 def _taken(table: Floats, rows: Codes, whole: int) -> Floats:
@@ -90,8 +100,8 @@ def _taken(table: Floats, rows: Codes, whole: int) -> Floats:
 
 @compiled
 def _part(
-    queries: Any, candidates: Any, shift: Any, pairs: Any, scale: Any, first: int, last: int, to_queries: Any,
-    to_candidates: Any,
+    queries: Any, candidates: Any, shift: Any, pairs: Any, scale: Any, first: int, last: int, reg: Any,
+    to_queries: Any, to_candidates: Any,
 ) -> float:  # fmt: skip
     """The loss of the queries ``first … last-1``, in base 2; the gradients that come of them are written."""
     order, begins, ends, positives, weights = pairs
@@ -108,6 +118,8 @@ def _part(
     )  # fmt: skip
     x, y, to_x, to_y = (queries.reshape(-1), candidates.reshape(-1), to_queries.reshape(-1), to_candidates.reshape(-1))
     for query in range(first, last):
+        if reg > 0:
+            found += _hold(x, query * d, d, reg * (ends[query] - begins[query]), to_x) * _LOG2E
         for at in range(begins[query], ends[query]):
             pair = order[at]
             positive = positives[pair]
@@ -126,3 +138,14 @@ def _pull(x: Any, y: Any, own: int, other: int, d: int, share: Any, to_x: Any, t
         to_x[first + column] -= share * y[second + column]
         to_y[second + column] -= share * x[first + column]
     return found
+
+
+@summed
+def _hold(x: Any, own: int, d: int, share: Any, to_x: Any) -> Any:
+    """``share/2`` times the square of a vector, whose gradient is added; both arrays are flat."""
+    found = np.float32(0)
+    first, factor = np.uint64(own), np.float32(share)
+    for column in range(np.uint64(d)):
+        found += x[first + column] * x[first + column]
+        to_x[first + column] += factor * x[first + column]
+    return found * factor / 2

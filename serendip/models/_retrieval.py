@@ -22,7 +22,19 @@ from serendip.data.events import bag_of
 from serendip.data.sample import shuffled
 from serendip.models._asked import features_of, query_inputs
 from serendip.models._examples import Foretell, PerUser, Weight, chances, drawn, foretold, weights_of
-from serendip.models._items import MANY, Adapted, IdDropout, ItemsBy, adapter, catalogue, later, renewed, told, vectors
+from serendip.models._items import (
+    MANY,
+    SIGMA,
+    Adapted,
+    IdDropout,
+    ItemsBy,
+    adapter,
+    catalogue,
+    later,
+    renewed,
+    told,
+    vectors,
+)
 from serendip.models._past import HISTORY, Earlier, Others
 from serendip.neural import NeuralConfig, NeuralModel
 from serendip.run import Run
@@ -31,6 +43,9 @@ from serendip.types import Floats, Scorer, SerendipError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from serendip.nn.query import QueryTower
+    from serendip.nn.several import Optimiser
 
 _DENSE = 64
 """Items of the catalogue for each of a step, up to which to look at all takes less than to sort those of the step."""
@@ -55,6 +70,29 @@ class RetrievalConfig(NeuralConfig, frozen=True):
     epochs: Annotated[int, msgspec.Meta(ge=1, description="How often training goes through the log, at most.")] = 20
     batch_size: Annotated[int, msgspec.Meta(ge=1, description="How many events a step learns from.")] = 1024
     learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of the optimiser's steps.")] = 0.003
+    initial_accumulator_value: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            description="What Adagrad's sums of squares begin with in the rows of tables, for gradients of one event: "
+            "above 0, the first steps are not the longest.",
+        ),
+    ] = 0.1
+    initializer_range: Annotated[
+        Annotated[float, msgspec.Meta(gt=0)] | None,
+        msgspec.Meta(
+            description="Deviation of the vectors of ids and of features' values to begin with; none: 0.02, and of "
+            "values that layers read one over the root of their dimensions."
+        ),
+    ] = None
+    reg: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            description="λ: half of it times the squared lengths of a step's vectors is added to the loss, for each of "
+            "its events and each item beside them.",
+        ),
+    ] = 0.0
     factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="d: dimensions of the vectors.")] = 64
     length: Annotated[
         int,
@@ -110,13 +148,15 @@ class Step:
         positives: ``[b]`` the place of each event's item among them.
         log_q: ``[c]`` the logarithm of how probable it is that an item is among them.
         weights: ``[b]`` how much each event counts; None: all alike.
+        rows: ``[b]`` which events they are.
     """
 
     inputs: Mapping[str, NDArray[Any]]
     candidates: Codes
     positives: Codes
     log_q: Floats
-    weights: Floats | None = None
+    weights: Floats | None
+    rows: Codes
 
     def __len__(self) -> int:
         """How many events."""
@@ -213,7 +253,7 @@ class RetrievalModel(NeuralModel):
         rows = o.optimiser == "adagrad"
         items = partial(catalogue, self.name, data, o.factors, o.items_by, o.id_dropout, sampled=True, rows=rows)
         rank = items(normalise=o.normalise)
-        return QueryTower(
+        net = QueryTower(
             rank,
             inputs,
             self.widths(),
@@ -227,11 +267,37 @@ class RetrievalModel(NeuralModel):
             projected=o.projected,
             sparse=rows or any((one.size or 0) > MANY for one in inputs),
         )
+        self._draw(net)
+        return net
+
+    def _draw(self, net: QueryTower) -> None:
+        """Let the vectors of tables begin as the option says; without it, small if they are compared as they are."""
+        from serendip.nn.embed import Table
+
+        o, sigma = self.config, self.config.initializer_range
+        parts = net.modules()
+        if sigma is None and net.features is not None and not (o.projected or self.widths() or o.normalise):
+            sigma, parts = SIGMA, net.features.modules()
+        for table in parts:
+            if sigma is not None and isinstance(table, Table):
+                table.start(sigma)
+
+    def optimiser(self, net: nn.Module) -> Optimiser:
+        """As the options say. Gradients are those of a mean over a step's events: of one they are so much smaller."""
+        o, made = self.config, super().optimiser(net)
+        for group in made.param_groups:
+            if "initial" in group:
+                group["initial"] = o.initial_accumulator_value / o.batch_size**2
+        return made
+
+    def taught(self, data: Dataset) -> Codes:
+        """The events that are learned from, rising."""
+        return np.flatnonzero(foretold(data, self.config.foretell))
 
     def batches(self, data: Dataset, rng: np.random.Generator) -> Iterator[Step]:
         """Every event that is learned to be foretold once, in random order; of a user as many as there may be."""
         o, events = self.config, data.events
-        items, taught = events.items.astype(np.int64), np.flatnonzero(foretold(data, o.foretell))
+        items, taught = events.items.astype(np.int64), self.taught(data)
         chance = chances(events.users[taught], o.per_user)
         shares = np.bincount(items[taught], chance, minlength=data.n_items) / max(chance.sum(), 1e-300)
         known = np.flatnonzero(np.bincount(items[events.weight > 0], minlength=data.n_items))
@@ -246,42 +312,61 @@ class RetrievalModel(NeuralModel):
             for one in past:
                 inputs |= one.inputs(rows, o.length)
             counted = None if counting is None else weights[rows]
-            yield Step(inputs, *candidates.among(items[rows], rng), counted)
+            yield Step(inputs, *candidates.among(items[rows], rng), counted, rows)
 
     def loss(self, net: Any, batch: Step) -> Mapping[str, Tensor]:
-        """The softmax over the candidates of the step."""
+        """The softmax over the candidates of the step, and what holds its vectors towards 0."""
+        from serendip.nn.pair import pair, pair_softmax
+
+        o = self.config
+        tables = pair(net) if o.hard_negatives is None else None
+        if tables is None:
+            return {"softmax": self.softmax(net, batch, *self.compared(net, batch))}
+        log_q = batch.log_q if o.corrected else None
+        how: dict[str, Any] = {"temperature": o.temperature, "log_q": log_q, "weights": batch.weights, "reg": o.reg}
+        return {"softmax": pair_softmax(tables, batch.inputs, batch.candidates, batch.positives, **how)}
+
+    def compared(self, net: Any, batch: Step) -> tuple[Tensor, Tensor]:
+        """The vectors of a step's queries, ``[b, d]`` or ``[b, heads, d]``, and of its candidates, ``[c, d]``."""
+        import torch
+
+        device = next(net.parameters()).device
+        inputs = {name: torch.from_numpy(values).to(device) for name, values in batch.inputs.items()}
+        return net(inputs), net.rank(torch.from_numpy(batch.candidates).to(device))
+
+    def softmax(self, net: Any, batch: Step, asking: Tensor, items: Tensor) -> Tensor:
+        """The softmax over the candidates, and what holds the vectors towards 0."""
         import torch
 
         from serendip.nn.adapter import items as ranked
         from serendip.nn.adapter import queries
         from serendip.nn.losses import retrieval_softmax
-        from serendip.nn.pair import pair, pair_softmax
+        from serendip.nn.pair import held
 
-        o, device = self.config, next(net.parameters()).device
-        tables = pair(net) if o.hard_negatives is None else None
-        if tables is not None:
-            log_q = batch.log_q if o.corrected else None
-            how: dict[str, Any] = {"temperature": o.temperature, "log_q": log_q, "weights": batch.weights}
-            return {"softmax": pair_softmax(tables, batch.inputs, batch.candidates, batch.positives, **how)}
+        o = self.config
 
         def tensor(array: NDArray[Any]) -> Tensor:
-            return torch.from_numpy(array).to(device)
+            return torch.from_numpy(array).to(items.device)
 
-        candidates = tensor(batch.candidates)
         found = retrieval_softmax(
-            queries(net.adapter, net({name: tensor(values) for name, values in batch.inputs.items()})),
-            ranked(net.adapter, net.rank(candidates), candidates),
+            queries(net.adapter, asking),
+            ranked(net.adapter, items, tensor(batch.candidates)),
             positives=tensor(batch.positives),
             temperature=o.temperature,
             log_q=tensor(batch.log_q) if o.corrected else None,
             hard_negatives=o.hard_negatives,
             weights=None if batch.weights is None else tensor(batch.weights),
         )
-        return {"softmax": found}
+        return found + held(asking, items, o.reg) if o.reg else found
 
     def lowered(self, net: Any, data: Dataset) -> Scorer:
         """The query tower as a network, the items' vectors, and what gives one to new items if features are read."""
         from serendip.nn.lower import lower_towers
+
+        return lower_towers(net, **self.answering(net, data))
+
+    def answering(self, net: Any, data: Dataset) -> dict[str, Any]:
+        """What `serendip.nn.lower.lower_towers` is given beside the query tower."""
         from serendip.scorers.feeds import Feed
 
         o, inputs, kinds = self.config, query_inputs(data), self.kinds(data)
@@ -290,15 +375,14 @@ class RetrievalModel(NeuralModel):
             feeds.append(Feed(HISTORY, "history", o.length, vectors=True))
             feeds += [Feed(bag_of(name), "bag", o.length, vectors=True) for name in kinds]
         read = told(net.rank, net.own, data, tuple(kinds.values()))
-        return lower_towers(
-            net,
-            feeds,
-            vectors(net.rank, data),
-            told=read,
-            tied=o.length > 0 and read is None,
-            alone=bool(inputs or kinds),
+        return {
+            "feeds": feeds,
+            "items": vectors(net.rank, data),
+            "told": read,
+            "tied": o.length > 0 and read is None,
+            "alone": bool(inputs or kinds),
             **later(net.rank, net.own, net.adapter),
-        )
+        }
 
     def renew(self, known: Scorer, change: Change, run: Run) -> Scorer | None:
         """New events are read as they come, and new items get vectors from their features; nothing is trained."""

@@ -65,8 +65,10 @@ def pair_softmax(
     temperature: float = 1.0,
     log_q: Floats | None = None,
     weights: Floats | None = None,
+    reg: float = 0.0,
 ) -> Tensor:
-    """The cross-entropy of a softmax over candidates, no two of which are the same; the mean over the rows.
+    """The cross-entropy of a softmax over candidates, no two of which are the same, and what `held` gives; the mean
+    over the rows.
 
     Args:
         tables: of `pair`.
@@ -76,13 +78,25 @@ def pair_softmax(
         temperature: τ > 0.
         log_q: ``[c]``: as for `retrieval_softmax`.
         weights: ``[b]``; None: 1.
+        reg: λ of `held`.
     """
     codes = inputs[tables.name].astype(np.int64)
     rows = (codes + 1) * (codes.view(np.uint64) < tables.queries.size)
     bias = None if log_q is None else -np.clip(log_q, math.log(LEAST_PROBABILITY), 0).astype(np.float32)
-    how = positives, temperature, bias, weights
+    how = positives, temperature, bias, weights, reg
     found: Tensor = _Softmax.apply(tables.queries.weight, tables.items.weight, rows, candidates + 1, how)  # type: ignore[no-untyped-call]
     return found
+
+
+def held(queries: Tensor, candidates: Tensor, reg: float) -> Tensor:
+    """``λ/2 · ( Σ_r |x_r|² + Σ_j |y_j|² ) / b``: what holds the vectors of a step towards 0.
+
+    Args:
+        queries: x, ``[b, d]`` or ``[b, heads, d]``.
+        candidates: y, ``[c, d]``.
+        reg: λ.
+    """
+    return reg / 2 * (queries.square().sum() + candidates.square().sum()) / max(len(queries), 1)
 
 
 class _Softmax(torch.autograd.Function):
@@ -92,9 +106,10 @@ class _Softmax(torch.autograd.Function):
     def forward(ctx: Any, queries: Tensor, items: Tensor, rows: Codes, candidates: Codes, how: Any) -> Tensor:
         from serendip.kernels.softmax_pairs import softmax_pairs
 
-        positives, temperature, bias, weights = how
+        positives, temperature, bias, weights, reg = how
         groups = kernel.grouped(rows)
-        share = np.full(len(rows), 1 / max(len(rows), 1), np.float32)
+        b = max(len(rows), 1)
+        share = np.full(len(rows), 1 / b, np.float32)
         value, *gradients = softmax_pairs(
             queries.detach().numpy(),
             groups,
@@ -104,6 +119,7 @@ class _Softmax(torch.autograd.Function):
             temperature=temperature,
             bias=bias,
             weights=share if weights is None else share * weights,
+            reg=reg / b,
             threads=torch.get_num_threads(),
         )
         ctx.found = (queries, groups.rows, gradients[0]), (items, candidates, gradients[1])
@@ -121,4 +137,4 @@ class _Softmax(torch.autograd.Function):
         return None, None, None, None, None
 
 
-__all__ = ["Pair", "pair", "pair_softmax"]
+__all__ = ["Pair", "held", "pair", "pair_softmax"]

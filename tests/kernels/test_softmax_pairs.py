@@ -38,6 +38,17 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(to_items, [[0.5, 0], [-0.5, 0]], atol=1e-6)
 
 
+def test_what_holds_the_vectors_by_hand() -> None:
+    """Vectors of length 5 and 1, of which the first asks twice: 2 · 25 + 1 + (4 + 9) = 64, of which λ/2."""
+    queries, items = np.array([[3, 4], [0, 1]], np.float32), np.array([[2, 0], [0, 3]], np.float32)
+    groups, both, places = grouped(np.array([0, 0, 1])), np.arange(2), np.array([0, 1, 1])
+    weights = np.ones(3, np.float32)
+    free, held = (softmax_pairs(queries, groups, items, both, places, weights=weights, reg=reg) for reg in (0.0, 0.5))
+    assert held[0] - free[0] == pytest.approx(0.5 / 2 * 64)
+    np.testing.assert_allclose(held[1] - free[1], np.array([[3, 4], [0, 0.5]]), atol=1e-6)
+    np.testing.assert_allclose(held[2] - free[2], items / 2, atol=1e-6)
+
+
 def case(n: int, b: int, k: int, d: int) -> tuple[Floats, np.ndarray, Floats, np.ndarray, np.ndarray, Floats, Floats]:
     rng = np.random.default_rng(0)
     queries, items = rng.standard_normal((n, d), np.float32), rng.standard_normal((2 * k, d), np.float32)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
@@ -119,6 +120,33 @@ def test_a_vector_per_user_and_one_per_item_without_a_layer_between() -> None:
     vectors = learned["features.tables.0.weight"][1:] @ learned["rank.ids.weight"][1:].T
     codes = data.features.users(data.users.head(2))["town"] if data.features is not None else []
     np.testing.assert_allclose(scores, vectors[codes][:, met], rtol=1e-4, atol=1e-5)
+
+
+def test_vectors_begin_small_where_nothing_reads_them_first() -> None:
+    data = shops({"town": Category(side="user", dim=16)})
+    bare: dict[str, Any] = {"factors": 16, "length": 0, "hidden": None, "projected": False}
+
+    def spread(**options: Any) -> float:
+        net: Any = TwoTower(**{**bare, **options}).build(data)
+        return float(net.features.tables[0].weight.detach()[1:].std())
+
+    assert 0.01 < spread() < 0.03
+    assert 0.1 < spread(projected=True) < 0.4 and 0.1 < spread(normalise=True) < 0.4  # one over the root of 16
+    assert 0.5 < spread(initializer_range=1.0) < 1.5
+
+
+@pytest.mark.parametrize(("initial", "share"), [(0.0, 1.0), (3.0, 0.5)])
+def test_adagrad_begins_with_steps_as_long_as_said(initial: float, share: float) -> None:
+    """A gradient of 1 of one event of four is one of ¼ of their mean: ``¼ / √(3/16 + 1/16) = ½``."""
+    net: Any = TwoTower(factors=4, length=0, hidden=None, projected=False, optimiser="adagrad").build(
+        shops({"town": Category(side="user", dim=4)})
+    )
+    options: dict[str, Any] = {"batch_size": 4, "learning_rate": 0.2, "initial_accumulator_value": initial}
+    made = TwoTower(**options, optimiser="adagrad").optimiser(net)
+    before = net.rank.ids.weight[3].detach().clone()
+    net.train().rank(torch.tensor([2])).backward(torch.full((1, 4), 0.25))
+    made.step()
+    np.testing.assert_allclose(before - net.rank.ids.weight[3].detach(), 0.2 * share, rtol=1e-4)
 
 
 def bag(found: Others, row: int, length: int) -> list[int]:

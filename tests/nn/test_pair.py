@@ -14,7 +14,7 @@ from serendip.models import _retrieval
 from serendip.models.two_tower import TwoTower
 from serendip.nn import rows
 from serendip.nn.losses import retrieval_softmax
-from serendip.nn.pair import pair, pair_softmax
+from serendip.nn.pair import held, pair, pair_softmax
 from serendip.nn.query import QueryTower
 from tests.models.test_two_tower import shops
 
@@ -61,7 +61,7 @@ def test_the_value_and_what_is_noted_are_those_of_looked_up_rows() -> None:
 
 def test_a_fit_ends_where_that_of_looked_up_rows_does(monkeypatch: pytest.MonkeyPatch) -> None:
     def learned() -> dict[str, np.ndarray]:
-        model = TwoTower(**ALONE, batch_size=64, epochs=2, learning_rate=0.05, clip_norm=0.5)
+        model = TwoTower(**ALONE, batch_size=64, epochs=2, learning_rate=0.05, clip_norm=0.5, reg=0.3)
         model.fit(DATA, Run(threads=1))
         return dict(model.learned() or {})
 
@@ -72,6 +72,12 @@ def test_a_fit_ends_where_that_of_looked_up_rows_does(monkeypatch: pytest.Monkey
     assert apart.keys() == whole.keys()
     for name in apart:
         np.testing.assert_allclose(apart[name], whole[name], atol=1e-4)
+
+
+def test_what_holds_vectors_by_hand() -> None:
+    queries, candidates = torch.tensor([[3.0, 4.0], [0.0, 1.0]]), torch.tensor([[0.0, 2.0]])
+    assert float(held(queries, candidates, 0.5)) == pytest.approx(0.5 / 2 * (25 + 1 + 4) / 2)
+    assert float(held(queries[:, None], candidates, 0.5)) == pytest.approx(3.75)
 
 
 def test_a_frozen_table_is_left_alone() -> None:
