@@ -1,4 +1,7 @@
-"""Means of vectors over bags of any size, without padding: each entry costs one gather, forwards and backwards."""
+"""Vectors of bags of any size: their means, for which nothing is padded, or one by one.
+
+A mean costs one gather for each entry, forwards and backwards.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,20 @@ def bag_means(vectors: Tensor, places: Tensor, begins: Tensor) -> Tensor:
     return found
 
 
+def bag_rows(vectors: Tensor, places: Tensor, begins: Tensor) -> Tensor:
+    """``[b, t, d]`` the vectors of each bag in their order, t being as many as the largest has; zeros after the last.
+
+    Args:
+        vectors, places, begins: as for `bag_means`.
+    """
+    ends = torch.cat([begins[1:], begins.new_tensor([len(places)])])
+    steps = torch.arange(int((ends - begins).max()) if len(begins) else 0, device=begins.device)
+    at = begins.unsqueeze(1) + steps
+    nothing = len(places)
+    rows = functional.pad(places + 1, (0, 1))[torch.where(at < ends.unsqueeze(1), at, nothing)]
+    return functional.pad(vectors, (0, 0, 1, 0))[rows]
+
+
 class _Means(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, vectors: Tensor, places: Tensor, begins: Tensor) -> Tensor:
@@ -51,4 +68,4 @@ class _Means(torch.autograd.Function):
         return torch.from_numpy(product(across, dense, threads=torch.get_num_threads())), None, None
 
 
-__all__ = ["bag_means"]
+__all__ = ["bag_means", "bag_rows"]
