@@ -109,7 +109,7 @@ class Model(ABC):
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels of events that it learns and foretells: that of the option ``label``, or the ratings; none where
-        it ranks by interest. A model of several says which."""
+        it ranks by interest, and of models of several tasks, whose scorers say which."""
         label = getattr(self.config, "label", None)
         if label is not None:
             return (str(label),)

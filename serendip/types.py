@@ -358,13 +358,13 @@ class Foreteller(Protocol):
     """A scorer that says what labels of an event would be, each on its own scale."""
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """Their names."""
+    def tasks(self) -> tuple[str, ...]:
+        """What it foretells: names of labels, and perhaps others."""
         ...
 
-    def foretell(self, queries: Queries, items: Ids) -> Mapping[str, Floats]:
-        """Of each label, for each query and its items ``[q, c]``, the probability, the count expected, the rating or
-        the duration; ``-inf`` where nothing can be said."""
+    def foretold(self, queries: Queries, items: Ids | None = None) -> Mapping[str, Floats]:
+        """Of each task, ``[q, c]`` by name, the probability, the count expected, the rating or the duration; NaN where
+        nothing can be said. Arguments as of `Scorer.score`."""
         ...
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from serendip.bundle.ask import Desk, Request, checked_k
 from serendip.bundle.ids import is_id, known_codes, listed, some
 from serendip.pipeline import Retrieve, retrievers
+from serendip.scorers.calibrated import Calibrated
 from serendip.types import ABSENT, Explainer, Ids, Queries, SerendipError, Stage
 
 CAN = "item_knn, user_knn, rp3beta, slim, ease, ials, spectral, gf_cf and content"
@@ -39,7 +40,7 @@ def explain(
             if part is not None and isinstance(part.scorer, Explainer):
                 frames.append(_frame(part, queries.take(chosen), (at, request.users[at], codes[at]), table, request.k))
             else:
-                source = "has no score" if part is None else f"comes from {part.name}"
+                source = "has no score" if part is None else f"comes from {part.name}{_meaning(part)}"
                 whom = "somebody unknown" if asked[at[0]] is None else repr(asked[at[0]])
                 refused.append(f"{wanted[at[0]]!r} for {whom} {source}")
     if refused and not frames:
@@ -89,6 +90,10 @@ def _given(pipeline: Stage, queries: Queries, items: Ids) -> Iterator[tuple[Retr
         left = left[~scored]
     if len(left):
         yield None, left
+
+
+def _meaning(part: Retrieve) -> str:
+    return f", whose score is {part.scorer.meaning()}" if isinstance(part.scorer, Calibrated) else ""
 
 
 def _frame(part: Retrieve, queries: Queries, asked: Asked, table: pl.DataFrame, k: int) -> pl.DataFrame:

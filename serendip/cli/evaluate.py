@@ -16,7 +16,7 @@ from serendip.cli.verb import verb
 from serendip.recipe.sections import Recipe
 
 if TYPE_CHECKING:
-    from serendip.recipe import Evaluated
+    from serendip.recipe import Evaluated, EvaluatedRows
 
 EVALUATION = Path("out/evaluation.json")
 EXAMPLES = (
@@ -37,22 +37,29 @@ def evaluate(
     """Test a model on held-out events, beside others.
 
     The model and those it is compared with are fitted on the training part alone. Means come with 95% bootstrap
-    intervals over queries; differences are paired. Where neither a recipe nor data is named and there is no
+    intervals over queries; differences are paired. A model that learns labels can be judged by them, event by event
+    (evaluate.metrics = auc, logloss, rmse …). Where neither a recipe nor data is named and there is no
     recipe.toml, the recipe by which the bundle was made is evaluated.
     """
-    from serendip.recipe import evaluate_recipe
+    from serendip.recipe import judge_recipe
 
     require_writable(out)
     data = loaded(recipe, show)
-    found = evaluate_recipe(recipe, data=data, watch=show.told)
+    found = judge_recipe(recipe, data=data, watch=show.told)
     plain = found.to_dict()
     write_text(out, encoded(plain))
     show.result(plain, lambda: tables(found, show))
     show.say(f"Written to {out}. Next: serendip fit, or serendip report for a page.")
 
 
-def tables(found: Evaluated, show: Output) -> None:
-    """The figures of all models, those of the recipe's model by segment, and what can be said about differences."""
+def tables(found: Evaluated | EvaluatedRows, show: Output) -> None:
+    """The figures of all models, those of the recipe's model by segment or label, and what can be said about
+    differences."""
+    from serendip.recipe import EvaluatedRows
+
+    if isinstance(found, EvaluatedRows):
+        _by_label(found, show)
+        return
     main = found.main
     show.text(f"{main.description} {main.n:,} queries; ± is half of the 95% interval.")
     show.table(["model", *main.metrics], ([name, *_figures(one, "all")] for name, one in found.evaluations.items()))
@@ -65,6 +72,29 @@ def tables(found: Evaluated, show: Output) -> None:
         show.text(str(comparison))
     for note in main.notes:
         show.text(f"Note: {note}")
+
+
+def _by_label(found: EvaluatedRows, show: Output) -> None:
+    show.text(f"{found.main.description} ± is half of the 95% interval, by resampling of users.")
+    for label, models in found.evaluations.items():
+        first = next(iter(models.values()))
+        metrics = list(dict.fromkeys(metric for one in models.values() for metric in one.metrics))
+        rows = ([name, *(_of_rows(one, metric) for metric in metrics)] for name, one in models.items())
+        title = f"{label}: {first.n:,} rows of {first.users:,} users, {first.mean:.4g} in the mean"
+        show.table(["model", *metrics], rows, title=title)
+        for comparison in found.comparisons[label]:
+            show.text(str(comparison))
+    for note in found.notes:
+        show.text(f"Note: {note}")
+
+
+def _of_rows(found: Any, metric: str) -> str | None:
+    if metric not in found.metrics:
+        return None
+    one = found.interval(metric)
+    if math.isnan(one.value):
+        return None
+    return f"{one.value:.4f}" + ("" if math.isnan(one.low) else f" ±{(one.high - one.low) / 2:.4f}")
 
 
 def _figures(found: Any, segment: str, metrics: Any = None) -> list[str | None]:

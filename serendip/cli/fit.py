@@ -115,7 +115,7 @@ def fit(
 ) -> None:
     """Fit a model to a log and write the bundle that answers."""
     from serendip.bundle.store import require_room
-    from serendip.recipe import evaluate_recipe, run_recipe
+    from serendip.recipe import judge_recipe, run_recipe
     from serendip.recipe.fitting import to_read
 
     path = out or (BUNDLE if recipe.run.out is None else Path(recipe.run.out))
@@ -127,7 +127,7 @@ def fit(
         frozen = _names(freeze)
         recipe, run = _carried_over(recipe, start, frozen, _names(task)), replace(run, freeze=frozen or ())
     data = loaded(to_read(recipe, start), show)
-    figures = evaluate_recipe(recipe, data=data, watch=show.told).to_dict() if evaluate else None
+    figures = judge_recipe(recipe, data=data, watch=show.told).to_dict() if evaluate else None
     bundle = run_recipe(recipe, data=data, evaluation=figures, watch=show.told, run=run, start=start)
     with show.step(f"Writing {path}"):
         bundle.save(path)

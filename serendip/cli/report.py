@@ -38,7 +38,7 @@ def report(
     With a recipe or data, the model is evaluated and fitted for the page. Where neither is named and there is no
     recipe.toml, the page is about a bundle, with the figures that `serendip fit --evaluate` kept in it.
     """
-    from serendip.recipe import evaluate_recipe, run_recipe
+    from serendip.recipe import judge_recipe, run_recipe
 
     require_writable(out)
     data = None
@@ -46,7 +46,7 @@ def report(
         made = load(bundle, show)
     else:
         data = loaded(recipe, show)
-        figures = evaluate_recipe(recipe, data=data, watch=show.step).to_dict()
+        figures = judge_recipe(recipe, data=data, watch=show.step).to_dict()
         made = run_recipe(recipe, data=data, evaluation=figures, watch=show.step)
     with show.step("Drawing"):
         write_text(out, page(made, data))

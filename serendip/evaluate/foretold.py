@@ -45,12 +45,12 @@ def name_of(what: Any) -> str:
 
 
 def labels_of(what: Any) -> tuple[str, ...]:
-    """The labels that it foretells; none for what ranks by interest."""
+    """The labels that it foretells, and perhaps other tasks; none for what ranks by interest."""
     named = getattr(what, "labels", ())
     if isinstance(named, tuple) and named:
         return tuple(str(name) for name in named)
     scorer = _scorer(what)
-    return tuple(scorer.labels) if isinstance(scorer, Foreteller) else ()
+    return tuple(scorer.tasks) if isinstance(scorer, Foreteller) else ()
 
 
 def foretell(what: Any, rows: EventRows, labels: Sequence[str], own: Sequence[str]) -> dict[str, Foretold]:
@@ -72,7 +72,7 @@ def foretell(what: Any, rows: EventRows, labels: Sequence[str], own: Sequence[st
     told = [name for name in labels if name in own] if isinstance(scorer, Foreteller) else []
 
     def ask(queries: Queries, items: Ids) -> Mapping[str, Floats]:
-        found = scorer.foretell(queries, items) if told else {}
+        found = scorer.foretold(queries, items) if told else {}
         return found if len(told) == len(labels) else {**found, SCORE: scorer.score(queries, items)}
 
     found = _asked(rows, scorer, ask)
@@ -120,13 +120,14 @@ def _asked(rows: EventRows, scorer: Any, ask: Callable[[Queries, Ids], Mapping[s
     out: dict[str, Values] = {}
     for chosen, queries in row_queries(rows, read_by(scorer)):
         for name, found in ask(queries, rows.items[chosen, None]).items():
-            out.setdefault(name, np.full(len(rows), -np.inf))[chosen] = found[:, 0]
+            values = out.setdefault(name, np.full(len(rows), -np.inf))
+            values[chosen] = np.where(np.isnan(found[:, 0]), -np.inf, found[:, 0])
     return out
 
 
 def read_by(scorer: Any) -> int | None:
     """How many of the latest events a scorer reads of a history; None: all, as far as is known."""
-    feeds = getattr(scorer, "feeds", None)
+    feeds = getattr(getattr(scorer, "part", scorer), "feeds", None)
     if feeds is None:
         return None
     return max((feed.width for feed in feeds if feed.of != "feature"), default=0)

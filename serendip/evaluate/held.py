@@ -94,6 +94,10 @@ class Split:
         """The held-out events, to be asked about one by one: each with what is known of its user from before it."""
         return self.asked()
 
+    def of(self, train: Dataset) -> Split:
+        """The same split with other features, or another schema, of its training part."""
+        return replace(self, train=train, asked=lambda: replace(self.asked(), data=train))
+
     def take(self, rows: slice | NDArray[Any]) -> Split:
         """The same protocol with the chosen queries only, in the order given; the held-out events stay as they are."""
         return replace(

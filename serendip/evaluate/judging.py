@@ -67,7 +67,7 @@ def evaluate_rows(
 
     rows = held.rows() if isinstance(held, Split) else held
     own = labels_of(what) if learned is None else _listed(learned)
-    labels = own if label is None else _listed(label)
+    labels = tuple(one for one in own if one in rows.labels) if label is None else _listed(label)
     if not labels:
         raise SerendipError(
             f"{name or name_of(what)} learned no label, so there is none to judge it by. Try naming one: "

@@ -13,6 +13,7 @@ import numpy as np
 from serendip.index.exact import Exact
 from serendip.kernels.topk import top_k
 from serendip.pipeline.lists import append, besides, block_rows, permitted, reasons, spread, stack
+from serendip.scorers.calibrated import Calibrated, ranked_by
 from serendip.types import ABSENT, Embedder, Index, Queries, Recs, Scorer, SerendipError, Stage
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -63,26 +64,29 @@ class Retrieve:
         k = min(queries.k if self.k is None or queries.k < 1 else self.k, n)
         if k < 1 or q == 0:
             found = Recs.empty(q)
-        elif isinstance(self.scorer, Embedder):
+        elif isinstance(ranked_by(self.scorer), Embedder):
             found = self._search(asked, k)
         else:
             found = self._scan(asked, k)
+        if isinstance(self.scorer, Calibrated):
+            found = replace(found, scores=self.scorer.probabilities(found.scores))
         found = found.keep(np.isfinite(found.scores) & (found.items != ABSENT))
         source = np.where(found.items == ABSENT, "", self.name)
         found = replace(found, columns={**found.columns, "source": source}, notes=reasons(self.name, asked, found, n))
         return found if given is None else append(given, found)
 
     def _build(self) -> Index:
-        return Exact(np.asarray(cast(Embedder, self.scorer).item_vectors(), np.float32))
+        return Exact(np.asarray(cast(Embedder, ranked_by(self.scorer)).item_vectors(), np.float32))
 
     def _search(self, queries: Queries, k: int) -> Recs:
-        vectors = np.asarray(cast(Embedder, self.scorer).query_vectors(queries), np.float32)
+        vectors = np.asarray(cast(Embedder, ranked_by(self.scorer)).query_vectors(queries), np.float32)
         return self._index.get().search(vectors, k, queries.exclude, queries.allow)
 
     def _scan(self, queries: Queries, k: int) -> Recs:
         rows = block_rows(4 * self.scorer.n_items)
         blocks = [queries.take(slice(at, at + rows)) for at in range(0, len(queries), rows)]
-        return stack([top_k(self.scorer.score(block), k, block.exclude, block.allow) for block in blocks])
+        scorer = ranked_by(self.scorer)
+        return stack([top_k(scorer.score(block), k, block.exclude, block.allow) for block in blocks])
 
 
 @dataclass(frozen=True, eq=False)

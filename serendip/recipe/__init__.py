@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from serendip.recipe.loading import DataError, load_data
     from serendip.recipe.published import json_schema
     from serendip.recipe.reading import RecipeError, override, read
+    from serendip.recipe.rows import EvaluatedRows, evaluate_labels, judge_recipe
     from serendip.recipe.sections import (
         Choice,
         DataSection,
@@ -33,6 +34,7 @@ _HOME = {
     "DataSection": "sections",
     "Draft": "drafting",
     "Evaluated": "evaluating",
+    "EvaluatedRows": "rows",
     "EvaluateSection": "sections",
     "FitSection": "sections",
     "PipelineSection": "sections",
@@ -41,9 +43,11 @@ _HOME = {
     "RunSection": "sections",
     "TuneSection": "sections",
     "draft": "drafting",
+    "evaluate_labels": "rows",
     "evaluate_recipe": "evaluating",
     "fit": "fitting",
     "json_schema": "published",
+    "judge_recipe": "rows",
     "load_data": "loading",
     "override": "reading",
     "read": "reading",
@@ -59,6 +63,7 @@ __all__ = [
     "Draft",
     "EvaluateSection",
     "Evaluated",
+    "EvaluatedRows",
     "FitSection",
     "PipelineSection",
     "Recipe",
@@ -66,9 +71,11 @@ __all__ = [
     "RunSection",
     "TuneSection",
     "draft",
+    "evaluate_labels",
     "evaluate_recipe",
     "fit",
     "json_schema",
+    "judge_recipe",
     "load_data",
     "override",
     "read",

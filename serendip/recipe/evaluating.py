@@ -18,6 +18,8 @@ from serendip.recipe.loading import load_data
 from serendip.recipe.sections import Choice, Recipe
 from serendip.recipe.splitting import seed_of, splits_of
 
+ALL_FOLDS = "Deal all events at random into {} parts; hold out each in turn, learn from the others."
+
 
 @dataclass(frozen=True)
 class Evaluated:
@@ -117,7 +119,7 @@ def joined(folds: Sequence[Evaluation]) -> Evaluation:
     return replace(
         first,
         split=f"k_fold, {len(folds)} folds",
-        description=f"Deal all events at random into {len(folds)} parts; hold out each in turn, learn from the others.",
+        description=ALL_FOLDS.format(len(folds)),
         questions="+".join(fold.questions for fold in folds),
         n=sum(fold.n for fold in folds),
         seconds=sum(fold.seconds for fold in folds),

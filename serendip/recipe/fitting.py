@@ -193,18 +193,26 @@ class Fitter:
         stages = [self._stage(model, self._run), *(self._stage(choice, alone) for choice in others)]
         return first_of(*stages) if len(stages) > 1 else stages[0]
 
+    def scorer(self, choice: Choice) -> Scorer:
+        """What the model answers with, calibrated where that is asked for."""
+        return self._scorer(choice, self._run)
+
     def _stage(self, choice: Choice, run: Run) -> Stage:
+        return retrieve(self._scorer(choice, run), name=stage_name(choice))
+
+    def _scorer(self, choice: Choice, run: Run) -> Scorer:
         key = repr(choice.plain())
         if key not in self._fitted:
             self._fitted[key] = self._fit(choice, run)
-        return retrieve(self._fitted[key], name=stage_name(choice))
+        return self._fitted[key]
 
     def _fit(self, choice: Choice, run: Run) -> Scorer:
-        model = fitted(find(choice.name)(**choice.options), self._data, run, self._watch, self._learning)
+        model = find(choice.name)(**choice.options)
+        model, scorer = fitted(model, self._data, run, self._watch, self._learning)
         learned = model.learned()
         if learned is not None:
             self.learned[stage_name(choice)] = learned
-        return model.lower()
+        return scorer
 
 
 def automatic_fallback(model: Choice, data: Dataset) -> tuple[Choice, ...]:

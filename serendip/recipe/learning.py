@@ -9,14 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from serendip.data.dataset import Dataset
-from serendip.evaluate import Split, evaluate, evaluate_ratings
+from serendip.evaluate import ROW_METRICS, Split, evaluate, evaluate_ratings, evaluate_rows
+from serendip.evaluate.foretold import foretell, labels_of
 from serendip.evaluate.metrics import define
 from serendip.evaluate.ratings import METRICS as RATING_METRICS
+from serendip.evaluate.row_measures import fitting, measure
 from serendip.model import Model, Pace, Run, Start, find
 from serendip.recipe.reading import RecipeError
-from serendip.recipe.sections import FitSection, Recipe
+from serendip.recipe.sections import Calibrating, FitSection, Recipe
 from serendip.recipe.splitting import seed_of, splits_of
+from serendip.scorers import Calibrated, Calibration
 from serendip.types import Scorer, SerendipError
 
 LOWER = (*RATING_METRICS, "gini", "popularity")
@@ -47,24 +52,32 @@ class Learning:
 
     Attributes:
         section: of the recipe.
-        holdout: cuts a part off the data that a model is fitted to.
+        holdout: cuts a part off the data that a model is fitted to; the second argument says whether its events are
+            asked about one by one.
     """
 
     section: FitSection
-    holdout: Callable[[Dataset], Split]
+    holdout: Callable[[Dataset, bool], Split]
 
     @classmethod
     def of(cls, recipe: Recipe) -> Learning:
         """As the recipe says; held out is what its protocol holds out, of the training part."""
-        return cls(recipe.fit, lambda data: splits_of(recipe.evaluate, data, seed_of(recipe))[0])
+        return cls(recipe.fit, lambda data, rows: splits_of(recipe.evaluate, data, seed_of(recipe), rows=rows)[0])
 
 
 def check_learning(recipe: Recipe) -> None:
     """That what the recipe says of training goes together.
 
     Raises:
-        RecipeError: patience without a figure, or a figure for a model that does not learn in epochs.
+        RecipeError: patience without a figure, a figure for a model that does not learn in epochs, or a calibration for
+            one that learns no label.
     """
+    model = find(recipe.model.name)(**recipe.model.options)
+    if recipe.fit.calibration is not None and (not model.labels or model.predicts_ratings):
+        raise RecipeError(
+            f"fit.calibration must go with a model that learns a label, such as dcn_v2 with model.label. "
+            f"{model.name} learns none: leave it out, or name the label."
+        )
     if recipe.fit.validate is None:
         if recipe.fit.patience is not None:
             raise RecipeError(
@@ -87,25 +100,36 @@ def require_epochs(recipe: Recipe, what: str) -> None:
         )
 
 
-def fitted(model: Model, data: Dataset, run: Run, watch: Watch, learning: Learning | None) -> Model:
+def fitted(model: Model, data: Dataset, run: Run, watch: Watch, learning: Learning | None) -> tuple[Model, Scorer]:
     """Fit a model: for as many epochs as were best on a part held out, if that is asked for.
+
+    Returns:
+        The fitted model, and what answers: calibrated on a part held out, if that is asked for and the model learns
+        one binary label. That part is learned from too, once the calibration is known.
 
     Raises:
         SerendipError: data that nothing can be held out of; whatever the fit raises.
     """
     what = f"Fitting {model.name}"
+    begun, found = run, None
+    kind = None if learning is None or not model.labels or model.predicts_ratings else learning.section.calibration
+    if kind is not None:
+        _require_binary(model, data)
     if learning is not None and learning.section.validate is not None and model.learns_in_epochs:
-        if run.start is None:
-            split = learning.holdout(data)
-        else:  # what was learned speaks of features as they were fitted then
-            split = learning.holdout(data.with_features({}))
-            split = replace(split, train=replace(split.train, schema=data.schema, features=data.features))
+        split = _held_out(learning, data, run, rows=by_rows(learning.section.validate, model))
         found = _validated(model, data, run, watch, learning.section, split)
         best = found.training
         assert best is not None
         run = replace(run, epochs=best.best_epoch)
         what = f"{what} for {best.best_epoch} of {best.epochs} epochs ({learning.section.validate} was best then)"
-    return watched(model, data, run, watch, what)
+    calibration = None
+    if learning is not None and kind is not None:
+        if found is None or not by_rows(str(learning.section.validate), model):
+            split = _held_out(learning, data, begun, rows=True)
+            found = _part_of(model, data, run, watch, split)
+        calibration = _calibration(found, split, kind, watch)
+    scorer = watched(model, data, run, watch, what).lower()
+    return model, scorer if calibration is None else Calibrated(scorer, model.labels[0], calibration)
 
 
 def watched(model: Model, data: Dataset, run: Run, watch: Watch, what: str) -> Model:
@@ -120,12 +144,65 @@ def watched(model: Model, data: Dataset, run: Run, watch: Watch, what: str) -> M
         return model.fit(data, told(run, progress, what, trained))
 
 
+def learns_labels(model: Model) -> bool:
+    """Whether a model learns labels of events: one, or ratings, or several as tasks."""
+    return bool(model.labels) or hasattr(model, "foretold")
+
+
+def by_rows(metric: str, model: Model) -> bool:
+    """Whether a figure is of events one by one, by the labels of the model, rather than of lists or of its ratings."""
+    return metric in ROW_METRICS and learns_labels(model) and not (metric in RATING_METRICS and model.predicts_ratings)
+
+
+def _held_out(learning: Learning, data: Dataset, run: Run, *, rows: bool) -> Split:
+    if run.start is None:
+        return learning.holdout(data, rows)
+    # What was learned speaks of features as they were fitted then.
+    split = learning.holdout(data.with_features({}), rows)
+    return split.of(replace(split.train, schema=data.schema, features=data.features))
+
+
+def _part_of(model: Model, data: Dataset, run: Run, watch: Watch, split: Split) -> Model:
+    """The model fitted to the training part of a split."""
+    what = f"Fitting {model.name} to what is not held out for calibration"
+    plan = replace(run, checkpoint=None, resume=False, start=run.start and narrowed(run.start, data, split.train))
+    return watched(type(model)(model.config), split.train, plan, watch, what)
+
+
+def _require_binary(model: Model, data: Dataset) -> None:
+    """That the model learns one binary label of the events.
+
+    Raises:
+        SerendipError: it learns several, or another.
+    """
+    label = model.labels[0]
+    if len(model.labels) == 1 and (label not in data.events.labels or data.schema.labels.get(label) == "binary"):
+        return
+    raise SerendipError(
+        "fit.calibration needs a model that learns one binary label, such as dcn_v2 with model.label. "
+        f"{model.name} learns {', '.join(model.labels)}. Leave fit.calibration out."
+    )
+
+
+def _calibration(model: Model, split: Split, kind: Calibrating, watch: Watch) -> Calibration:
+    """From scores of what was held out to its label.
+
+    Raises:
+        SerendipError: none of the rows has a score and a label.
+    """
+    rows, (label,) = split.rows(), model.labels
+    with watch(f"Calibrating by {kind}"):
+        scores = foretell(model.lower(), rows, (label,), ())[label].values
+    able = np.isfinite(scores)
+    return Calibration.fit(scores[able], rows.labels[label][able], kind=kind)
+
+
 def _validated(model: Model, data: Dataset, run: Run, watch: Watch, section: FitSection, split: Split) -> Model:
     """The model fitted to the training part of a split, and judged by the rest of it after every so many epochs."""
     what = f"Looking for the best epoch of {model.name} by {section.validate}"
     plan = replace(
         run,
-        validation=_figure(str(section.validate), split, run.threads),
+        validation=figure_of(str(section.validate), model, split, run.threads),
         validate_every=section.validate_every,
         patience=section.patience,
         checkpoint=run.checkpoint and validation_file(run.checkpoint),
@@ -134,13 +211,20 @@ def _validated(model: Model, data: Dataset, run: Run, watch: Watch, section: Fit
     return watched(type(model)(model.config), split.train, plan, watch, what)
 
 
-def _figure(metric: str, split: Split, threads: int | None) -> Callable[[Scorer], float]:
-    """How good a scorer is by that metric, higher being better."""
-    rating = metric in RATING_METRICS
-    sign = -1.0 if (metric if rating else define(metric)[0].name) in LOWER else 1.0
+def figure_of(metric: str, model: Model, split: Split, threads: int | None) -> Callable[[Scorer], float]:
+    """How good a scorer is by that metric, higher being better; of several labels the mean of theirs."""
+    if by_rows(metric, model):
+        higher, rows = measure(metric).higher, split.rows()
+    else:
+        higher = (metric if metric in RATING_METRICS else define(metric)[0].name) not in LOWER
 
     def figure(scorer: Scorer) -> float:
-        if rating:
+        if by_rows(metric, model):
+            labels = model.labels or tuple(one for one in labels_of(scorer) if one in rows.labels)
+            fit = [one for one in labels if fitting((metric,), rows.label(one)[1])]
+            judged = evaluate_rows(scorer, rows, (metric,), label=fit, learned=labels, threads=threads)
+            found = float(np.mean([one.figure(metric) for one in judged.values()]))
+        elif metric in RATING_METRICS:
             found = evaluate_ratings(scorer, split, threads=threads).figure(metric)
         else:
             found = evaluate(scorer, split, (metric,), threads=threads).mean(metric)
@@ -149,7 +233,7 @@ def _figure(metric: str, split: Split, threads: int | None) -> Callable[[Scorer]
                 f"{metric} must have something to judge in the part held out. It has nothing there. Try another figure "
                 "for fit.validate, or another split."
             )
-        return sign * found
+        return found if higher else -found
 
     return figure
 

@@ -24,8 +24,8 @@ PATHS = (("data", "events"), ("data", "items"), ("data", "users"), ("data", "rej
 """Keys that hold paths: in a file they are relative to it, on the command line to the working directory."""
 PATH_TABLES = (("data", "relations"),)
 """Keys that hold tables of such paths."""
-RATING_METRICS = ("rmse", "mae")
-"""What options of models that predict ratings may be chosen by; `serendip.evaluate.ratings.METRICS`."""
+ROW_METRICS = ("auc", "gauc", "logloss", "ece", "mae", "rmse", "xauc", "weighted_per_user_loss")
+"""Figures of events one by one; `serendip.evaluate.ROW_METRICS`."""
 
 Key = tuple[str, ...]
 
@@ -187,7 +187,7 @@ def _section(kind: type[msgspec.Struct], table: Mapping[str, Any], above: Key, s
             raise _culprit(here, hints[key], listed, value, source) from error
         if here == ("evaluate", "metrics"):
             _check_metrics({f"metrics[{place}]": one for place, one in enumerate(values[key])}, name, source)
-        if here in (("tune", "metric"), ("fit", "validate")) and values[key] not in (None, *RATING_METRICS):
+        if here in (("tune", "metric"), ("fit", "validate")) and values[key] is not None:
             _check_metrics({key: values[key]}, name, source)
         if here == ("tune", "space"):
             _check_space(values[key], source)
@@ -200,7 +200,8 @@ def _check_metrics(names: Mapping[str, str], section: str, source: Source) -> No
 
     for place, name in names.items():
         try:
-            define(name)
+            if name not in ROW_METRICS:
+                define(name)
         except SerendipError as error:
             key = (section, place)
             raise RecipeError(f"{source.place(key)}{'.'.join(key)}: {error}") from error

@@ -16,6 +16,8 @@ import msgspec
 from numpy.typing import NDArray
 
 from serendip.scorers.blend import Blend
+from serendip.scorers.calibrate import Calibration
+from serendip.scorers.calibrated import Calibrated
 from serendip.scorers.common import Counts, history_matrix
 from serendip.scorers.factors import Factors
 from serendip.scorers.filters import SparsePlusLowRank
@@ -29,9 +31,11 @@ from serendip.scorers.ratings import Biases, RatingFactors
 from serendip.scorers.slopes import Slopes
 from serendip.scorers.static import StaticScores
 from serendip.scorers.summed import Summed
+from serendip.scorers.tasks import JointScorer, TaskScorer
 from serendip.scorers.tensors import Header, Tensors, pack, unpack
 from serendip.scorers.towers import MaxSimScorer, TowerScorer
 from serendip.scorers.users import UserNeighbours
+from serendip.scorers.weights import WeightScorer
 from serendip.types import Scorer, SerendipError
 
 KINDS: dict[str, type[Any]] = {
@@ -55,9 +59,13 @@ KINDS: dict[str, type[Any]] = {
         TowerScorer,
         MaxSimScorer,
         RankScorer,
+        TaskScorer,
+        JointScorer,
+        WeightScorer,
     )
 }
-"""Every kind of scorer that a bundle can hold by itself, by the name it has there; beside them a `Blend` of several."""
+"""Every kind of scorer that a bundle can hold by itself, by the name it has there; beside them a `Blend` of several,
+and one that is `Calibrated`."""
 
 
 def dump(scorer: Scorer) -> tuple[Tensors, Header]:
@@ -68,6 +76,8 @@ def dump(scorer: Scorer) -> tuple[Tensors, Header]:
     """
     if isinstance(scorer, Blend):
         return _dump_parts(scorer)
+    if isinstance(scorer, Calibrated):
+        return _dump_calibrated(scorer)
     kind = getattr(scorer, "kind", None)
     if KINDS.get(str(kind)) is not type(scorer):
         raise SerendipError(
@@ -88,6 +98,8 @@ def restore(tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> S
     kind = header.get("kind")
     if kind == Blend.kind:
         return _restore_parts(tensors, header)
+    if kind == Calibrated.kind:
+        return _restore_calibrated(tensors, header)
     if not isinstance(kind, str) or kind not in KINDS:
         raise SerendipError(
             f"the kind of a scorer must be one of {', '.join(KINDS)}. Got {kind!r} instead. "
@@ -128,15 +140,50 @@ def _restore_parts(tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any
     return Blend(parts, stored.weights)
 
 
+class _Calibrated(msgspec.Struct, forbid_unknown_fields=True):
+    kind: str
+    label: str
+    part: dict[str, Any]
+    calibration: dict[str, Any]
+
+
+def _dump_calibrated(scorer: Calibrated) -> tuple[Tensors, Header]:
+    """The tensors of what is calibrated and of the calibration, each behind its name."""
+    part, calibration = dump(scorer.part), scorer.calibration.arrays()
+    named = {"part": part[0], "calibration": calibration[0]}
+    tensors = {f"{side}.{name}": value for side, held in named.items() for name, value in held.items()}
+    return tensors, {"kind": scorer.kind, "label": scorer.label, "part": part[1], "calibration": calibration[1]}
+
+
+def _restore_calibrated(tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Calibrated:
+    try:
+        stored = msgspec.convert(dict(header), _Calibrated)
+    except msgspec.ValidationError as error:
+        raise SerendipError(f"the scorer 'calibrated' has a header that is wrong. {error}.") from error
+    if stored.part.get("kind") == Calibrated.kind:
+        raise SerendipError("the scorer 'calibrated' is not sound: what it calibrates must not be calibrated already.")
+    shares: dict[str, Tensors] = {"part": {}, "calibration": {}}
+    for name, value in tensors.items():
+        side, _, rest = name.partition(".")
+        if side not in shares:
+            raise SerendipError(f"the scorer 'calibrated' has a tensor {name!r} that belongs to none of its parts.")
+        shares[side][rest] = value
+    calibration = Calibration.from_arrays(shares["calibration"], stored.calibration)
+    return Calibrated(restore(shares["part"], stored.part), stored.label, calibration)
+
+
 __all__ = [
     "KINDS",
     "Biases",
     "Blend",
+    "Calibrated",
+    "Calibration",
     "Counts",
     "DenseItemToItem",
     "Factors",
     "GraphLayers",
     "ItemToItem",
+    "JointScorer",
     "MaxSimScorer",
     "NeighbourSums",
     "PosteriorFactors",
@@ -148,8 +195,10 @@ __all__ = [
     "SparsePlusLowRank",
     "StaticScores",
     "Summed",
+    "TaskScorer",
     "TowerScorer",
     "UserNeighbours",
+    "WeightScorer",
     "dump",
     "history_matrix",
     "restore",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from serendip.scorers.blend import Blend
+from serendip.scorers.calibrated import Calibrated
 from serendip.scorers.factors import Factors
 from serendip.scorers.filters import SparsePlusLowRank
 from serendip.scorers.items import DenseItemToItem, ItemToItem
@@ -22,8 +23,10 @@ from serendip.scorers.ratings import Biases, RatingFactors
 from serendip.scorers.slopes import Slopes
 from serendip.scorers.static import StaticScores
 from serendip.scorers.summed import Summed
+from serendip.scorers.tasks import JointScorer, TaskScorer
 from serendip.scorers.towers import MaxSimScorer, TowerScorer
 from serendip.scorers.users import UserNeighbours
+from serendip.scorers.weights import WeightScorer
 from serendip.types import Scorer, SerendipError
 
 Side = Literal["users", "items"]
@@ -74,6 +77,9 @@ GROWTH: dict[type[Any], dict[str, Axes]] = {
     },
     TowerScorer: TOWERS,
     RankScorer: TOWERS,
+    TaskScorer: TOWERS,
+    JointScorer: TOWERS,
+    WeightScorer: TOWERS,
     MaxSimScorer: TOWERS,
     UserNeighbours: {"rows": Axes(("users", "items")), "emphasis": Axes(("items",))},
     Biases: BIASES,
@@ -101,6 +107,8 @@ def grown(scorer: Scorer, n_users: int, n_items: int) -> Scorer:
     """
     if isinstance(scorer, Blend):
         return replace(scorer, parts=tuple(grown(part, n_users, n_items) for part in scorer.parts))
+    if isinstance(scorer, Calibrated):
+        return replace(scorer, part=grown(scorer.part, n_users, n_items))
     axes = _by_side(scorer) if isinstance(scorer, RatingNeighbours) else GROWTH.get(type(scorer))
     if axes is None:
         kind = getattr(scorer, "kind", type(scorer).__name__)

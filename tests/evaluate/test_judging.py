@@ -49,9 +49,11 @@ class Logits:
 
 
 class Several(Logits):
-    """One that foretells two labels at once, and ranks by something else."""
+    """One that foretells two labels at once and something else, and ranks by another score."""
 
-    def foretell(self, queries: Queries, items: Ids) -> dict[str, Floats]:
+    tasks = ("liked", "seconds", "interest")
+
+    def foretold(self, queries: Queries, items: Ids | None = None) -> dict[str, Floats]:
         self.asked += len(queries)
         chance = on_scale("binary", self.scores[items]).astype(np.float32)
         return {"liked": chance, "seconds": 2 * chance}
@@ -85,7 +87,7 @@ def test_a_worked_number() -> None:
 
 def test_only_rows_with_the_label_count_and_each_is_asked_once() -> None:
     data = offers()
-    scorer = Several(data, CHANCE, ("liked", "seconds"))
+    scorer = Several(data, CHANCE, ())
     held = at_random(data, 0.5, repeats=True)
     found = evaluate_rows(scorer, held, ["auc", "mae", "weighted_per_user_loss"])
     assert scorer.asked == len(held.rows())

@@ -1,0 +1,164 @@
+"""Recipes judged event by event: which figures those are, one split for all, scores that become probabilities."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from serendip.bundle import Bundle
+from serendip.data.dataset import Dataset
+from serendip.data.features.declared import Category
+from serendip.evaluate import ROW_METRICS, evaluate_rows
+from serendip.model import find
+from serendip.recipe import Evaluated, EvaluatedRows, RecipeError, evaluate_labels, judge_recipe, reading, run_recipe
+from serendip.recipe.learning import figure_of
+from serendip.recipe.rows import of_rows
+from serendip.recipe.splitting import splits_of
+from serendip.scorers import Calibrated
+from serendip.types import SerendipError
+
+START = 1_600_000_000
+ODDS = "tests.recipe.toys"
+ROWS = 'evaluate.metrics=["auc", "logloss", "ece"]'
+CHANCES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 0.9)
+
+
+def meals(users: int = 120) -> Dataset:
+    """Eight dishes, each liked with a chance of its own, some offered more than once."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (user, int(item), START + place * 3600 + user, ["sun", "rain"][user % 2], int(rng.random() < CHANCES[item]))
+        for user in range(users)
+        for place, item in enumerate(rng.choice(8, 8))
+    ]
+    frame = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp", "weather", "liked"], orient="row")
+    return Dataset.from_frames(frame, labels={"liked": "binary"}, features={"weather": Category(side="context")})
+
+
+DATA = meals()
+
+
+def recipe(*overrides: str, model: str = ODDS) -> Any:
+    return reading.read(overrides=overrides, model=model)
+
+
+def labelled(*overrides: str) -> Any:
+    return recipe(*overrides, "model.label=liked")
+
+
+def test_figures_are_of_lists_or_of_events() -> None:
+    assert of_rows(labelled(ROWS)) and of_rows(labelled('evaluate.metrics=["auc"]'))
+    assert not of_rows(recipe('evaluate.metrics=["auc"]', model="ease"))
+    assert not of_rows(labelled('evaluate.metrics=["auc", "ndcg@10"]'))
+    assert of_rows(recipe('evaluate.metrics=["rmse"]', model="baseline"))
+    with pytest.raises(RecipeError, match=r"of lists, such as ndcg@10, or of events.*such as logloss\. Got both"):
+        of_rows(labelled('evaluate.metrics=["ndcg@10", "logloss"]'))
+    with pytest.raises(RecipeError, match=r"logloss judge models that learn a label\. ease learns none"):
+        judge_recipe(recipe('evaluate.metrics=["logloss"]', model="ease"), data=DATA)
+    assert reading.ROW_METRICS == ROW_METRICS
+
+
+def test_models_are_judged_on_the_same_rows_and_what_only_ranks_by_its_order() -> None:
+    found = judge_recipe(labelled(ROWS, 'evaluate.compare=["popular"]'), data=DATA)
+    assert isinstance(found, EvaluatedRows)
+    odds, popular = found.evaluations["liked"].values()
+    assert odds.split == "global_time" and odds.questions == popular.questions
+    assert odds.metrics == ("auc", "logloss", "ece") and popular.metrics == ("auc",)
+    assert odds.figure("auc") > popular.figure("auc") + 0.1
+    (one,) = found.comparisons["liked"]
+    assert (one.b, one.metric, one.paired.verdict) == ("popular", "auc", "better")
+    stored = json.loads(json.dumps(found.to_dict()))
+    assert list(stored["labels"]["liked"]["models"]) == [ODDS, "popular"]
+    assert any("popular ranks and does not foretell liked" in note for note in stored["notes"])
+
+
+def test_what_could_have_no_figure_is_not_fitted() -> None:
+    asked: list[str] = []
+
+    def watch(what: str) -> Any:
+        asked.append(what)
+        return nullcontext()
+
+    events = DATA.events
+    ratings = Dataset.from_frames(
+        pl.DataFrame({"user_id": events.users, "item_id": events.items, "rating": events.labels["liked"] + 1.0})
+    )
+    chosen = recipe('evaluate.metrics=["rmse"]', 'evaluate.compare=["popular"]', model="baseline")
+    found = evaluate_labels(chosen, data=ratings, watch=watch)
+    assert list(found.evaluations["rating"]) == ["baseline"] and found.main.split == "at_random"
+    assert "Fitting popular" not in asked and found.notes[0].startswith("popular ranks and foretells nothing")
+    assert isinstance(judge_recipe(recipe("evaluate.metrics=['ndcg@5']", model="popular"), data=ratings), Evaluated)
+
+
+def test_every_event_of_every_fold_is_judged_once() -> None:
+    found = judge_recipe(labelled(ROWS, "evaluate.split=k_fold", "evaluate.folds=2", "evaluate.compare=[]"), data=DATA)
+    assert isinstance(found, EvaluatedRows)
+    assert (found.main.n, found.main.users) == (len(DATA.events), DATA.n_users)
+
+
+def test_pairs_that_occur_often_are_dealt_out_event_by_event() -> None:
+    section = recipe("evaluate.split=at_random", "evaluate.test=0.3").evaluate
+    by_pair, by_row = (splits_of(section, DATA, 0, rows=rows)[0] for rows in (False, True))
+    assert len(by_row.test) == round(0.3 * len(DATA.events)) != len(by_pair.test)
+
+
+def test_epochs_can_be_chosen_by_figures_of_events() -> None:
+    """Whatever the way of a figure, what is better judges higher; a figure of rows is by the label of the model."""
+    split = splits_of(recipe().evaluate, DATA, 0, rows=True)[0]
+    model = find(ODDS)(label="liked")
+    good, bad = (find(ODDS)(label="liked", boldness=bold).fit(split.train).lower() for bold in (1, 9))
+    for metric in ("logloss", "ece"):
+        judge = figure_of(metric, model, split, 1)
+        assert judge(bad) < judge(good) < 0
+    assert figure_of("auc", model, split, 1)(good) == pytest.approx(
+        evaluate_rows(good, split, ["auc"], label="liked")["liked"].figure("auc")
+    )
+    nothing = replace(split, asked=lambda: split.rows().take(np.flatnonzero(split.rows().labels["liked"] == 0)))
+    with pytest.raises(SerendipError, match="auc must have something to judge in the part held out"):
+        figure_of("auc", model, nothing, 1)(good)
+
+
+@pytest.mark.parametrize("kind", ["isotonic", "platt"])
+def test_scores_become_probabilities_in_the_bundle_and_keep_their_order(kind: str, tmp_path: Path) -> None:
+    alone = ("pipeline.fallback=[]", "model.boldness=3")
+    bundle, raw = (run_recipe(labelled(*alone, *more), data=DATA) for more in ([f"fit.calibration={kind}"], []))
+    again = Bundle.load(bundle.save(tmp_path / "b"))
+    lists, listed = (one.recommend([0, 1, 2], 8, exclude_seen=False) for one in (again, raw))
+    assert lists["item_id"].equals(listed["item_id"])
+    scores = dict(zip(lists["item_id"], lists["score"], strict=True))
+    gaps = [abs(scores[item] - chance) for item, chance in enumerate(CHANCES)]
+    assert max(gaps) < 0.2 and np.mean(gaps) < 0.08
+    assert not listed["score"].is_between(0, 1).all()
+    scorer = again.pipeline.scorer  # type: ignore[attr-defined]
+    assert isinstance(scorer, Calibrated) and scorer.tasks == ("liked",)
+    with pytest.raises(SerendipError, match=r"whose score is the probability that liked is 1, calibrated by "):
+        again.explain([0], [0])
+    new = pl.DataFrame({"user_id": [0], "item_id": [99], "timestamp": [START + 10**6], "weather": "sun", "liked": [1]})
+    assert again.update(new).recommend([0], 8, exclude_seen=False)["score"].is_between(0, 1).all()
+
+
+def test_calibration_closes_the_gap_and_the_evaluation_shows_both() -> None:
+    asked = labelled(ROWS, "fit.calibration=platt", "model.boldness=4", "evaluate.compare=[]")
+    found = judge_recipe(asked, data=meals(400))
+    assert isinstance(found, EvaluatedRows)
+    after, before = found.evaluations["liked"].values()
+    assert before.name == f"{ODDS}, not calibrated"
+    assert after.figure("ece") < 0.5 * before.figure("ece") and after.figure("logloss") < before.figure("logloss")
+    assert after.figure("auc") == pytest.approx(before.figure("auc"), abs=1e-6)
+
+
+def test_calibration_needs_a_binary_label() -> None:
+    for chosen in (recipe("fit.calibration=platt", model="ease"), recipe("fit.calibration=platt")):
+        with pytest.raises(RecipeError, match="calibration must go with a model that learns a label"):
+            run_recipe(chosen, data=DATA)
+    frame = pl.DataFrame({"user_id": [1, 1, 2, 2] * 5, "item_id": [1, 2, 1, 2] * 5, "stars": [1.0, 2.0, 3.0, 4.0] * 5})
+    rated = Dataset.from_frames(frame, labels={"stars": "rating"})
+    with pytest.raises(SerendipError, match=r"one binary label, such as dcn_v2 with model\.label.*learns stars"):
+        run_recipe(recipe("fit.calibration=platt", "model.label=stars"), data=rated)
