@@ -358,6 +358,23 @@ class Bundle:
             updates=(*self.manifest.updates, entry),
         )  # fmt: skip
 
+    def rescored(self, formula: str, name: str | None = None) -> Bundle:
+        """A bundle whose score is another formula over what its tasks foretell; this one stays as it is.
+
+        Nothing is learned anew. Figures of an evaluation were those of the formula before, and are left out.
+
+        Args:
+            formula: for example ``click * watch^0.5 - 3 * hide``; see `serendip.scorers.formula`.
+            name: of the scorer; None: the only one of several tasks.
+
+        Raises:
+            BundleError: there is no such scorer.
+            SerendipError: it is no formula over its tasks.
+        """
+        from serendip.bundle.rescoring import rescored
+
+        return type(self)._of(*rescored(self.manifest, self._content, formula, name))
+
     def continued(self, data: Dataset) -> Dataset:
         """The log of these data after the one that the bundle knows: what a fit that goes on learns from.
 
