@@ -154,18 +154,27 @@ def run_job(
     return json.loads(lines[-1].removeprefix("RESULT "))
 
 
-def kept_job(target: str, /, *, depends: Sequence[Any], threads: int = THREADS, **arguments: Any) -> Any:
+def kept_job(
+    target: str,
+    /,
+    *,
+    depends: Sequence[Any],
+    python: Path | None = None,
+    threads: int = THREADS,
+    **arguments: Any,
+) -> Any:
     """As `run_job`, run once: its value is kept under `KEPT` by what it depends on, whatever becomes of the others.
 
     Args:
         target: as for `run_job`.
         depends: files (as `Path`) and values that the result depends on beside the arguments.
+        python: as for `run_job`.
         threads: as for `run_job`; the value must not depend on them.
     """
     place = KEPT / f"{digest(target, *depends, arguments)}.json"
     if place.exists():
         return json.loads(place.read_text())
-    value = run_job(target, threads=threads, **arguments)
+    value = run_job(target, python=python, threads=threads, **arguments)
     place.parent.mkdir(parents=True, exist_ok=True)
     partial = place.with_suffix(f".{os.getpid()}.part")
     partial.write_text(json.dumps(value))
