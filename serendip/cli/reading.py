@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from serendip.data.dataset import Dataset
 
 
-def loaded(recipe: Recipe, show: Output) -> Dataset:
-    """The data; what was refused, repaired or odd is counted on stderr.
+def loaded(recipe: Recipe, show: Output, *, part: bool = False) -> Dataset:
+    """The data; what was refused, repaired or odd is counted on stderr. ``part`` as of `serendip.recipe.load_data`.
 
     Raises:
         SerendipError: data that cannot be used.
@@ -20,7 +20,7 @@ def loaded(recipe: Recipe, show: Output) -> Dataset:
     from serendip.recipe import load_data
 
     with show.step("Reading"):
-        data = load_data(recipe)
+        data = load_data(recipe, part=part)
     show.say(f"{len(data.events):,} events, {data.n_users:,} users, {data.n_items:,} items.")
     counts = {kind: len(data.report.of(kind)) for kind in ("error", "repair", "warning")}
     found = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items() if count)

@@ -116,7 +116,7 @@ def run_recipe(
         SerendipError: data, a model or an option that cannot be used.
     """
     check_learning(recipe)
-    loaded = load_data(to_read(recipe, start)) if data is None else data
+    loaded = load_data(to_read(recipe, start), part=start is not None) if data is None else data
     schema, how = loaded.schema, run or run_of(recipe)
     if start is not None:
         require_epochs(recipe, "a bundle to go on from")

@@ -20,8 +20,13 @@ BESIDE_DEMO = (*BESIDE_SOURCE, "target", "event_weights")
 """Those that may stand beside the generated one, which has several kinds of events."""
 
 
-def load_data(recipe: Recipe) -> Dataset:
+def load_data(recipe: Recipe, *, part: bool = False) -> Dataset:
     """Read, check and encode what the recipe names.
+
+    Args:
+        recipe: says what to read.
+        part: whether the events go on from a log that is known: then they may be of one user or item, and hold nothing
+            of the target.
 
     Raises:
         SchemaError: what is wrong with the data, all of it.
@@ -53,6 +58,7 @@ def load_data(recipe: Recipe) -> Dataset:
             encoding=section.encoding,
             strict=section.strict,
             rejects=section.rejects,
+            part=part,
         )
     except SchemaError:
         raise

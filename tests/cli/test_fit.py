@@ -134,6 +134,19 @@ def test_training_is_told_and_stops_where_it_should(run: Any, data_flags: list[o
     assert Bundle.load(here / "out" / "bundle").manifest.recipe["fit"] == {"validate": "ndcg@10", "patience": 1}
 
 
+def test_events_to_go_on_with_may_hold_nothing_of_the_target(run: Any, here: Path) -> None:
+    rows = [(user, item, 5 * user + item, "buy" if item % 2 else "view") for user in range(4) for item in range(4)]
+    columns = ["user_id", "item_id", "timestamp", "event_type"]
+    pl.DataFrame(rows, schema=columns, orient="row").write_csv("log.csv")
+    pl.DataFrame([(9, 1, 99, "view")], schema=columns, orient="row").write_csv("new.csv")
+    few = ["--set", "model.epochs=1"]
+    run("fit", "--events", "log.csv", "--target", "buy", "--time-kind", "rank", *LIGHT, *few, "--out", "a")
+    run("fit", "--from", "a", "--events", "new.csv", *few, "--threads", 1, "--out", "b")
+    made = Bundle.load(here / "b")
+    assert made.histories.kinds is not None and made.histories.kinds.target == ("buy",)
+    assert (len(made.user_ids), len(made.histories.items)) == (5, 17)
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
