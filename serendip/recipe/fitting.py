@@ -19,6 +19,7 @@ from serendip.pipeline import first_of, retrieve
 from serendip.recipe.learning import Learning, Watch, check_learning, fitted, require_epochs, silently
 from serendip.recipe.loading import load_data
 from serendip.recipe.sections import Choice, Recipe
+from serendip.recipe.transfer import check_kinds
 from serendip.types import Scorer, Stage
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def run_recipe(
         require_epochs(recipe, "a bundle to go on from")
         with watch("Joining what is known"):
             loaded = start.continued(loaded)
+        check_kinds(recipe, start.kinds_read, loaded.schema.kinds)
         name = stage_name(recipe.model)
         how = replace(how, start=start.start(loaded, name if name in start.learned else None))
     fitter = Fitter(loaded, how, watch, Learning.of(recipe))

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from serendip.bundle.manifest import Manifest
+from serendip.data.events import Kinds
 from serendip.model import Option, describe, find
 from serendip.recipe.reading import RecipeError
 from serendip.recipe.sections import Choice, Recipe
@@ -64,6 +65,27 @@ def _check_bags(made: Manifest, task: Sequence[str]) -> None:
         )
 
 
+def check_kinds(recipe: Recipe, read: Sequence[str], kinds: Kinds | None) -> None:
+    """That the bags of a fit that goes on are those that were learned to be read.
+
+    Args:
+        recipe: of the fit that goes on.
+        read: the kinds of events that the bundle reads in bags (`Bundle.kinds_read`).
+        kinds: of the events, old and new ones together.
+
+    Raises:
+        RecipeError: a kind that would be another bag.
+    """
+    if not read or not _has(recipe, "bags") or not recipe.model.options.get("bags", True):
+        return
+    fresh = [name for name in (kinds.others if kinds else ()) if name not in read]
+    if fresh:
+        raise RecipeError(
+            f"a model that reads kinds of events in bags of their own must go on with the same kinds. It reads "
+            f"{', '.join(read)}; new are {', '.join(fresh)}. Is one misspelt? Else leave those events out, or fit anew."
+        )
+
+
 def over_towers(recipe: Recipe, freeze: Sequence[str]) -> Recipe:
     """The recipe with something that is left to learn where the towers stay as they are."""
     if "towers" not in freeze or not _has(recipe, "adapter"):
@@ -86,4 +108,4 @@ def with_options(recipe: Recipe, **options: Any) -> Recipe:
     return msgspec.structs.replace(recipe, model=choice)
 
 
-__all__ = ["for_task", "over_towers"]
+__all__ = ["check_kinds", "for_task", "over_towers"]

@@ -13,11 +13,12 @@ import pytest
 import serendip
 from serendip.bundle import Bundle
 from serendip.data.dataset import Dataset
+from serendip.data.events import Kinds
 from serendip.data.features.declared import Category, Feature
 from serendip.model import Run, find
 from serendip.recipe import Choice, read
 from serendip.recipe.reading import RecipeError
-from serendip.recipe.transfer import for_task, over_towers
+from serendip.recipe.transfer import check_kinds, for_task, over_towers
 from serendip.run import Start
 from serendip.types import SerendipError
 
@@ -182,3 +183,17 @@ def test_tasks_that_nothing_can_be_carried_to() -> None:
     assert for_task(recipe, manifest, ("view",)).model.options == {"foretell": "target", "negatives": 1024}
     one = made("two_tower", target=["view"], event_weights={"view": 1.0, "buy": 1.0}, bags=False).manifest
     assert for_task(recipe, one, ("buy",)).model.options["bags"] is False
+
+
+def test_a_model_that_reads_bags_goes_on_with_the_same_kinds() -> None:
+    kinds = Kinds(("buy", "view", "vew"), ("buy",))
+    with pytest.raises(RecipeError, match=r"It reads view; new are vew\. Is one misspelt"):
+        check_kinds(read(model="two_tower"), ("view",), kinds)
+    for recipe, known, there in (
+        (read(model="two_tower"), ("view", "vew"), kinds),
+        (read(model="two_tower"), ("view",), None),
+        (read(None, ["model.name=two_tower", "model.bags=false"]), ("view",), kinds),
+        (read(model="two_tower"), (), kinds),
+        (read(model="gru"), ("view",), kinds),
+    ):
+        check_kinds(recipe, known, there)
