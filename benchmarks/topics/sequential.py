@@ -11,7 +11,7 @@ from benchmarks.harness import ROOT, Row, Topic, data_dir, kept_job, spread
 
 PACKAGE = ROOT / "serendip"
 PARTS = (
-    *("neural.py", "loop.py", "models/_sequence.py", "scorers/towers.py"),
+    *("neural.py", "loop.py", "models/_sequence.py", "scorers/asked.py", "scorers/towers.py"),
     *(f"nn/{name}" for name in ("sequence", "catalogue.py", "dropout.py", "embed.py", "history.py", "schedule.py")),
 )
 SEEDS = (0, 1, 2)

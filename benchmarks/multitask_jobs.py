@@ -1,0 +1,265 @@
+"""Jobs of models with several tasks: short videos, a census, and purchases that views and carts may help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers.lists import stay
+
+VIDEOS = ("is_click", "long_view", "is_like", "is_follow", "is_comment", "is_forward")
+PLAYED = "play"
+FREQUENT = ("is_click", "long_view", "is_like")
+"""Of which users have enough to be judged one by one, and by which the number of epochs is chosen."""
+VALIDATED = 20220501
+FIELDS = ("user_active_degree", "follow_user_num_range", "fans_user_num_range", "friend_user_num_range")
+ONE_HOT = tuple(f"onehot_feat{number}" for number in range(18))
+
+
+def videos(folder: str) -> dict[str, Any]:
+    """KuaiRand's late part: ``train`` to 30 April, ``validate`` 1 May, ``test`` 2 to 8 May, and how many rows repeated
+    another one and were left out."""
+    import polars as pl
+
+    parts = [pl.read_parquet(Path(folder) / f"log_{name}.parquet") for name in ("0425_0430", "0501_0508")]
+    rows = pl.concat(parts)
+    once = rows.unique(maintain_order=True)
+    log = once.select(
+        "user_id",
+        "item_id",
+        "date",
+        (pl.col("time_ms") // 1000).alias("timestamp"),
+        pl.col("tab").cast(pl.String),
+        (pl.col("hourmin") // 100).cast(pl.String).alias("hour"),
+        *VIDEOS,
+        (pl.col("play_time_ms") / 1000).alias(PLAYED),
+    )
+    day = pl.col("date")
+    return {
+        "train": log.filter(day < VALIDATED),
+        "validate": log.filter(day == VALIDATED),
+        "test": log.filter(day > VALIDATED),
+        "repeated": len(rows) - len(once),
+    }
+
+
+def log_of(folder: str, rows: Any) -> Any:
+    """Rows as a log with labels, and what is known of users and videos."""
+    import polars as pl
+
+    from serendip.data.dataset import Dataset
+    from serendip.data.features.declared import Bucket, Category
+
+    text = pl.col(*FIELDS, *ONE_HOT).cast(pl.String)
+    users = pl.read_parquet(Path(folder) / "users.parquet").select("user_id", text)
+    users = users.with_columns(pl.col("user_id").cast(pl.String).alias("who"))
+    items = pl.read_parquet(Path(folder) / "items.parquet").select(
+        "item_id",
+        pl.col("author_id", "music_id", "video_type", "upload_type").cast(pl.String),
+        pl.col("tag").fill_null("").str.split(",").alias("tags"),
+        pl.col("video_duration") / 1000,
+    )
+    features: dict[str, Any] = {name: Category(side="user") for name in (*FIELDS, *ONE_HOT)}
+    features["who"] = Category(side="user", min_count=2)
+    features |= {name: Category(side="item", min_count=2) for name in ("author_id", "music_id")}
+    features |= {name: Category(side="item") for name in ("video_type", "upload_type")}
+    features |= {"tags": Category(side="item", multivalent=True), "video_duration": Bucket(side="item", buckets=20)}
+    features |= {name: Category(side="context") for name in ("tab", "hour")}
+    labels: Any = {**dict.fromkeys(VIDEOS, "binary"), PLAYED: "duration"}
+    known = (
+        rows.select("user_id").unique(maintain_order=True).join(users, on="user_id", how="left", maintain_order="left")
+    )
+    return Dataset.from_frames(rows.drop("date"), known, items, labels=labels, features=features)
+
+
+def videos_job(
+    folder: str,
+    model: str,
+    options: Mapping[str, Any],
+    seed: int,
+    cores: int = 1,
+    paired: str | None = None,
+    judged: bool = True,
+) -> dict[str, Any]:
+    """Train to 30 April, as many epochs as are best on 1 May by the mean AUC (or XAUC) of what is learned, and judge on
+    2 to 8 May.
+
+    Args:
+        folder: of the data.
+        model: its name.
+        options: of the model.
+        seed: of the fit.
+        cores: threads.
+        paired: a file to write what was foretold to, for differences between models; None: none.
+        judged: whether the test is looked at.
+
+    Returns:
+        ``epochs``, how good they were on 1 May, and by task the figures of the test, with an interval over users for
+        those that have one.
+    """
+    stay(cores)
+    from serendip.data.rows import EventRows
+    from serendip.evaluate.judging import evaluate_rows
+    from serendip.model import Run, find
+
+    parts = videos(folder)
+    data = log_of(folder, parts["train"])
+    validate, test = (EventRows.held(data, log_of(folder, parts[name])) for name in ("validate", "test"))
+    made = find(model)(**options)
+    tasks = _tasks(made)
+    chosen_by = [name for name in tasks if name in FREQUENT] or tasks
+    metric = "xauc" if tasks == [PLAYED] else "auc"
+
+    def judge(scorer: Any) -> float:
+        found = evaluate_rows(scorer, validate, (metric,), label=chosen_by, learned=tasks)
+        return float(np.mean([one.figure(metric) for one in found.values()]))
+
+    fitted = made.fit(data, Run(seed=seed, threads=cores, validation=judge, patience=1))
+    found = evaluate_rows(fitted, test, (), label=tasks, learned=tasks, threads=cores) if judged else {}
+    if paired is not None:
+        np.savez(paired, **{name: one.predicted for name, one in found.items()})
+    training = fitted.training
+    return {
+        "epochs": None if training is None else training.best_epoch,
+        "validated": None if training is None else training.best,
+        "tasks": {name: _figures(name, one) for name, one in found.items()},
+    }
+
+
+def difference_job(folder: str, task: str, one: str, other: str, metric: str, cores: int = 1) -> dict[str, float]:
+    """How much better what one file foretells is than what another does, with an interval over users."""
+    stay(cores)
+    from serendip.data.rows import EventRows
+    from serendip.evaluate.clustered import Rows, clustered_difference
+
+    parts = videos(folder)
+    test = EventRows.held(log_of(folder, parts["train"]), log_of(folder, parts["test"]))
+    rows = Rows(test.labels[task].astype(np.float64), test.who.astype(np.int64))
+    a, b = (np.load(file)[task] for file in (one, other))
+    found = clustered_difference(metric, rows, a, b, 0.95, 1000, 0)
+    return {"value": found.value, "low": found.low, "high": found.high}
+
+
+def _tasks(model: Any) -> list[str]:
+    """The labels that a model learns."""
+    return tasks_of({name: getattr(model.config, name, None) for name in ("tasks", "click", "conversion", "label")})
+
+
+def tasks_of(options: Mapping[str, Any]) -> list[str]:
+    """The labels that a model with these options learns."""
+    named = [options.get(name) for name in ("click", "conversion", "label")]
+    return list(options.get("tasks") or [name for name in named if name])
+
+
+def ahead(one: Sequence[Any], other: Sequence[Any], metric: str) -> Any:
+    """How much better one way is than another for the same users, means over seeds."""
+    from serendip.evaluate.significance import paired
+
+    a, b = (np.mean([found["by_user"][metric] for found in way], axis=0) for way in (one, other))
+    return paired(a, b)
+
+
+def _figures(task: str, found: Any) -> dict[str, Any]:
+    from serendip.evaluate.clustered import minimum_detectable_effect
+
+    if task == PLAYED:
+        return {name: found.figure(name) for name in ("xauc", "mae", "weighted_per_user_loss")}
+    interval = found.interval("auc")
+    figures: dict[str, Any] = {
+        "auc": found.figure("auc"),
+        "logloss": found.figure("logloss"),
+        "ece": found.figure("ece"),
+    }
+    figures |= {"low": interval.low, "high": interval.high, "mean": found.mean}
+    if task in FREQUENT:
+        return {**figures, "gauc": found.figure("gauc")}
+    return {**figures, "detectable": minimum_detectable_effect(interval.standard_error)}
+
+
+def shop(folder: str, kinds: Sequence[str], *, held: bool) -> tuple[Any, Any]:
+    """RetailRocket's log of these kinds of events, purchases the target, and one purchase a user to be foretold.
+
+    Args:
+        folder: of the data.
+        kinds: of ``view``, ``cart`` and ``buy``.
+        held: whether what is to be foretold is the last known purchase of users with two or more, in place of the
+            published one; it is then left out of the log, with all other events of that user and item.
+    """
+    import polars as pl
+
+    from serendip.data.dataset import Dataset
+
+    tables = {kind: pl.read_parquet(Path(folder) / f"train_{kind}.parquet") for kind in ("view", "cart", "buy")}
+    asked = pl.read_parquet(Path(folder) / "test_buy.parquet").select("user_id", "item_id")
+    catalogue = pl.concat([*(one.select("item_id") for one in tables.values()), asked.select("item_id")]).unique()
+    if held:
+        last = tables["buy"].sort("timestamp").group_by("user_id", maintain_order=True).agg(
+            pl.col("item_id").last(), pl.len()
+        )  # fmt: skip
+        asked = last.filter(pl.col("len") > 1).select("user_id", "item_id")
+        tables = {kind: one.join(asked, on=["user_id", "item_id"], how="anti") for kind, one in tables.items()}
+    rows = pl.concat([tables[kind].with_columns(pl.lit(kind).alias("event_type")) for kind in kinds])
+    users = pl.concat([one.select("user_id") for one in tables.values()]).unique().sort("user_id")
+    rows = rows.sort("timestamp", maintain_order=True)
+    target = ["buy"] if len(kinds) > 1 else None
+    return Dataset.from_frames(rows, users, catalogue.sort("item_id"), target=target), asked
+
+
+def shop_job(
+    folder: str, how: str, options: Mapping[str, Any], seed: int, held: bool, cores: int = 1
+) -> dict[str, Any]:
+    """Purchases recommended, learned from purchases alone (``buy``), from all kinds of events (``joint``), or from all
+    as if they were alike and then from purchases (``transfer``).
+
+    Returns:
+        The recall and NDCG at 10 of each user, the published pairs or those held out, and their means.
+    """
+    stay(cores)
+    from serendip.model import Run, find
+    from serendip.run import Start
+
+    model, run = "two_tower", Run(seed=seed, threads=cores)
+    data, asked = shop(folder, ("buy",) if how == "buy" else ("view", "cart", "buy"), held=held)
+    start = None
+    if how == "transfer":
+        whole, _ = shop(folder, ("view", "cart", "buy"), held=held)
+        alike = find(model)(**{**options["first"], "bags": False}).fit(_alike(whole), run)
+        data, asked = shop(folder, ("buy",), held=held)
+        learned = alike.learned()
+        assert learned is not None
+        start = Start(model, learned, np.arange(data.n_users, dtype=np.int32), np.arange(data.n_items, dtype=np.int32))
+    fitted = find(model)(**options["last"]).fit(data, Run(seed=seed, threads=cores, start=start))
+    users, items = data.user_ids.encode(asked["user_id"]), data.item_ids.encode(asked["item_id"])
+    queries = data.queries(users, k=10)
+    found = []
+    for start_row in range(0, len(users), 256):
+        part = slice(start_row, start_row + 256)
+        recs = _top(fitted, queries.take(part))
+        found.append(recs == items[part, None])
+    hits = np.concatenate(found)
+    gain = (hits / np.log2(np.arange(2, 12))).sum(axis=1)
+    return {
+        "recall@10": float(hits.any(axis=1).mean()),
+        "ndcg@10": float(gain.mean()),
+        "by_user": {"recall@10": hits.any(axis=1).astype(float).tolist(), "ndcg@10": gain.tolist()},
+    }
+
+
+def _alike(data: Any) -> Any:
+    """The log with every event as strong as any other."""
+    from dataclasses import replace
+
+    import msgspec
+
+    events = replace(data.events, weight=np.ones(len(data.events), np.float32), kind=None)
+    return replace(data, events=events, schema=msgspec.structs.replace(data.schema, target=(), event_types=()))
+
+
+def _top(fitted: Any, queries: Any) -> Any:
+    """``[q, 10]`` the items that score highest, purchases that are known left out."""
+    from serendip.pipeline import retrieve
+
+    return retrieve(fitted.lower(), name="two_tower")(queries).items[:, :10]
