@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from serendip.bundle import content as files_of
-from serendip.bundle import golden, manifest, reasons, store, tensorfile
+from serendip.bundle import crossing, golden, manifest, reasons, store, tensorfile
 from serendip.bundle.ask import Answer, Desk, Request, checked_k, kinds_read_by, table
 from serendip.bundle.attributes import Attributes
 from serendip.bundle.content import Content
@@ -311,6 +311,14 @@ class Bundle:
             SerendipError: ids that are not known, lists of unequal length, or no pair that a model can explain.
         """
         return reasons.explain(self._desk, self.pipeline, self.items, users, items, k, history)
+
+    def crosses(self) -> pl.DataFrame:
+        """Which two fields a ranker crosses how strongly, the strongest first: ``field, other, strength, source``.
+
+        Raises:
+            SerendipError: no model of the pipeline tells.
+        """
+        return crossing.table(self.pipeline)
 
     def update(
         self,

@@ -14,6 +14,7 @@ from serendip.cli.verb import verb
 EXAMPLES = (
     "serendip explain --user 42 --item 1193",
     "serendip explain --history 661,914 --item 1193 --item 2355 -k 5",
+    "serendip explain --crosses -k 10",
 )
 
 
@@ -21,9 +22,9 @@ EXAMPLES = (
 def explain(
     show: Output,
     item: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("--item", "-i", metavar="ID", help="What to explain; may be repeated.", show_default=False),
-    ],
+    ] = None,
     bundle: BundleOption = None,
     user: Annotated[
         str | None,
@@ -31,10 +32,19 @@ def explain(
     ] = None,
     history: HistoryOption = None,
     k: Annotated[int, typer.Option("-k", "--k", min=1, metavar="N", help="How many items of the history.")] = 3,
+    crosses: Annotated[
+        bool, typer.Option("--crosses", help="Say instead which two fields a ranker crosses most: -k pairs.")
+    ] = False,
 ) -> None:
     """Say which items of a user's history speak for an item, and how much."""
     from serendip.recipe import RecipeError
 
+    if crosses:
+        pairs = load(bundle, show).crosses().head(k).to_dicts()
+        show.result(pairs, lambda: show.table(list(pairs[0]), [[cell(*one) for one in row.items()] for row in pairs]))
+        return
+    if not item:
+        raise RecipeError("explain must be told what: --item ID, or --crosses. Got neither.")
     liked = history_of(history)
     if user is None and liked is None:
         raise RecipeError("explain must be told for whom: --user ID or --history ID,…. Got none.")

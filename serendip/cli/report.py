@@ -55,6 +55,7 @@ def report(
 
 def page(bundle: Bundle, data: Dataset | None = None) -> str:
     """The page about a bundle; with its data, what validation found is on it, too."""
+    from serendip.bundle.crossing import crosses
     from serendip.report import describe, recall, render
 
     facts = (
@@ -63,7 +64,13 @@ def page(bundle: Bundle, data: Dataset | None = None) -> str:
         else describe(data)
     )
     made = bundle.manifest
-    return render(facts=facts, evaluation=made.evaluation, samples=people(bundle), recipe=made.recipe)
+    return render(
+        facts=facts,
+        evaluation=made.evaluation,
+        samples=people(bundle),
+        crosses=crosses(bundle.pipeline),
+        recipe=made.recipe,
+    )
 
 
 def people(bundle: Bundle) -> list[Sample]:

@@ -4,16 +4,20 @@ Layers over the fields stand beside the crosses, ``s = b + wᵀ x_L + tower(x_0)
 ``s = b + tower(x_L)``. W is a full matrix, a product of two narrow ones (``rank``), or a mixture of several such
 products, of which a gate decides how much each counts (``experts``).
 
+How strongly two fields are crossed is the Frobenius norm of their block of W: `DCNV2.crosses`.
+
 Source: R. Wang et al., "DCN V2: improved deep & cross network and practical lessons for web-scale learning to rank
 systems", WWW 2021.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
+from serendip.data.dataset import Dataset
 from serendip.models._ranking import DEEP, DeepConfig, RankingModel
 from serendip.space import Range, declare
 from serendip.types import SerendipError
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from serendip.nn.interact import CrossLayer
+    from serendip.scorers.crossed import Crosses
+    from serendip.scorers.ranked import RankScorer
 
 
 class Options(DeepConfig, frozen=True):
@@ -75,3 +81,18 @@ class DCNV2(RankingModel):
         if o.structure == "stacked":
             return (Crossed(network, dim, o.widths, o.dropout),)
         return Crossed(network, dim), Deep(fields, o.factors, o.widths, o.dropout)
+
+    def scorer(self, net: Any, data: Dataset, **parts: Any) -> RankScorer:
+        """With how strongly fields are crossed."""
+        crosses = net.parts[0].network.pairs([self.config.factors] * len(net.names))
+        return replace(super().scorer(net, data, **parts), names=net.names, crosses=crosses.cpu().numpy())
+
+    def crosses(self) -> Crosses:
+        """How strongly the fields are crossed, by the matrix W of the lowest layer.
+
+        Raises:
+            SerendipError: the model has not been fitted.
+        """
+        from serendip.scorers.crossed import crosses_of
+
+        return crosses_of(self.name, self.lower())[self.name]

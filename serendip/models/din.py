@@ -1,4 +1,4 @@
-"""Deep interest network, over the events h_p of a history and the fields: ``s = b + tower( [Σ_p a_p h_p, v_1 … v_f] )``.
+"""Deep interest network, over the events h_p of a history and the fields: ``s = b + tower([Σ_p a_p h_p, v_1 … v_f])``.
 
 What the user did is read as the item sees it: ``a_p = MLP( h_p, c, h_p − c, h_p ⊙ c )`` with c the sum of the item's
 vectors, not normalised, so that a history that has much to do with the item says so. One event among many can decide,

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from serendip.nn.bags import bag_means
+from serendip.nn.bags import bag_means, bag_rows
 from serendip.nn.embed import Table, pooled
 from serendip.nn.fields import Fields, ItemFields
 from serendip.nn.query import BEGINS, PLACES
@@ -32,6 +32,7 @@ class Ranker(nn.Module):
         *,
         histories: Sequence[str] = (),
         read: Table | None = None,
+        apart: bool = False,
         bias: Tensor | None = None,
     ) -> None:
         """A ranker.
@@ -43,6 +44,8 @@ class Ranker(nn.Module):
                 a number.
             histories: the names of inputs with items, the mean of whose vectors is a field each.
             read: the vectors of the items of histories; None: those that the items have as fields.
+            apart: whether the events of histories reach the parts one by one, before the fields, in place of their
+                means: ``[b, t + f, d]``, zeros where there is none, t being as many as the longest has.
             bias: that number to begin with, of no axis, or ``[k]``; None: 0.
 
         Raises:
@@ -53,10 +56,11 @@ class Ranker(nn.Module):
             raise ValueError("Queries must have histories or features. Got neither instead.")
         if histories and items.ids is None and read is None:
             raise ValueError("A history must be of items with vectors. Got items that have features only.")
-        self.items, self.fields, self.own, self.histories = items, query, read, tuple(histories)
+        self.items, self.fields, self.own, self.histories, self.apart = items, query, read, tuple(histories), apart
         self.parts = nn.ModuleList(parts)
         self.bias = nn.Parameter(torch.zeros(()) if bias is None else bias.clone())
         self.per_item = ("own.weight",) if read is not None else ()
+        self.balance: nn.Module | None = None
 
     @property
     def read(self) -> Table:
@@ -65,13 +69,23 @@ class Ranker(nn.Module):
         assert found is not None
         return found
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the fields, in their order: the item itself is called ``item``."""
+        asked = () if self.fields is None else self.fields.inputs
+        own = () if self.items.features is None else self.items.features.inputs
+        itself = () if self.items.ids is None else ("item",)
+        means = () if self.apart else self.histories
+        return (*means, *(one.name for one in asked), *itself, *(one.name for one in own))
+
     def query(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """``[b, f, d]`` the fields of queries.
+        """``[b, f, d]`` the fields of queries; before them, where they are apart, the events of histories.
 
         Histories are codes ``[b, t]``; vectors ``[b, t, d]`` with what is present; or bags, as in
         `serendip.nn.query.QueryTower`.
         """
-        parts = [self._past(name, inputs).unsqueeze(-2) for name in self.histories]
+        past = self._events if self.apart else self._past
+        parts = [past(name, inputs) for name in self.histories]
         if self.fields is not None:
             parts.append(self.fields(inputs))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
@@ -89,12 +103,23 @@ class Ranker(nn.Module):
         return total + self.bias
 
     def _past(self, name: str, inputs: Mapping[str, Tensor]) -> Tensor:
+        """``[b, 1, d]`` the mean of a history."""
         given = inputs[name]
         if given.ndim == 3:
-            return pooled(given, inputs[name + PRESENT])
+            return pooled(given, inputs[name + PRESENT]).unsqueeze(1)
         if given.ndim == 2:
-            return pooled(self.read(given), given >= 0)
-        return bag_means(self.read(given), inputs[name + PLACES], inputs[name + BEGINS])
+            return pooled(self.read(given), given >= 0).unsqueeze(1)
+        return bag_means(self.read(given), inputs[name + PLACES], inputs[name + BEGINS]).unsqueeze(1)
+
+    def _events(self, name: str, inputs: Mapping[str, Tensor]) -> Tensor:
+        """``[b, t, d]`` the events of a history, zeros where there is none."""
+        given = inputs[name]
+        if given.ndim == 3:
+            return given * inputs[name + PRESENT].unsqueeze(-1)
+        if given.ndim == 2:
+            found: Tensor = self.read(given)
+            return found
+        return bag_rows(self.read(given), inputs[name + PLACES], inputs[name + BEGINS])
 
 
 class AskedFields(nn.Module):
@@ -126,15 +151,17 @@ class NewFields(nn.Module):
 class Scores(nn.Module):
     """The score of a query and an item, from both flat."""
 
-    def __init__(self, ranker: Ranker) -> None:
+    def __init__(self, ranker: Ranker, foretells: nn.Module | None = None) -> None:
+        """Of a ranker; ``foretells`` makes of its scores ``[b, k]`` what is given for them; None: the score itself."""
         super().__init__()
-        self.ranker = ranker
+        self.ranker, self.foretells = ranker, foretells
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``score`` ``[b]`` from ``query`` ``[b, f·d]`` and ``item`` ``[b, g·d]``."""
+        """``score`` ``[b]``, or ``[b, t]``, from ``query`` ``[b, f·d]`` and ``item`` ``[b, g·d]``."""
         d = self.ranker.items.dim
         flat = torch.cat([inputs[QUERY], inputs[ITEM]], dim=1)
-        return {SCORE: self.ranker(flat.reshape(flat.shape[0], -1, d))}
+        found = self.ranker(flat.reshape(flat.shape[0], -1, d))
+        return {SCORE: found if self.foretells is None else self.foretells(found)}
 
 
 class Weights(nn.Module):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -19,8 +19,13 @@ from markupsafe import Markup
 from serendip.report import plots
 from serendip.report.facts import Facts
 from serendip.report.figures import Figures, plain, who
+from serendip.report.heat import MOST, heat
+from serendip.report.plots import figure
 from serendip.report.samples import Sample
 from serendip.types import SerendipError
+
+if TYPE_CHECKING:
+    from serendip.scorers.crossed import Crosses
 
 LIBRARIES = ("serendip", "numpy", "scipy", "polars", "numba")
 
@@ -30,6 +35,7 @@ def render(
     facts: Facts | None = None,
     evaluation: Mapping[str, Any] | None = None,
     samples: Sequence[Sample] = (),
+    crosses: Mapping[str, Crosses] | None = None,
     recipe: Mapping[str, Any] | None = None,
     versions: Mapping[str, str] | None = None,
     title: str = "Recommendation report",
@@ -42,6 +48,7 @@ def render(
         evaluation: figures as ``serendip evaluate`` writes them: ``models`` by name, the one the report is about first,
             and ``comparisons`` of it with the others.
         samples: lists beside histories, from `serendip.report.samples`.
+        crosses: how strongly rankers cross their fields, by the ranker's name.
         recipe: how it was made, as plain values.
         versions: of what made it; None: of what runs now.
         title: of the page.
@@ -60,9 +67,11 @@ def render(
             facts=facts,
             figures=figures,
             samples=samples,
+            crosses=crosses or {},
             recipe=tomli_w.dumps(without_none(recipe)) if recipe else "",
             versions=installed() if versions is None else versions,
             plots=_Drawn(facts, figures),
+            heat=_heat,
         )
     )
 
@@ -134,6 +143,13 @@ class _Drawn:
         return plots.legend(list(self._figures.models))
 
 
+def _heat(name: str, crosses: Crosses) -> Markup:
+    pairs = ", ".join(f"{one} with {other} {figure(strength)}" for one, other, strength in crosses.pairs()[:3])
+    return heat(
+        f"How strongly {name} crosses each two fields. The strongest: {pairs}.", crosses.names, crosses.strengths
+    )
+
+
 @cache
 def environment() -> Environment:
     """What pages are made with: the templates of this room, and its ways to write numbers."""
@@ -148,6 +164,8 @@ def environment() -> Environment:
     made.filters["who"] = who
     made.filters["percent"] = lambda share: "–" if share is None else f"{share:.1%}"
     made.filters["count"] = lambda number: f"{number:,}"
+    made.filters["short"] = figure
+    made.globals["most"] = MOST
     made.filters["signed"] = lambda number: "–" if number is None else f"{number:+.4f}".replace("-", "−")
     return made
 

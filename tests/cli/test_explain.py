@@ -46,3 +46,24 @@ def test_what_cannot_be_explained_is_named(run: Any, here: Path) -> None:
     assert "Note: nothing in the history says anything of d, or their model cannot say why." in result.stderr
     told = run("explain", "--bundle", "b", "--history", "zz", "--item", "c", code=4).stderr
     assert "'c' for somebody unknown comes from popular; history: 1 not known: 'zz'." in told
+
+
+def test_what_a_ranker_crosses_is_told_and_drawn(run: Any, here: Path) -> None:
+    (here / "log.csv").write_text(
+        "user,item\n" + "".join(f"{user},{user + step}\n" for user in range(6) for step in (0, 1))
+    )
+    run("fit", "--events", "log.csv", "--model", "dcn_v2", "--set", "model.epochs=1", "--out", "b")
+    rows = json.loads(run("explain", "--bundle", "b", "--crosses", "--json").stdout)
+    assert [(row["field"], row["other"], row["source"]) for row in rows] == [("history", "item", "dcn_v2")]
+    assert rows[0]["strength"] > 0
+    lines = run("explain", "--bundle", "b", "--crosses").stdout.splitlines()
+    assert lines[0].split() == ["field", "other", "strength", "source"] and len(lines) == 3
+    run("report", "--bundle", "b", "--out", "b.html")
+    page = (here / "b.html").read_text("utf-8")
+    assert 'id="crosses"' in page and page.count('class="heat"') == 4
+    assert "How strongly dcn_v2 crosses each two fields. The strongest: history with item" in page
+
+
+def test_only_a_ranker_tells_what_it_crosses(run: Any, bundle: Path) -> None:
+    assert "Only dcn_v2 tells how strongly it crosses" in run("explain", "--bundle", bundle, "--crosses", code=4).stderr
+    assert "told what: --item ID, or --crosses" in run("explain", "--bundle", bundle, "--user", 1, code=4).stderr

@@ -10,7 +10,10 @@ import pytest
 from serendip.data import synthetic
 from serendip.model import Run
 from serendip.models.dcn_v2 import DCNV2
+from serendip.scorers import dump, restore
+from serendip.scorers.crossed import crosses_of
 from serendip.types import ABSENT, Queries, SerendipError
+from tests.models.fields import FEW, log
 
 DATA = synthetic.checkerboard(users=20, items=10)
 SMALL: dict[str, Any] = {"factors": 3, "epochs": 2, "hidden": 4, "layers": 1}
@@ -41,3 +44,18 @@ def test_crosses_of_several_experts_answer() -> None:
 def test_experts_without_a_rank_are_refused() -> None:
     with pytest.raises(SerendipError, match=r"experts above 1 need a rank.* Try rank = 1\."):
         DCNV2(**SMALL, experts=2).fit(DATA, Run(threads=1))
+
+
+def test_the_two_fields_that_decide_together_are_crossed_most() -> None:
+    data = log(lambda user, item, moment: (user + moment) % 2)
+    model = DCNV2(**{**FEW, "factors": 8, "hidden": 1, "layers": 1, "epochs": 20}).fit(data, Run(threads=1))
+    found = model.crosses()
+    assert found.names == ("side", "moment", "item") and found.strengths.shape == (3, 3)
+    (one, other, most), (*_, second), _ = found.pairs()
+    assert {one, other} == {"side", "moment"} and most > 1.2 * second
+    w = model.learned()
+    assert w is not None
+    block = w["parts.0.network.layers.0.up.weight"][:8, 8:16]  # numbers of the first field by those of the second
+    assert np.isclose(found.strengths[0, 1], np.sqrt(np.square(block).sum()), atol=1e-5)
+    again = crosses_of("kept", restore(*dump(model.lower())))["kept"]
+    assert again.names == found.names and np.array_equal(again.strengths, found.strengths)

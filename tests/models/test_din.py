@@ -40,7 +40,7 @@ def taught(users: int) -> Dataset:
 
 
 def test_the_item_finds_the_one_event_that_decides() -> None:
-    data = taught(1000)
+    data = taught(1500)
     had, asked, fits = made(300, 1)
 
     def codes(ids: Codes) -> Ids:
@@ -49,10 +49,10 @@ def test_the_item_finds_the_one_event_that_decides() -> None:
     queries = Queries(np.full(len(had), ABSENT, np.int32), codes(had))
 
     def area(name: str, **options: Any) -> float:
-        few = {"factors": 2, "hidden": 16, "epochs": 30, "batch_size": 64, "learning_rate": 0.02}
+        few: dict[str, Any] = {"factors": 2, "hidden": 16, "epochs": 25, "batch_size": 64, "learning_rate": 0.02}
         model = find(name)(label="fits", length=GROUPS, **few, **options)
         scores = model.fit(data, Run(threads=1)).lower().score(queries, codes(asked)[:, None])[:, 0]
         return float((scores[fits][:, None] > scores[~fits]).mean())
 
-    assert area("din") > 0.98
+    assert area("din") > 0.97
     assert area("deepfm") < 0.95

@@ -118,5 +118,5 @@ def test_networks_that_do_not_fit_together_are_refused() -> None:
         restore({**tensors, "items": items[:, : D + 1]}, header)
     with pytest.raises(SerendipError, match="must have the inputs item, query"):
         restore({**tensors, "ranker": tensors["query"]}, header)
-    with pytest.raises(SerendipError, match="neither biases nor"):
+    with pytest.raises(SerendipError, match="it has no biases"):
         restore(tensors, {**header, "biased": True})
