@@ -230,12 +230,13 @@ def _cell(model: Evaluation, metric: str, segment: str, best: float | None) -> C
     if mean is None:
         return Cell()
     found = model.interval(metric, segment)
-    bounds = "" if found.low != found.low else f"{_number(found.low)} – {_number(found.high)}"
-    return Cell(_number(mean), bounds, best is not None and mean >= best)
+    bounds = "" if found.low != found.low else f"{worded(found.low)} – {worded(found.high)}"
+    return Cell(worded(mean), bounds, best is not None and mean >= best)
 
 
-def _number(value: float) -> str:
+def worded(value: float) -> str:
+    """A figure of a table."""
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
-__all__ = ["Cell", "Compared", "Difference", "Figures", "plain", "who"]
+__all__ = ["Cell", "Compared", "Difference", "Figures", "plain", "who", "worded"]

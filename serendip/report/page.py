@@ -21,6 +21,7 @@ from serendip.report.facts import Facts
 from serendip.report.figures import Figures, plain, who
 from serendip.report.heat import MOST, heat
 from serendip.report.plots import figure
+from serendip.report.judged import definitions, read_judged
 from serendip.report.samples import Sample
 from serendip.types import SerendipError
 
@@ -46,7 +47,7 @@ def render(
     Args:
         facts: what the data are, from `describe` or `recall`.
         evaluation: figures as ``serendip evaluate`` writes them: ``models`` by name, the one the report is about first,
-            and ``comparisons`` of it with the others.
+            and ``comparisons`` of it with the others; of events one by one ``labels``, each of which has these.
         samples: lists beside histories, from `serendip.report.samples`.
         crosses: how strongly rankers cross their fields, by the ranker's name.
         recipe: how it was made, as plain values.
@@ -57,7 +58,9 @@ def render(
     Raises:
         SerendipError: figures that are not as ``serendip evaluate`` writes them.
     """
-    figures = None if not evaluation else Figures.read(evaluation)
+    by_label = bool(evaluation) and "labels" in (evaluation or {})
+    figures = None if not evaluation or by_label else Figures.read(evaluation)
+    judged, judged_notes = read_judged(evaluation) if evaluation and by_label else ([], [])
     return (
         environment()
         .get_template("template.html")
@@ -66,6 +69,9 @@ def render(
             created=created or f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
             facts=facts,
             figures=figures,
+            judged=judged,
+            judged_notes=judged_notes,
+            judged_definitions=definitions(judged),
             samples=samples,
             crosses=crosses or {},
             recipe=tomli_w.dumps(without_none(recipe)) if recipe else "",
