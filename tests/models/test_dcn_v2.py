@@ -57,5 +57,9 @@ def test_the_two_fields_that_decide_together_are_crossed_most() -> None:
     assert w is not None
     block = w["parts.0.network.layers.0.up.weight"][:8, 8:16]  # numbers of the first field by those of the second
     assert np.isclose(found.strengths[0, 1], np.sqrt(np.square(block).sum()), atol=1e-5)
-    again = crosses_of("kept", restore(*dump(model.lower())))["kept"]
+    tensors, header = dump(model.lower())
+    again = crosses_of("kept", restore(tensors, header))["kept"]
     assert again.names == found.names and np.array_equal(again.strengths, found.strengths)
+    for wrong in ({"crosses": tensors["crosses"][:2]}, {"crosses": -tensors["crosses"]}):
+        with pytest.raises(SerendipError, match="crosses must be"):
+            restore({**tensors, **wrong}, header)
