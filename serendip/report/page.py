@@ -20,8 +20,8 @@ from serendip.report import plots
 from serendip.report.facts import Facts
 from serendip.report.figures import Figures, plain, who
 from serendip.report.heat import MOST, heat
-from serendip.report.plots import figure
 from serendip.report.judged import definitions, read_judged
+from serendip.report.plots import figure
 from serendip.report.samples import Sample
 from serendip.types import SerendipError
 
