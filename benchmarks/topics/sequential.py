@@ -79,22 +79,24 @@ def trial(data: str, model: str, options: dict[str, Any]) -> Any:
 
 
 def ranked(topic: Topic, data: str, model: str, rule_of: str | None = None) -> None:
-    """Options chosen on the training part, then one look at the test a seed; with ``rule_of`` those of another row."""
+    """Options chosen on the training part where there are several, then one look at the test a seed; with ``rule_of``
+    those of another row."""
     folder, how = DATA[data]
     grid = GRIDS[rule_of or data][model]
     names = [(f"{data}/{model}", metric) for metric in sequences.METRICS]
     seeds = SEEDS[:1] if model in HOURS and how.get("order") else SEEDS
 
     def make() -> list[Row]:
-        trials = [trial(rule_of or data, model, options) for options in grid]
-        chosen = grid[max(range(len(grid)), key=lambda number: trials[number]["ndcg@10"])]
+        trials = [trial(rule_of or data, model, options) for options in grid] if len(grid) > 1 else []
+        chosen = grid[max(range(len(trials)), key=lambda number: trials[number]["ndcg@10"]) if trials else 0]
         found = [judged(data, model, chosen, seed, inner=False) for seed in seeds]
         rows = []
         for place, (name, metric) in enumerate(names):
             values = [one[metric] for one in found]
             asked = ASKED.get((data, model))
             target = None if asked is None else f">= {asked[place]:g}"
-            note = f"{len(trials)} trial(s) within the training part; learns from all of a history but its last item"
+            note = f"{len(trials)} trials within the training part" if trials else "options set before any run"
+            note += "; learns from all of a history but its last item"
             note += "" if len(seeds) > 1 else "; one seed: three take beyond two hours"
             rows.append(Row(name, metric, mean(values), "", spread(values), len(values), target=target, note=note))
         rows[0].details = {"rule": sequences.RULE, "trials": trials, "chosen": chosen, "test": found}
@@ -105,14 +107,15 @@ def ranked(topic: Topic, data: str, model: str, rule_of: str | None = None) -> N
 
 
 def best(topic: Topic, data: str) -> None:
-    """The figures of the model whose trial was the best."""
+    """The figures of the model whose trial was the best, of those that had trials."""
     rows = {(row.name, row.metric): row for row in topic.rows}
-    found = [rows.get((f"{data}/{model}", sequences.METRICS[0])) for model in GRIDS[data]]
+    several = [model for model, grid in GRIDS[data].items() if len(grid) > 1]
+    found = [rows.get((f"{data}/{model}", sequences.METRICS[0])) for model in several]
     if any(row is None or not row.details for row in found):
         return
     reached = {row.name: max(one["ndcg@10"] for one in row.details["trials"]) for row in found if row is not None}
     name = max(reached, key=lambda name: reached[name])
-    note = f"{name.rpartition('/')[2]}, whose best trial reached {reached[name]:.4f} NDCG@10"
+    note = f"{name.rpartition('/')[2]}: of the models with trials ({', '.join(several)}), whose best reached {reached[name]:.4f} NDCG@10"
 
     def make() -> list[Row]:
         same = [rows[name, metric] for metric in sequences.METRICS]
