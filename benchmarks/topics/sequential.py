@@ -34,7 +34,7 @@ GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "lstm": [{**_LONG, "hidden": 256, "epochs": 24}],
         "bow": [{**_LONG, "hidden": 256, "window": 20, "epochs": 24}],
         "cnn": [{**_LONG, "hidden": 256, "length": 30, "epochs": 24}],
-        "bert4rec": [{**_LONG, "hidden": 512, "activation": "gelu", "epochs": 48}],
+        "bert4rec": [{**_LONG, "hidden": 512, "activation": "gelu", "epochs": 36}],
     },
     "s3rec_beauty": {"sasrec": [_SHORT]},
 }
@@ -115,7 +115,9 @@ def best(topic: Topic, data: str) -> None:
         return
     reached = {row.name: max(one["ndcg@10"] for one in row.details["trials"]) for row in found if row is not None}
     name = max(reached, key=lambda name: reached[name])
-    note = f"{name.rpartition('/')[2]}: of the models with trials ({', '.join(several)}), whose best reached {reached[name]:.4f} NDCG@10"
+    note = (
+        f"{name.rpartition('/')[2]}, whose best trial reached {reached[name]:.4f} NDCG@10; tried: {', '.join(several)}"
+    )
 
     def make() -> list[Row]:
         same = [rows[name, metric] for metric in sequences.METRICS]
