@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from serendip.data.shop import DAY, DAYS, EPOCH, STEPS, Doubles
 from serendip.data.vocab import Vocab
 
+LABELS = ("rating", "watch_time", "liked", "purchased")
+"""Columns that say something of views, and of nothing else."""
 BLOCK = 128
 """Users whose odds are held at a time; bounds memory and keeps them in the processor's cache."""
 
@@ -75,6 +77,8 @@ def record(tastes: Tastes, items: pl.DataFrame, choices: float, rng: np.random.G
             "event_type": pl.repeat("view", m, eager=True),
             "rating": pl.Series(np.where(rated, rating, np.nan)).fill_nan(None),
             "watch_time": np.round(watched).astype(np.int64),
+            "liked": liked.astype(np.int8),
+            "purchased": bought.astype(np.int8),
         }
     )
     likes = _afterwards(views, "like", liked, pause)
@@ -87,8 +91,7 @@ def _afterwards(views: pl.DataFrame, kind: str, keep: NDArray[np.bool_], delay: 
     return views.with_columns(
         pl.col("timestamp") + pl.Series(delay),
         pl.lit(kind).alias("event_type"),
-        pl.lit(None, pl.Float64).alias("rating"),
-        pl.lit(None, pl.Int64).alias("watch_time"),
+        *(pl.lit(None, views.schema[label]).alias(label) for label in LABELS),
     ).filter(pl.Series(keep))
 
 

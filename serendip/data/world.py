@@ -53,7 +53,8 @@ class World:
 
     Attributes:
         events: ``user_id, item_id, timestamp`` (unix seconds), ``event_type`` (view, like, purchase), ``rating`` (1–5,
-            on some views), ``watch_time`` (seconds, on views); ordered by time.
+            on some views), and on views ``watch_time`` (seconds), ``liked`` and ``purchased`` (0 or 1: whether that
+            followed); ordered by time.
         users: ``user_id, age_band, country, device``.
         items: ``item_id, title, description, categories`` (list), ``kind, released`` (unix seconds), ``minutes,
             price``.
@@ -74,7 +75,7 @@ class World:
             rating="rating",
             event_type="event_type",
             event_weights=dict(EVENT_WEIGHTS),
-            labels={"watch_time": "duration"},
+            labels={"watch_time": "duration", "liked": "binary", "purchased": "binary"},
             title="title",
             categories=("categories", "kind"),
             text=("title", "description"),

@@ -153,16 +153,19 @@ def test_a_pair_is_viewed_once_and_liked_or_bought_only_after_the_view(world: Wo
     assert wait.min() > 0
     assert wait.max() < 2 * 3600
     assert views["watch_time"].null_count() == 0
-    assert rest["watch_time"].null_count() == len(rest)
+    for kind, label in (("like", "liked"), ("purchase", "purchased")):
+        followed = views.join(world.events.filter(event_type=kind), on=["user_id", "item_id"], how="semi")
+        assert followed[label].to_list() == [1] * len(followed) and views[label].sum() == len(followed)
+    for label in ("rating", "watch_time", "liked", "purchased"):
+        assert rest[label].null_count() == len(rest)
     assert 0.1 < 1 - views["rating"].null_count() / len(views) < 0.25
     assert sorted(views["rating"].drop_nulls().unique()) == [1, 2, 3, 4, 5]
 
 
 def test_likes_ratings_and_watching_agree_with_each_other(world: World) -> None:
     views = world.events.filter(pl.col("event_type") == "view")
-    liked = world.events.filter(pl.col("event_type") == "like").select("user_id", "item_id", liked=True)
-    seen = views.join(liked, on=["user_id", "item_id"], how="left").join(world.items, on="item_id")
-    seen = seen.with_columns(pl.col("liked").fill_null(False), share=pl.col("watch_time") / (60 * pl.col("minutes")))
+    seen = views.join(world.items, on="item_id")
+    seen = seen.with_columns(share=pl.col("watch_time") / (60 * pl.col("minutes")))
     assert seen["share"].min() > 0
     assert seen["share"].max() < 1.01
     means = seen.group_by("liked").agg(pl.col("rating", "share").mean()).sort("liked")
