@@ -181,12 +181,8 @@ class FieldsModel(NeuralModel):
     space = declare(**WIDE)
 
     @abstractmethod
-    def network(self, fields: int, taught: Taught) -> tuple[nn.Module, ...]:
-        """What is made of so many fields: each from ``[b, f, width]`` to what comes out, which is the sum of all."""
-
-    def over(self, layout: Layout, taught: Taught) -> tuple[nn.Module, ...]:
-        """As `network`, for models that ask what the fields are."""
-        return self.network(len(layout), taught)
+    def network(self, fields: Layout, taught: Taught) -> tuple[nn.Module, ...]:
+        """What is made of the fields: each from ``[b, f, width]`` to what comes out, which is the sum of all."""
 
     @abstractmethod
     def width(self, fields: int) -> int:
@@ -238,7 +234,7 @@ class FieldsModel(NeuralModel):
         return Ranker(
             ItemFields(data.n_items, d, ids=ids, inputs=own, values=values, id_dropout=o.id_dropout, sparse=rows),
             Fields(asked, d, sparse=rows) if asked else None,
-            self.over(layout, taught),
+            self.network(layout, taught),
             histories=histories,
             apart=self.apart,
             read=Table(data.n_items, d, sigma=SIGMA, sparse=rows) if histories and not ids else None,

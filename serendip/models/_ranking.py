@@ -24,6 +24,7 @@ from serendip.models._fields import (
     FieldsModel,
     Hidden,
     Layers,
+    Layout,
     Taught,
     error_of,
     label_of,
@@ -75,10 +76,10 @@ class RankingModel(FieldsModel):
     config: RankingConfig
 
     @abstractmethod
-    def parts(self, fields: int) -> tuple[nn.Module, ...]:
-        """What scores so many fields: each from ``[b, f, width]`` to ``[b]``; the score is their sum."""
+    def parts(self, fields: Layout) -> tuple[nn.Module, ...]:
+        """What scores the fields: each from ``[b, f, width]`` to ``[b]``; the score is their sum."""
 
-    def network(self, fields: int, taught: Taught) -> tuple[nn.Module, ...]:
+    def network(self, fields: Layout, taught: Taught) -> tuple[nn.Module, ...]:
         """The same whatever the label is."""
         return self.parts(fields)
 
@@ -114,4 +115,4 @@ class RankingModel(FieldsModel):
         return lower_ranker(net, **parts)
 
 
-__all__ = ["DEEP", "WIDE", "DeepConfig", "RankingConfig", "RankingModel", "VectorConfig"]
+__all__ = ["DEEP", "WIDE", "DeepConfig", "Layout", "RankingConfig", "RankingModel", "VectorConfig"]

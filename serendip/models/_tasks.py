@@ -24,6 +24,7 @@ from serendip.models._fields import (
     FieldsModel,
     Hidden,
     Layers,
+    Layout,
     Taught,
     error_of,
     label_of,
@@ -135,11 +136,11 @@ class TaskModel(LayersModel):
     def experts(self, dim: int, tasks: tuple[str, ...]) -> SharedBottom | MMoE | PLE:
         """What makes a vector for each task of the fields side by side, ``[b, dim]``."""
 
-    def network(self, fields: int, taught: Taught) -> tuple[nn.Module, ...]:
+    def network(self, fields: Layout, taught: Taught) -> tuple[nn.Module, ...]:
         """A weighted sum of each task's vector."""
         from serendip.nn.heads import Heads
 
-        return (Heads(self.experts(fields * self.config.factors, tuple(taught.tasks))),)
+        return (Heads(self.experts(len(fields) * self.config.factors, tuple(taught.tasks))),)
 
     def foretold(self, tasks: Mapping[str, LabelKind]) -> tuple[nn.Module, tuple[str, ...]]:
         """By the kinds of the labels."""

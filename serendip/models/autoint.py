@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from serendip.models._ranking import DEEP, DeepConfig, RankingModel
+from serendip.models._ranking import DEEP, DeepConfig, Layout, RankingModel
 from serendip.space import Range, declare
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class AutoInt(RankingModel):
         """A vector."""
         return self.config.factors
 
-    def parts(self, fields: int) -> tuple[nn.Module, ...]:
+    def parts(self, fields: Layout) -> tuple[nn.Module, ...]:
         """Attention, and layers."""
         from torch import nn
 
@@ -54,5 +54,7 @@ class AutoInt(RankingModel):
         o = self.config
         out = o.heads * o.head_dim
         dims = (o.factors, *(out,) * (o.attentions - 1))
-        attention = nn.Sequential(*(FieldAttention(dim, o.head_dim, o.heads) for dim in dims), Deep(fields, out, ()))
-        return (attention, Deep(fields, o.factors, o.widths, o.dropout)) if o.layers else (attention,)
+        attention = nn.Sequential(
+            *(FieldAttention(dim, o.head_dim, o.heads) for dim in dims), Deep(len(fields), out, ())
+        )
+        return (attention, Deep(len(fields), o.factors, o.widths, o.dropout)) if o.layers else (attention,)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from serendip.models._ranking import DEEP, DeepConfig, RankingModel
+from serendip.models._ranking import DEEP, DeepConfig, Layout, RankingModel
 from serendip.space import Range, declare
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ class DCN(RankingModel):
         """A vector."""
         return self.config.factors
 
-    def parts(self, fields: int) -> tuple[nn.Module, ...]:
+    def parts(self, fields: Layout) -> tuple[nn.Module, ...]:
         """Crosses, and layers."""
         from serendip.nn.interact import Cross, CrossNetwork
         from serendip.nn.ranker import Crossed, Deep
 
         o = self.config
-        dim = fields * o.factors
+        dim = len(fields) * o.factors
         crosses = Crossed(CrossNetwork(lambda: Cross(dim), o.crosses), dim)
-        return crosses, Deep(fields, o.factors, o.widths, o.dropout)
+        return crosses, Deep(len(fields), o.factors, o.widths, o.dropout)

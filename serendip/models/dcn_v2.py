@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from serendip.data.dataset import Dataset
-from serendip.models._ranking import DEEP, DeepConfig, RankingModel
+from serendip.models._ranking import DEEP, DeepConfig, Layout, RankingModel
 from serendip.space import Range, declare
 from serendip.types import SerendipError
 
@@ -60,7 +60,7 @@ class DCNV2(RankingModel):
         """A vector."""
         return self.config.factors
 
-    def parts(self, fields: int) -> tuple[nn.Module, ...]:
+    def parts(self, fields: Layout) -> tuple[nn.Module, ...]:
         """Crosses with layers."""
         from serendip.nn.interact import CrossMixture, CrossNetwork, CrossV2
         from serendip.nn.ranker import Crossed, Deep
@@ -69,9 +69,9 @@ class DCNV2(RankingModel):
         if o.experts > 1 and o.rank is None:
             raise SerendipError(
                 f"{self.name}: experts above 1 need a rank, as each is a product of narrow matrices. Got experts = "
-                f"{o.experts} and no rank. Try rank = {max(1, fields * o.factors // 4)}."
+                f"{o.experts} and no rank. Try rank = {max(1, len(fields) * o.factors // 4)}."
             )
-        dim = fields * o.factors
+        dim = len(fields) * o.factors
         rank = None if o.rank is None else min(o.rank, dim)
 
         def cross() -> CrossLayer:
@@ -80,7 +80,7 @@ class DCNV2(RankingModel):
         network = CrossNetwork(cross, o.crosses)
         if o.structure == "stacked":
             return (Crossed(network, dim, o.widths, o.dropout),)
-        return Crossed(network, dim), Deep(fields, o.factors, o.widths, o.dropout)
+        return Crossed(network, dim), Deep(len(fields), o.factors, o.widths, o.dropout)
 
     def scorer(self, net: Any, data: Dataset, **parts: Any) -> RankScorer:
         """With how strongly fields are crossed."""

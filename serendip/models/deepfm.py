@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from serendip.models._ranking import DEEP, DeepConfig, RankingModel
+from serendip.models._ranking import DEEP, DeepConfig, Layout, RankingModel
 from serendip.space import declare
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ class DeepFM(RankingModel):
         """A vector and a weight."""
         return self.config.factors + 1
 
-    def parts(self, fields: int) -> tuple[nn.Module, ...]:
+    def parts(self, fields: Layout) -> tuple[nn.Module, ...]:
         """Weights, pairs, and layers."""
         from serendip.nn.interact import FM
         from serendip.nn.ranker import Deep, Vectors, Weights
 
         o = self.config
-        return Weights(), Vectors(FM()), Vectors(Deep(fields, o.factors, o.widths, o.dropout))
+        return Weights(), Vectors(FM()), Vectors(Deep(len(fields), o.factors, o.widths, o.dropout))

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from serendip.models._fields import Layout, Taught
-from serendip.models._ranking import DEEP, DeepConfig, RankingModel
+from serendip.models._ranking import DEEP, DeepConfig, Layout, RankingModel
 from serendip.space import Range, declare
 
 if TYPE_CHECKING:
@@ -45,16 +44,9 @@ class DIN(RankingModel):
         """A vector."""
         return self.config.factors
 
-    def over(self, layout: Layout, taught: Taught) -> tuple[nn.Module, ...]:
+    def parts(self, fields: Layout) -> tuple[nn.Module, ...]:
         """Attention below layers."""
-        return self._made(len(layout.query), len(layout.item))
-
-    def parts(self, fields: int) -> tuple[nn.Module, ...]:
-        """As `over`, where the last field alone is the item's."""
-        return self._made(fields - 1, 1)
-
-    def _made(self, query: int, item: int) -> tuple[nn.Module, ...]:
         from serendip.nn.scoring import Attended
 
-        o = self.config
+        o, query, item = self.config, len(fields.query), len(fields.item)
         return (Attended(query, item, o.factors, o.widths, attention=o.attention, dropout=o.dropout),)

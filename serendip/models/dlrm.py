@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from serendip.models._fields import Layout, Taught
-from serendip.models._ranking import DEEP, DeepConfig, RankingModel
+from serendip.models._ranking import DEEP, DeepConfig, Layout, RankingModel
 from serendip.space import Range, declare
 
 if TYPE_CHECKING:
@@ -43,17 +42,11 @@ class DLRM(RankingModel):
         """A vector."""
         return self.config.factors
 
-    def over(self, layout: Layout, taught: Taught) -> tuple[nn.Module, ...]:
+    def parts(self, fields: Layout) -> tuple[nn.Module, ...]:
         """Products below layers."""
-        return self._made(len(layout), layout.numbers)
-
-    def parts(self, fields: int) -> tuple[nn.Module, ...]:
-        """As `over`, where no field is a number."""
-        return self._made(fields, ())
-
-    def _made(self, fields: int, numbers: tuple[int, ...]) -> tuple[nn.Module, ...]:
         from serendip.nn.scoring import Products
 
         o = self.config
         below = (o.bottom,) * o.bottom_layers
-        return (Products(fields, o.factors, o.widths, numbers=numbers, bottom=below, dropout=o.dropout),)
+        products = Products(len(fields), o.factors, o.widths, numbers=fields.numbers, bottom=below, dropout=o.dropout)
+        return (products,)

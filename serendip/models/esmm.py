@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from serendip.data.dataset import Dataset
-from serendip.models._fields import INTEREST, Taught, label_of, some
+from serendip.models._fields import INTEREST, Layout, Taught, label_of, some
 from serendip.models._tasks import LayersConfig, LayersModel
 from serendip.types import SerendipError
 
@@ -53,12 +53,12 @@ class ESMM(LayersModel):
     summary = "A ranker of clicks and of what follows them, learned over all that was shown. Needs PyTorch."
     source = "Ma et al., SIGIR 2018"
 
-    def network(self, fields: int, taught: Taught) -> tuple[nn.Module, ...]:
+    def network(self, fields: Layout, taught: Taught) -> tuple[nn.Module, ...]:
         """A tower for the click and one for what follows it."""
         from serendip.nn.heads import Apart
 
         o = self.config
-        return (Apart(fields, o.factors, 2, o.widths, o.dropout),)
+        return (Apart(len(fields), o.factors, 2, o.widths, o.dropout),)
 
     def foretold(self, tasks: Mapping[str, LabelKind]) -> tuple[nn.Module, tuple[str, ...]]:
         """Click, conversion, and conversion after a click."""

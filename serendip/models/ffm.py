@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from serendip.models._ranking import WIDE, RankingConfig, RankingModel
+from serendip.models._ranking import WIDE, Layout, RankingConfig, RankingModel
 from serendip.space import Range, declare
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ class FFM(RankingModel):
         """A vector for each field, and a weight."""
         return fields * self.config.factors + 1
 
-    def parts(self, fields: int) -> tuple[nn.Module, ...]:
+    def parts(self, fields: Layout) -> tuple[nn.Module, ...]:
         """Weights and pairs."""
         from torch import nn
 
         from serendip.nn.interact import FFM as Pairs
         from serendip.nn.ranker import Vectors, Weights
 
-        by_field = nn.Unflatten(2, (fields, self.config.factors))  # [b, f, f · d] → [b, f, f, d]
-        return Weights(), Vectors(nn.Sequential(by_field, Pairs(fields)))
+        by_field = nn.Unflatten(2, (len(fields), self.config.factors))  # [b, f, f · d] → [b, f, f, d]
+        return Weights(), Vectors(nn.Sequential(by_field, Pairs(len(fields))))

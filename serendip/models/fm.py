@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from serendip.models._ranking import WIDE, RankingModel, VectorConfig
+from serendip.models._ranking import WIDE, Layout, RankingModel, VectorConfig
 from serendip.space import declare
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class FM(RankingModel):
         """A vector and a weight."""
         return self.config.factors + 1
 
-    def parts(self, fields: int) -> tuple[nn.Module, ...]:
+    def parts(self, fields: Layout) -> tuple[nn.Module, ...]:
         """Weights and pairs."""
         from serendip.nn.interact import FM as Pairs
         from serendip.nn.ranker import Vectors, Weights

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serendip.data.dataset import Dataset
-from serendip.models._ranking import WIDE, RankingConfig, RankingModel
+from serendip.models._ranking import WIDE, Layout, RankingConfig, RankingModel
 from serendip.space import declare
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class LR(RankingModel):
         """A weight."""
         return 1
 
-    def parts(self, fields: int) -> tuple[nn.Module, ...]:
+    def parts(self, fields: Layout) -> tuple[nn.Module, ...]:
         """Weights."""
         from serendip.nn.ranker import Weights
 

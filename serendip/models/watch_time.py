@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from serendip.data.dataset import Dataset
-from serendip.models._fields import SURE, Taught, label_of, some, start_of
+from serendip.models._fields import SURE, Layout, Taught, label_of, some, start_of
 from serendip.models._tasks import LayersConfig, LayersModel
 from serendip.types import Floats, SerendipError
 
@@ -60,12 +60,12 @@ class WatchTime(LayersModel):
     summary = "A ranker of expected watch time by weighted logistic regression. Needs PyTorch."
     source = "Covington et al., RecSys 2016"
 
-    def network(self, fields: int, taught: Taught) -> tuple[nn.Module, ...]:
+    def network(self, fields: Layout, taught: Taught) -> tuple[nn.Module, ...]:
         """One tower."""
         from serendip.nn.heads import Apart
 
         o = self.config
-        return (Apart(fields, o.factors, 1, o.widths, o.dropout),)
+        return (Apart(len(fields), o.factors, 1, o.widths, o.dropout),)
 
     def foretold(self, tasks: Mapping[str, LabelKind]) -> tuple[nn.Module, tuple[str, ...]]:
         """The duration."""
