@@ -263,3 +263,73 @@ def _top(fitted: Any, queries: Any) -> Any:
     from serendip.pipeline import retrieve
 
     return retrieve(fitted.lower(), name="two_tower")(queries).items[:, :10]
+
+
+CENSUS = ("income", "never_married")
+TELLING = ("income_50k", "marital_stat")
+"""The columns that say a label: none of them is a feature."""
+
+
+def census(folder: str) -> dict[str, Any]:
+    """The census as examples of three parts, drawn once: 3/5 to learn from, 1/5 each to choose and to judge by."""
+    import polars as pl
+
+    from serendip.data.examples import Examples
+
+    table = pl.read_parquet(Path(folder) / "test.parquet").with_columns(
+        pl.col("income_50k").cast(pl.Int8).alias(CENSUS[0]),
+        (pl.col("marital_stat").str.strip_chars() == "Never married").cast(pl.Int8).alias(CENSUS[1]),
+    )
+    place = np.random.default_rng(0).permutation(len(table)) / len(table)
+    labels: Any = dict.fromkeys(CENSUS, "binary")
+    parts = {"train": place < 0.6, "validate": (place >= 0.6) & (place < 0.8), "test": place >= 0.8}
+    dropped = [*TELLING, "instance_weight"]
+    return {name: Examples.read(table.filter(rows).drop(dropped), labels).dataset() for name, rows in parts.items()}
+
+
+def census_job(
+    folder: str, model: str, options: Mapping[str, Any], seed: int, cores: int = 1, paired: str | None = None
+) -> dict[str, Any]:
+    """Train on three fifths, as many epochs as are best by the mean AUC on a fifth, and judge on the last.
+
+    Args and returns: as of `videos_job`; intervals are over rows.
+    """
+    stay(cores)
+    from serendip.data.rows import EventRows
+    from serendip.evaluate.judging import evaluate_rows
+    from serendip.evaluate.rows import auc, logloss
+    from serendip.model import Run, find
+
+    parts = census(folder)
+    data = parts["train"]
+    validate, test = (EventRows.held(data, parts[name]) for name in ("validate", "test"))
+    made = find(model)(**options)
+    tasks = _tasks(made)
+
+    def judge(scorer: Any) -> float:
+        found = evaluate_rows(scorer, validate, ("auc",), label=tasks, learned=tasks)
+        return float(np.mean([one.figure("auc") for one in found.values()]))
+
+    fitted = made.fit(data, Run(seed=seed, threads=cores, validation=judge, patience=2))
+    found = {name: one.predicted for name, one in evaluate_rows(fitted, test, ("auc",), label=tasks).items()}
+    if paired is not None:
+        np.savez(paired, **found)
+    training = fitted.training
+    return {
+        "epochs": None if training is None else training.best_epoch,
+        "tasks": {
+            name: {"auc": auc(test.labels[name], values), "logloss": logloss(test.labels[name], values)}
+            for name, values in found.items()
+        },
+    }
+
+
+def census_difference_job(folder: str, task: str, one: str, other: str, cores: int = 1) -> dict[str, float]:
+    """How much higher the AUC of what one file foretells is than that of another, with an interval over rows."""
+    stay(cores)
+    from serendip.evaluate.clustered import Rows, clustered_difference
+
+    labels = census(folder)["test"].events.labels[task].astype(np.float64)
+    a, b = (np.load(file)[task] for file in (one, other))
+    found = clustered_difference("auc", Rows(labels, np.arange(len(labels))), a, b, 0.95, 1000, 0)
+    return {"value": found.value, "low": found.low, "high": found.high}
