@@ -194,7 +194,10 @@ class RowOptimiser(Optimizer):
             table.index_copy_(0, once.rows, part)
 
     def _start(self, weight: Tensor, group: dict[str, Any]) -> Tensor:
-        return torch.full_like(weight, group.get("initial", 0.0), memory_format=torch.contiguous_format)
+        initial = group.get("initial", 0.0)
+        if weight.is_cpu:  # NumPy's memory has large pages, in which rows at random are found sooner
+            return torch.from_numpy(np.full(weight.shape, initial, np.float32))
+        return torch.full_like(weight, initial, memory_format=torch.contiguous_format)
 
     @abstractmethod
     def _compiled(
