@@ -1,0 +1,159 @@
+"""Jobs for the speed of rankers: training epoch by epoch, and scoring the candidates of one query.
+
+What a step has to compute: ``6 · w`` operations a row for w weights of layers, three products of ``2 · w`` each; what
+one answer has to: ``2 · w`` a candidate. The rate is the highest of bare products, of the shapes of the layers and of
+large squares, measured in the same process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.ctr_jobs import LABEL, rows_of, train_job, training
+from benchmarks.peers.lists import stay
+
+SQUARE = 1024
+QUERY_FIELDS, ITEM_FIELDS = 12, 8
+VALUES, ITEMS = 100, 5000
+"""Values of each field, and items, of the made-up ranker."""
+
+
+def rates(rows: int, width: int) -> dict[str, float]:
+    """Float32 operations a second of ``[rows, width] × [width, width]`` and of a large square product, by PyTorch."""
+    import torch
+
+    def rate(shape: tuple[int, int, int]) -> float:
+        left, right = torch.randn(shape[0], shape[1]), torch.randn(shape[1], shape[2])
+        out = torch.empty(shape[0], shape[2])
+        return 2.0 * shape[0] * shape[1] * shape[2] / min(timed(lambda: torch.mm(left, right, out=out), 12))
+
+    return {"layer": rate((rows, width, width)), "square": rate((SQUARE, SQUARE, SQUARE))}
+
+
+def timed(work: Callable[[], Any], turns: int) -> list[float]:
+    """Seconds of each of so many turns, after one that does not count."""
+    work()
+    out = []
+    for _ in range(turns):
+        begin = time.perf_counter()
+        work()
+        out.append(time.perf_counter() - begin)
+    return out
+
+
+def weights(net: Any) -> int:
+    """How many weights of layers there are."""
+    from torch import nn
+
+    return sum(layer.weight.numel() for layer in net.modules() if isinstance(layer, nn.Linear))
+
+
+def speed_job(file: str, model: str, options: Mapping[str, Any], epochs: int, cores: int) -> dict[str, Any]:
+    """Train so many epochs on the rows of ``train``, unjudged.
+
+    Returns:
+        As `benchmarks.ctr_jobs.train_job`; ``weights`` of layers, and the ``rates`` of bare products before and after.
+    """
+    stay(cores)
+    import torch
+
+    from serendip.model import find
+
+    torch.set_num_threads(cores)
+    width, rows = int(options["hidden"]), int(options["batch_size"])
+    before = rates(rows, width)
+    found = train_job(file, model, {**options, "epochs": epochs}, 0, cores)
+    torch.set_num_threads(cores)
+    after = rates(rows, width)
+    known: Any = find(model)(**{**options, "label": LABEL})
+    net = known.build(training(rows_of(file, "train")))
+    return {**found, "weights": weights(net), "rates": {name: max(before[name], after[name]) for name in before}}
+
+
+def rank_job(hidden: Sequence[int], crosses: int, rank: int, dim: int, candidates: int, turns: int) -> dict[str, Any]:
+    """Milliseconds to score the candidates of one query on one core, by the networks that a bundle would hold.
+
+    The ranker is a made-up one of `QUERY_FIELDS` and `ITEM_FIELDS` fields.
+
+    Returns:
+        ``ms`` of the scorer, ``network_ms`` and ``int8_ms`` of its network alone as it is and quantised, the medians of
+        the turns; ``bound_ms`` by the rate of bare products, ``rates``,
+        ``weights``; ``agreement``: the rank correlation of the scores of both.
+    """
+    stay(1)
+    import torch
+
+    from serendip.nn.fields import Fields, ItemFields
+    from serendip.nn.interact import CrossNetwork, CrossV2
+    from serendip.nn.lower import lower_ranker
+    from serendip.nn.ranker import Crossed, Deep, Ranker
+    from serendip.scorers.feeds import Feed
+    from serendip.scorers.ranked import ITEM, QUERY, SCORE
+    from serendip.types import Input, Queries
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    asked = [Input(f"q{at}", "user", VALUES) for at in range(QUERY_FIELDS)]
+    about = [Input(f"i{at}", "item", VALUES) for at in range(ITEM_FIELDS - 1)]
+    values = {one.name: rng.integers(0, VALUES, ITEMS).astype(np.int32) for one in about}
+    fields = QUERY_FIELDS + ITEM_FIELDS
+    flat = fields * dim
+    net = Ranker(
+        ItemFields(ITEMS, dim, inputs=about, values=values, sigma=1.0),
+        Fields(asked, dim, sigma=1.0),
+        (Crossed(CrossNetwork(lambda: CrossV2(flat, rank), crosses), flat), Deep(fields, dim, hidden)),
+    ).eval()
+    with torch.no_grad():
+        table = net.items(torch.arange(ITEMS)).flatten(1).numpy()
+        scorer = lower_ranker(net, [Feed.feature(one) for one in asked], table, alone=True)
+    features = {one.name: rng.integers(0, VALUES, 1).astype(np.int32) for one in asked}
+    queries = Queries(np.zeros(1, np.int32), np.empty((1, 0), np.int32), features=features)
+    items = rng.permutation(ITEMS)[None, :candidates].astype(np.int32)
+    fed = {
+        QUERY: np.repeat(rng.normal(size=(1, QUERY_FIELDS * dim)), candidates, axis=0).astype(np.float32),
+        ITEM: table[items[0]],
+    }
+    plain, small = (opened(content) for content in (scorer.ranker.tobytes(), quantised(scorer.ranker.tobytes())))
+    seconds = median(timed(lambda: scorer.score(queries, items), turns))
+    bare, quick = (median(timed(lambda one=one: one.run([SCORE], fed), turns)) for one in (plain, small))
+    both = np.array([one.run([SCORE], fed)[0].argsort().argsort() for one in (plain, small)], np.float64)
+    found = rates(candidates, max(hidden))
+    work = 2.0 * weights(net) * candidates
+    return {
+        "ms": 1000 * seconds,
+        "network_ms": 1000 * bare,
+        "int8_ms": 1000 * quick,
+        "agreement": float(np.corrcoef(both)[0, 1]),
+        "bound_ms": 1000 * work / max(found.values()),
+        "rates": found,
+        "weights": weights(net),
+    }
+
+
+def opened(content: bytes) -> Any:
+    """A network in ONNX's format, to be run by one thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def quantised(content: bytes) -> bytes:
+    """The network with products of int8, by ONNX Runtime's own quantiser."""
+    import tempfile
+    from pathlib import Path
+
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
+        before.write_bytes(content)
+        quantize_dynamic(before, after, weight_type=QuantType.QInt8)
+        return after.read_bytes()
