@@ -78,10 +78,10 @@ def most_alike(
             sums[:] = 0
         else:
             _count(near, row_starts, columns, np.uint8(1), counts)
-            counts[own] = 0
+            counts[own], most = 0, np.float32(len(near))
             least = _estimate(near, row_starts, columns, scale, right, counts, np.float32(1), k)
             size = _best(
-                least, scale, right, lows, codes, counts, needed_count, np.float32(_BYTE), found, blocks, reaching, k
+                least, scale, right, lows, codes, counts, needed_count, most, found, blocks, reaching, k
             )
             counts[:] = 0
         if size > k:
@@ -270,7 +270,7 @@ def _at_least(
 ) -> int:  # fmt: skip
     """Write the keys of all columns as similar as ``least`` but not infinitely, and count them.
 
-    ``most`` is the highest sum there can be, infinity for sums that are not whole.
+    ``most`` is the highest sum there can be, infinity for sums that are not whole: a part that needs more is left out.
     """
     for part in range(len(needed)):
         product = _product(least, scale, lows[part]) * _SLACK

@@ -109,7 +109,9 @@ class ItemKNN(Model):
         from serendip.kernels.neighbours import Denominator, nearest
 
         options = self.config
-        square = np.bincount(matrix.indices, np.square(matrix.data, dtype=np.float64), matrix.shape[1])
+        binary = bool((matrix.data == 1).all())  # counting takes a fraction of adding up
+        values = None if binary else np.square(matrix.data, dtype=np.float64)
+        square = np.bincount(matrix.indices, values, matrix.shape[1]).astype(np.float64)
         neighbours_fit(self.name, matrix, options.neighbours, run.threads, "fewer neighbours")
         beta = 1 - options.alpha if options.beta is None else options.beta
         if options.similarity == "cosine":
