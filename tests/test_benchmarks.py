@@ -7,11 +7,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import kernel_jobs, moment_jobs, scale_jobs, sequence_jobs, tower_jobs
+from benchmarks import ctr_jobs, frappe, kernel_jobs, moment_jobs, rating_jobs, scale_jobs, sequence_jobs, tower_jobs
 from benchmarks.harness import Row, same
+from benchmarks.peers import judging
 from benchmarks.scale_plot import costs
 from benchmarks.topics import scale_classic
 from serendip.data.dataset import Dataset
+from serendip.evaluate.rows import auc, logloss
 
 
 def test_results_must_be_equally_good():
@@ -116,3 +118,72 @@ def test_known_items_and_new_ones_are_held_out_apart():
     assert len(warm.train.events) == kept.sum() == len(data.events) - len(warm) - len(cold.test)
     left = data.where(kept)
     assert left.events.items.tolist() == warm.train.events.items.tolist()
+
+
+def test_negatives_are_items_that_their_user_has_in_no_row():
+    users, items = np.repeat([0, 1], [4, 1]), np.array([0, 1, 2, 3, 0])
+    drawn = frappe.negatives(users, items, 6, np.random.default_rng(0))
+    assert [sorted(row) for row in drawn[:4].tolist()] == [[4, 5]] * 4
+    assert len(set(drawn[4].tolist())) == 2
+    assert 0 not in drawn[4]
+
+
+def test_peers_are_judged_by_the_same_measures():
+    rng = np.random.default_rng(0)
+    labels, p = rng.integers(0, 2, 500), np.round(rng.random(500), 2)  # many ties, and 0 and 1 among them
+    found = judging.figures(labels, p)
+    assert math.isclose(found["auc"], auc(labels, p), abs_tol=1e-12)
+    assert math.isclose(found["logloss"], logloss(labels, p), rel_tol=1e-12)
+
+
+def test_peers_stop_when_the_first_part_gets_no_better():
+    scores = iter([[0.1, 0.9], [0.9, 0.1], [0.9, 0.1], [0.1, 0.9]])
+    parts = {"train": (np.zeros((4, 1)), np.zeros(4)), "validation": (np.zeros((2, 1)), np.array([0, 1]))}
+    worse, steps = [], []
+    found = judging.train(
+        lambda codes, labels: steps.append(len(labels)),
+        lambda codes: next(scores),
+        parts,
+        batch_size=3,
+        epochs=9,
+        judge=("validation",),
+        patience=2,
+        seed=0,
+        worse=lambda: worse.append(1),
+    )
+    assert [one["validation"]["auc"] for one in found["epochs"]] == [1, 0, 0]
+    assert (steps, len(worse)) == ([3, 1] * 3, 2)
+
+
+def test_rows_are_asked_in_their_own_moment():
+    moments = {name: [0, 1, 1, 0] for name in frappe.CONTEXT}
+    rows = pl.DataFrame({"label": [1, 0, 1, 0], "user_id": [7, 7, 8, 8], "item_id": [3, 4, 4, 3], **moments})
+    data = ctr_jobs.training(rows)
+    queries, items = ctr_jobs.asked(data, rows.reverse())
+    assert data.item_ids.decode(items[:, 0]).to_list() == [3, 4, 4, 3]
+    for name in frappe.CONTEXT:
+        first, second, third, fourth = queries.features[name]
+        assert first == fourth != second == third
+    who = queries.features[ctr_jobs.WHO]
+    assert who[0] == who[1] != who[2] == who[3]
+    assert data.events.labels["label"].sum() == 2
+
+
+def test_rows_without_a_score_are_as_likely_as_not():
+    rows = pl.DataFrame(
+        {"label": [1, 0], "user_id": [1, 2], "item_id": [3, 4], **{name: [0, 0] for name in frappe.CONTEXT}}
+    )
+
+    class Scorer:
+        def score(self, queries, items):
+            return np.array([[0.0], [-np.inf]], np.float32)
+
+    found = ctr_jobs.judged(Scorer(), ctr_jobs.training(rows), rows)
+    assert found == {"auc": 0.5, "logloss": pytest.approx(math.log(2))}
+
+
+def test_random_parts_are_of_the_size_asked_for():
+    one, other = (rating_jobs.part(1000, 0.2, seed) for seed in (0, 1))
+    assert one.sum() == other.sum() == 200
+    assert (one == rating_jobs.part(1000, 0.2, 0)).all()
+    assert 10 < (one & other).sum() < 80
