@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
 from serendip.data.sample import Negatives, Taken, shuffled
+from serendip.data.streamed import Streamed
 from serendip.models._asked import features_of, query_inputs
 from serendip.models._examples import PerUser, Weight, drawn, weights_of
 from serendip.models._items import IdDropout, item_inputs, renewed
@@ -243,7 +244,7 @@ class FieldsModel(NeuralModel):
 
     def learn(self, data: Dataset, run: Run) -> Scorer:
         """As of every model that the loop trains."""
-        self._given = features_of(data)
+        self._given = None if isinstance(data, Streamed) else features_of(data)
         try:
             return super().learn(data, run)
         finally:
@@ -251,8 +252,15 @@ class FieldsModel(NeuralModel):
 
     def batches(self, data: Dataset, rng: np.random.Generator) -> Iterator[Step]:
         """Every event that is learned from once, in random order; of a user as many as there may be."""
+        if isinstance(data, Streamed):
+            for part, given in data.parts(rng):
+                yield from self._batches(part, given, rng)
+        else:
+            yield from self._batches(data, features_of(data) if self._given is None else self._given, rng)
+
+    def _batches(self, data: Dataset, given: Mapping[str, NDArray[Any]], rng: np.random.Generator) -> Iterator[Step]:
         o, events = self.config, data.events
-        taught, given = self.taught(data), features_of(data) if self._given is None else self._given
+        taught = self.taught(data)
         past = Earlier.of(data) if o.length else None
         against = self._against(data, taught.rows)
         weights = np.ones(len(events), np.float32)

@@ -143,7 +143,7 @@ def test_how_long_ago_a_date_was_at_the_end_of_training(data: Dataset) -> None:
 
 
 def test_years_are_no_dates(data: Dataset) -> None:
-    with pytest.raises(SerendipError, match=r'features\.age: the column must hold dates.*Try kind = "number"'):
+    with pytest.raises(SerendipError, match=r'features\.age: the column must hold dates.*declared, kind = "number"'):
         fitted(data, age=Recency(side="user"))
 
 

@@ -1,0 +1,83 @@
+"""A file that is learned from piece by piece: every row once, in another order each time, features of a sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from serendip.data.examples import Examples
+from serendip.data.streamed import Streamed
+from serendip.model import Run, find
+from serendip.types import SerendipError
+
+LABELS: dict[str, Any] = {"bought": "binary"}
+BOTH: dict[str, Any] = {**LABELS, "number": "rating"}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """3,000 rows in groups of 200; bought where colour and size are odd or even together."""
+    rng = np.random.default_rng(0)
+    colour, size = rng.integers(0, 4, 3000), rng.integers(0, 4, 3000)
+    table = pl.DataFrame(
+        {"number": np.arange(3000.0), "colour": colour, "size": size, "bought": (colour + size) % 2}
+    ).with_columns(pl.col("colour", "size").cast(pl.String))
+    path = tmp_path_factory.mktemp("rows") / "rows.parquet"
+    table.write_parquet(path, row_group_size=200)
+    return path
+
+
+def numbers(data: Streamed, seed: int) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    return [part.events.labels["number"] for part, _ in data.parts(rng)]
+
+
+def test_every_row_comes_once_and_in_another_order_each_time(file: Path) -> None:
+    data = Streamed.read(file, BOTH, sample=300, piece=200)
+    assert (len(data.events), data.rows) == (300, 3000)
+    first, again, other = (np.concatenate(numbers(data, seed)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(np.sort(first), np.arange(3000))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    assert max(map(len, numbers(data, 0))) == 800
+
+
+def test_what_the_sample_has_not_is_out_of_the_vocabulary(tmp_path: Path) -> None:
+    table = pl.DataFrame({"town": ["a"] * 200 + ["b"] * 200, "bought": [0, 1] * 200})
+    table.write_parquet(tmp_path / "rows.parquet", row_group_size=200)
+    data = Streamed.read(tmp_path / "rows.parquet", LABELS, sample=200, piece=200)
+    towns = np.concatenate([given["town"] for _, given in data.parts(np.random.default_rng(0))])
+    assert np.unique(towns, return_counts=True)[1].tolist() == [200, 200]
+
+
+def test_what_is_streamed_is_learned_as_what_is_not(file: Path) -> None:
+    options: dict[str, Any] = {
+        "label": "bought", "length": 0, "factors": 4, "batch_size": 100, "learning_rate": 0.02, "epochs": 10,
+    }  # fmt: skip
+    streamed = Streamed.read(file, LABELS, without=("number",), sample=300, piece=200)
+    whole = Examples.read(file, LABELS, without=("number",)).dataset()
+    truth = whole.events.labels["bought"] > 0
+    for data in (streamed, whole):
+        scorer = find("deepfm")(hidden=16, layers=1, **options).fit(data, Run(threads=1)).lower()
+        asked = data.asked(
+            whole.queries(np.zeros(len(truth), np.int32)), pl.read_parquet(file).select("colour", "size")
+        )
+        scores = scorer.score(asked, np.zeros((len(truth), 1), np.int32))[:, 0]
+        assert ((scores > 0) == truth).mean() > 0.98
+
+
+def test_what_cannot_be_streamed_is_said(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,bought\n1,0\n")
+    with pytest.raises(SerendipError, match="must be a Parquet file"):
+        Streamed.read(tmp_path / "rows.csv", LABELS)
+    pl.DataFrame({"a": [1.0], "bought": [0]}).clear().write_parquet(tmp_path / "none.parquet")
+    with pytest.raises(SerendipError, match="must have rows"):
+        Streamed.read(tmp_path / "none.parquet", LABELS)
+    with pytest.raises(SerendipError, match="sample and piece must be 1 row or more"):
+        Streamed.read(file, LABELS, piece=0)
+    with pytest.raises(SerendipError, match="cannot be split"):
+        Streamed.read(file, LABELS, sample=200, piece=200).where(np.ones(200, bool))
