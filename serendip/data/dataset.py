@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from serendip.data.events import NOTHING, Events, Examples, Histories, distinct, starts
+from serendip.data.events import NOTHING, Events, Histories, distinct, starts
 from serendip.data.schema import LabelKind, Report, Schema, TimeKind
 from serendip.data.vocab import Vocab
 from serendip.types import ABSENT, Ids, Queries, SerendipError
@@ -288,15 +288,6 @@ class Dataset:
         moment = time.time() if now is None else now
         return ingest(inputs, known, strict=strict, rejects=rejects, part=part, now=moment)._fitted()
 
-    def examples(self) -> Examples:
-        """The events that have a label, for models that learn to rank or to predict."""
-        events = self.events
-        labelled = np.zeros(len(events), bool)
-        for value in events.labels.values():
-            labelled |= ~np.isnan(value)
-        some = events.where(labelled)
-        return Examples(some.users, some.items, some.time, some.context, some.labels)
-
     def summary(self) -> dict[str, Any]:
         """The data set in numbers that JSON can hold.
 
@@ -347,4 +338,4 @@ def _recode(table: pl.DataFrame, code: Ids) -> pl.DataFrame:
     return moved.filter((pl.col("left") != ABSENT) & (pl.col("right") != ABSENT))
 
 
-__all__ = ["Dataset", "Events", "Examples", "Histories"]
+__all__ = ["Dataset", "Events", "Histories"]

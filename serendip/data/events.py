@@ -1,4 +1,4 @@
-"""`Events`, the encoded log; `Histories`, to ask on a user's behalf; `Examples`, rows to learn ranking from."""
+"""`Events`, the encoded log; and `Histories`, to ask on a user's behalf."""
 
 from __future__ import annotations
 
@@ -109,27 +109,6 @@ class Kinds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def bag_of(kind: str) -> str:
     """The name of the bag, in `serendip.types.Queries.bags`, that holds the items of the events of a kind."""
     return f"events.{kind}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Examples:
-    """Events with labels, for models that learn to rank or to predict.
-
-    Attributes:
-        users, items: ``[m]`` codes.
-        time: ``[m]`` int64, or None.
-        features: ``[m]`` context columns by name.
-        labels: ``[m]`` float32 by name, NaN where that label is missing; each row has at least one.
-    """
-
-    users: Ids
-    items: Ids
-    time: NDArray[np.int64] | None
-    features: Mapping[str, NDArray[Any]]
-    labels: Mapping[str, Floats]
-
-    def __len__(self) -> int:
-        return len(self.users)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

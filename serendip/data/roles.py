@@ -237,6 +237,8 @@ def _missing(role: str, table: Table, found: Findings) -> None:
     hint = _try(role, *difflib.get_close_matches(f"{role}_id", table.frame.columns, 1))
     if any(re.fullmatch(r"[\d.\s+-]+", column) for column in table.frame.columns):
         hint += " If the file has no header line, add one."
+    if role == "user":
+        hint += " A table without users and items, whose rows have labels, is read as data.examples."
     found.error(table.name, f"{wanted}. Got the columns {listed(table.frame.columns)} instead.", hint)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serendip.data.examples import are_examples
 from serendip.data.rows import EventRows
 from serendip.evaluate.clustered import Rows, clustered_difference
 from serendip.evaluate.comparison import Comparison
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 DAY = 86_400
 LEVEL = 0.95
+OF_USERS = ("gauc", "weighted_per_user_loss")
+"""Figures that are of users one by one."""
 
 
 def evaluate_rows(
@@ -146,9 +149,13 @@ def _judged(
     if not len(known):
         raise SerendipError(f"none of the {len(rows):,} held-out events has the label {label!r}.")
     truth, values, who = truth[known], found.values[known], rows.who[known].astype(np.int64)
+    alone = are_examples(rows.data)
+    if alone:  # rows without users stand for themselves
+        who = np.arange(len(known))
     able = tuple(one for one in metrics if found.meant or not measure(one).meant)
     days = None if rows.time is None else rows.time[known] // DAY
     notes = _notes(name, label, kind, truth, found, able, metrics)
+    able = tuple(one for one in able if not (alone and one in OF_USERS))
     return RowEvaluation(
         name=name,
         split=where[0],

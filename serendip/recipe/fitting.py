@@ -230,7 +230,7 @@ def portable(recipe: Recipe) -> Recipe:
     """The recipe as a bundle keeps it: paths within the working directory are relative to it, and nothing says where
     results were written."""
     here = Path.cwd()
-    paths = {name: getattr(recipe.data, name) for name in ("events", "items", "users")}
+    paths = {name: getattr(recipe.data, name) for name in ("events", "items", "users", "examples")}
     kept = {name: None if path is None else _within(Path(path), here) for name, path in paths.items()}
     pairs = {name: _within(Path(path), here) for name, path in recipe.data.relations.items()}
     data = msgspec.structs.replace(recipe.data, **kept, relations=pairs, rejects=None)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from serendip.data.dataset import Dataset
+from serendip.data.examples import load_examples
+from serendip.data.features.declared import column_of
 from serendip.data.findings import DataError, SchemaError
+from serendip.data.impressions import ITEM, USER, with_churn, with_impressions
 from serendip.recipe.reading import RecipeError
 from serendip.recipe.sections import DataSection, Recipe
 from serendip.types import SerendipError
@@ -16,6 +20,10 @@ DEMO = "demo"
 """The source that is generated."""
 BESIDE_SOURCE = ("source", "positive_from")
 """The keys that may stand beside ``source``: a set's columns are known."""
+COUNTED = (ITEM, USER)
+"""The columns that impressions bring."""
+BESIDE_EXAMPLES = ("examples", "labels", "encoding")
+"""The keys that may stand beside ``examples``."""
 BESIDE_DEMO = (*BESIDE_SOURCE, "target", "event_weights")
 """Those that may stand beside the generated one, which has several kinds of events."""
 
@@ -34,16 +42,21 @@ def load_data(recipe: Recipe, *, part: bool = False) -> Dataset:
         RecipeError: nothing to read is named, keys that do not go together, or a public set that is not here yet.
     """
     section = recipe.data
-    if (section.events is None) == (section.source is None):
+    named = [key for key in ("events", "source", "examples") if getattr(section, key) is not None]
+    if len(named) != 1:
         raise RecipeError(
-            'data must name either events, such as "events.parquet", or source, such as "demo". '
-            f"Got {'neither' if section.events is None else 'both'}."
+            'data must name either events, such as "events.parquet", or source, such as "demo", or examples, a table '
+            f"without users and items. Got {' and '.join(named) or 'neither'}."
         )
     if section.source is not None:
         data = _published(section, section.source)
         return data.with_features(recipe.features) if recipe.features else data
+    if section.examples is not None:
+        return _examples(section, section.examples, recipe)
+    counted = _counts_impressions(section)
+    features = {name: one for name, one in recipe.features.items() if not (counted and column_of(name, one) in COUNTED)}
     try:
-        return Dataset.from_frames(
+        data = Dataset.from_frames(
             section.events,
             section.users,
             section.items,
@@ -54,12 +67,41 @@ def load_data(recipe: Recipe, *, part: bool = False) -> Dataset:
             target=section.target or None,
             labels=section.labels or None,
             relations=section.relations or None,
-            features=recipe.features or None,
+            features=features or None,
             encoding=section.encoding,
             strict=section.strict,
             rejects=section.rejects,
             part=part,
         )
+        if section.impressions:
+            data = with_impressions(data, section.impressions)
+        if section.churn is not None:
+            data = with_churn(data, section.churn)
+        return data if len(features) == len(recipe.features) else data.with_features(recipe.features)
+    except SchemaError:
+        raise
+    except SerendipError as error:
+        raise DataError(str(error)) from error
+
+
+def _counts_impressions(section: DataSection) -> bool:
+    """Whether columns say how often something was shown before in vain."""
+    return bool(section.impressions) or section.churn is not None
+
+
+def _others(section: DataSection, let_in: Sequence[str]) -> list[str]:
+    """The keys that are set and have no place beside the others."""
+    default = DataSection()
+    given = [key for key in section.__struct_fields__ if getattr(section, key) != getattr(default, key)]
+    return [key for key in given if key not in let_in]
+
+
+def _examples(section: DataSection, path: str, recipe: Recipe) -> Dataset:
+    refused = _others(section, BESIDE_EXAMPLES)
+    if refused:
+        raise RecipeError(f"data.examples is a table without users and items. Leave out {', '.join(refused)}.")
+    try:
+        return load_examples(path, section.labels, recipe.features or None, section.encoding)
     except SchemaError:
         raise
     except SerendipError as error:
@@ -67,9 +109,7 @@ def load_data(recipe: Recipe, *, part: bool = False) -> Dataset:
 
 
 def _published(section: DataSection, name: str) -> Dataset:
-    default = DataSection()
-    others = [key for key in section.__struct_fields__ if getattr(section, key) != getattr(default, key)]
-    refused = [key for key in others if key not in (BESIDE_DEMO if name == DEMO else BESIDE_SOURCE)]
+    refused = _others(section, BESIDE_DEMO if name == DEMO else BESIDE_SOURCE)
     if refused:
         raise RecipeError(f"data.source brings its own files and columns. Leave out {', '.join(refused)}.")
     if name == DEMO:

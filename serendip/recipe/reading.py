@@ -14,13 +14,16 @@ import msgspec
 from msgspec import inspect
 
 from serendip.data.features.declared import KINDS, Declared
-from serendip.model import configure, find, nearest
+from serendip.model import configure, describe, find, nearest
 from serendip.recipe.sections import Choice, Recipe
 from serendip.recipe.words import bare, wording
 from serendip.space import parse
 from serendip.types import SerendipError
 
-PATHS = (("data", "events"), ("data", "items"), ("data", "users"), ("data", "rejects"), ("run", "out"))
+PATHS = (
+    *(("data", key) for key in ("events", "items", "users", "examples", "rejects")),
+    ("run", "out"),
+)
 """Keys that hold paths: in a file they are relative to it, on the command line to the working directory."""
 PATH_TABLES = (("data", "relations"),)
 """Keys that hold tables of such paths."""
@@ -146,7 +149,26 @@ def convert(raw: Mapping[str, Any], source: Source) -> Recipe:
             values[name] = {feature: _feature(feature, part, source) for feature, part in table.items()}
             continue
         values[name] = _section(get_type_hints(Recipe)[name], table, (name,), source)
-    return Recipe(**values)
+    return _for_examples(Recipe(**values), raw)
+
+
+def _for_examples(recipe: Recipe, raw: Mapping[str, Any]) -> Recipe:
+    """A recipe of examples, which have no history and nothing to compare lists of: what is not said is made to fit."""
+    if recipe.data.examples is None:
+        return recipe
+    given = raw.get("evaluate", {})
+    compare = tuple(_without_history(one) for one in recipe.evaluate.compare) if "compare" in given else ()
+    metrics = recipe.evaluate.metrics if "metrics" in given else ("auc", "logloss", "ece", "mae", "rmse", "xauc")
+    return msgspec.structs.replace(
+        recipe,
+        model=_without_history(recipe.model),
+        evaluate=msgspec.structs.replace(recipe.evaluate, metrics=metrics, compare=compare),
+    )
+
+
+def _without_history(choice: Choice) -> Choice:
+    known = {option.name for option in describe(find(choice.name))}
+    return Choice(choice.name, {"length": 0, **choice.options}) if "length" in known else choice
 
 
 def _feature(name: str, table: Any, source: Source) -> Declared:

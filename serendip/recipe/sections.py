@@ -93,6 +93,14 @@ class DataSection(Section, frozen=True):
             "keys below, positive_from may stand beside it; beside the demo, target and event_weights too.",
         ),
     ] = None
+    examples: Annotated[
+        str | None,
+        Meta(
+            examples=["census.parquet"],
+            description="Instead of events: a table without users and items, whose rows have labels to be foretold "
+            "from the other columns. Needs labels; without [features], every other column is one.",
+        ),
+    ] = None
     columns: Annotated[
         dict[str, str | tuple[str, ...]],
         Meta(
@@ -135,6 +143,24 @@ class DataSection(Section, frozen=True):
             "than the history, such as two_tower and youtube_retrieval. Left out: all kinds.",
         ),
     ] = ()
+    impressions: Annotated[
+        tuple[str, ...],
+        Meta(
+            examples=[["shown"]],
+            description="Kinds of events that say what was shown. Each gets a binary label for every kind of the "
+            "target (model.label = that kind): whether its user did that with its item before it was shown again. "
+            "Rankers learn from these rows instead of items drawn as negatives.",
+        ),
+    ] = ()
+    churn: Annotated[
+        str | None,
+        Meta(
+            examples=["clicked"],
+            description="A binary label that the rows of impressions have. Columns for features of the side context "
+            "then say how often the item (unclicked_item), and how often any (unclicked_user), was shown to the user "
+            "at earlier times with label 0. They come with impressions as well.",
+        ),
+    ] = None
     labels: Annotated[
         dict[str, LabelKind],
         Meta(

@@ -182,21 +182,6 @@ def test_queries_for_some_users() -> None:
     assert (queries.k, len(data().queries())) == (4, 3)
 
 
-def test_examples_are_the_events_with_a_label() -> None:
-    log = LOG.with_columns(
-        watch_time=pl.Series([0.5, None, None, 2.0, 0.0, None]), rating=pl.Series([None, 3, None, None, 2, None])
-    )
-    examples = Dataset.from_frames(log, columns={"context": "hour"}).examples()
-    assert len(examples) == 4
-    assert examples.users.tolist() == [0, 0, 1, 1]
-    assert examples.items.tolist() == [0, 0, 0, 2]
-    assert examples.features["hour"].tolist() == [2, 5, 4, 1]
-    np.testing.assert_array_equal(examples.labels["rating"], [3, 2, np.nan, np.nan])
-    np.testing.assert_array_equal(examples.labels["watch_time"], [np.nan, 0, 2, 0.5])
-    assert examples.time is not None and len(examples.time) == 4
-    assert len(Dataset.from_frames(LOG.select("user_id", "item_id")).examples()) == 0
-
-
 def test_relations_join_users_or_items_and_survive_a_part() -> None:
     friends = pl.DataFrame(
         {"user_id": ["ann", "ann", "bob", "zoe"], "friend_id": ["bob", "cid", "cid", "ann"], "since": [1, 2, 3, 4]}

@@ -45,7 +45,7 @@ def test_a_column_can_be_named(tmp_path: Path, world: World) -> None:
 def test_something_to_read_must_be_named_once() -> None:
     with pytest.raises(RecipeError, match=r"either events.*Got neither"):
         load_data(recipe())
-    with pytest.raises(RecipeError, match=r"either events.*Got both"):
+    with pytest.raises(RecipeError, match=r"either events.*Got events and source"):
         load_data(recipe(events="x", source="demo"))
 
 

@@ -1,0 +1,137 @@
+"""What was shown: what came of it, and how often it had been passed by, of what was known before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from serendip.data.dataset import Dataset
+from serendip.data.impressions import ITEM, USER, with_churn, with_impressions
+from serendip.recipe import load_data, read
+from serendip.types import SerendipError
+
+START = 1_600_000_000
+Row = tuple[str, str, int, str]
+LOG: list[Row] = [  # user, item, second, kind
+    ("u", "a", 1, "shown"),
+    ("u", "b", 1, "shown"),
+    ("u", "a", 2, "shown"),
+    ("u", "a", 5, "click"),
+    ("u", "b", 6, "shown"),
+    ("u", "b", 6, "click"),
+    ("u", "a", 7, "shown"),
+    ("u", "b", 9, "buy"),
+    ("v", "a", 3, "shown"),
+    ("v", "b", 3, "click"),
+    ("v", "a", 8, "shown"),
+]
+CLICKED = {("u", "a", 2), ("u", "b", 6)}
+
+
+def log(rows: list[Row]) -> Dataset:
+    frame = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp", "event_type"], orient="row")
+    return Dataset.from_frames(frame.with_columns(pl.col("timestamp") + START), target=["click", "buy"])
+
+
+def by_row(data: Dataset, values: Any) -> dict[tuple[str, str, int, str], float]:
+    events = data.events
+    assert events.time is not None and events.kind is not None
+    return {
+        (
+            data.user_ids.ids[int(events.users[row])],
+            data.item_ids.ids[int(events.items[row])],
+            int(events.time[row]) - START,
+            data.schema.event_types[int(events.kind[row])],
+        ): float(values[row])
+        for row in range(len(events))
+    }
+
+
+def test_an_impression_is_answered_by_what_is_done_before_the_next_one_of_the_same() -> None:
+    data = with_impressions(log(LOG), ["shown"])
+    assert data.schema.labels == {"click": "binary", "buy": "binary"}
+    for (user, item, second, kind), label in by_row(data, data.events.labels["click"]).items():
+        if kind == "shown":
+            assert label == ((user, item, second) in CLICKED), (user, item, second)
+        else:
+            assert np.isnan(label)
+    bought = by_row(data, data.events.labels["buy"])
+    assert bought["u", "b", 6, "shown"] == 1 and bought["u", "b", 1, "shown"] == 0
+
+
+def test_what_was_passed_by_is_counted_from_earlier_moments_alone() -> None:
+    """Written out: shown before this moment, less what had been clicked before this moment."""
+    data = with_impressions(log(LOG), ["shown"])
+    item, user = (by_row(data, data.events.context[name]) for name in (ITEM, USER))
+    wanted = {
+        ("u", "a", 1): (0, 0),
+        ("u", "b", 1): (0, 0),
+        ("u", "a", 2): (1, 2),
+        ("u", "b", 6): (1, 2),  # a of 2 s was clicked at 5 s
+        ("u", "a", 7): (1, 2),  # and b of 6 s at 6 s
+        ("v", "a", 3): (0, 0),
+        ("v", "a", 8): (1, 1),
+    }
+    found = {row: (item[(*row, "shown")], user[(*row, "shown")]) for row in wanted}
+    assert found == wanted
+
+
+def test_a_click_that_comes_later_is_not_known_yet() -> None:
+    rows: list[Row] = [("u", "a", 1, "shown"), ("u", "b", 2, "shown"), ("u", "a", 3, "click"), ("v", "a", 1, "buy")]
+    counts = by_row(data := with_impressions(log(rows), ["shown"]), data.events.context[USER])
+    assert counts["u", "b", 2, "shown"] == 1 and counts["u", "a", 3, "click"] == 2
+
+
+def test_future_events_change_no_count() -> None:
+    rng = np.random.default_rng(0)
+    rows: list[Row] = [
+        (str(rng.choice(list("uvw"))), str(rng.choice(list("abcd"))), int(second), str(rng.choice(["shown", "click"])))
+        for second in np.sort(rng.integers(0, 120, 200))
+    ]
+    rows = list(dict.fromkeys(rows))
+    early = [row for row in rows if row[2] < 60]
+    assert 0 < len(early) < len(rows)
+    part, whole = (with_impressions(log([*chosen, ("x", "a", 0, "buy")]), ["shown"]) for chosen in (early, rows))
+    for name in (ITEM, USER):
+        known, all_of = by_row(part, part.events.context[name]), by_row(whole, whole.events.context[name])
+        assert known == {row: all_of[row] for row in known} and max(known.values()) > 0
+
+
+def test_a_label_counts_at_its_own_moment() -> None:
+    frame = pl.DataFrame(
+        {
+            "user_id": ["u"] * 4 + ["v"],
+            "item_id": ["a", "a", "b", "a", "a"],
+            "timestamp": [START, START + 1, START + 2, START + 3, START + 3],
+            "clicked": [0, 1, 0, None, 1],
+        }
+    )
+    data = with_churn(Dataset.from_frames(frame, labels={"clicked": "binary"}), "clicked")
+    assert data.events.context[ITEM].tolist() == [0, 1, 0, 1, 0]
+    assert data.events.context[USER].tolist() == [0, 1, 1, 2, 0]
+    with pytest.raises(SerendipError, match=r"churn must be a binary label of the events \(clicked\)\. Got 'seen'"):
+        with_churn(data, "seen")
+
+
+def test_what_are_no_impressions_is_said() -> None:
+    with pytest.raises(SerendipError, match=r"not the target \(shown\)\. Got 'click'"):
+        with_impressions(log(LOG), ["click"])
+    bare = Dataset.from_frames(pl.DataFrame({"user_id": [1, 2], "item_id": [1, 2]}))
+    with pytest.raises(SerendipError, match="a log that names kinds of events, some of which are the target"):
+        with_impressions(bare, ["shown"])
+
+
+def test_a_recipe_learns_from_them_with_features(tmp_path: Path) -> None:
+    frame = pl.DataFrame(LOG, schema=["user_id", "item_id", "timestamp", "event_type"], orient="row")
+    frame.with_columns(pl.col("timestamp") + START).write_parquet(tmp_path / "events.parquet")
+    (tmp_path / "recipe.toml").write_text(
+        "[data]\nevents = 'events.parquet'\ntarget = ['click']\nimpressions = ['shown']\n"
+        "[features]\nunclicked_item = { kind = 'number', side = 'context' }\n"
+    )
+    data = load_data(read(tmp_path / "recipe.toml"))
+    assert data.features is not None and data.features.inputs[0].name == "unclicked_item"
+    assert np.nansum(data.events.labels["click"]) == len(CLICKED)
