@@ -39,6 +39,28 @@ def feature_map(fields, sizes):
     return found
 
 
+class TwoStreams(nn.Module):
+    """FinalMLP over its fields: each stream behind a gate that reads nothing, and what both find multiplied."""
+
+    def __init__(self, flat, hidden, mlp):
+        super().__init__()
+        self.known = nn.ParameterList(nn.Parameter(torch.zeros(1, flat)) for _ in range(2))
+        self.gates = nn.ModuleList(
+            MLP_Block(flat, [64], output_dim=flat, output_activation="Sigmoid") for _ in range(2)
+        )
+        self.streams = nn.ModuleList(mlp(flat, None) for _ in range(2))
+        self.own = nn.ModuleList(nn.Linear(hidden, 1) for _ in range(2))
+        self.both = nn.Parameter(nn.init.xavier_normal_(torch.empty(hidden, hidden)))
+
+    def forward(self, flat):
+        """``[b, flat]`` → ``[b, 1]``."""
+        left, right = (
+            stream(2 * gate(known) * flat)
+            for stream, gate, known in zip(self.streams, self.gates, self.known, strict=True)
+        )
+        return self.own[0](left) + self.own[1](right) + (left @ self.both * right).sum(dim=1, keepdim=True)
+
+
 class Ranker(BaseModel):
     """What scores, in FuxiCTR's base model."""
 
@@ -72,6 +94,8 @@ class Ranker(BaseModel):
         if kind == "dlrm":
             self.products = InnerProductInteraction(f, output="inner_product")
             self.deep = mlp(f * (f - 1) // 2)
+        if kind == "final_mlp":
+            self.streams = TwoStreams(flat, hidden, mlp)
         self.compile("adam", "binary_crossentropy", lr)
         self.reset_parameters()
         self.model_to_device()
@@ -90,13 +114,15 @@ class Ranker(BaseModel):
             score = self.linear(given) + self.deep(vectors.flatten(1))
         elif self.kind == "dlrm":
             score = self.deep(self.products(vectors))
+        elif self.kind == "final_mlp":
+            score = self.streams(vectors.flatten(1))
         else:
             flat = vectors.flatten(1)
             score = self.out(torch.cat([self.cross(flat), self.deep(flat)], dim=-1))
         return {"y_pred": self.output_activation(score)}
 
 
-MODELS = ("lr", "fm", "wide_deep", "deepfm", "dcn", "dcn_v2", "dlrm")
+MODELS = ("lr", "fm", "wide_deep", "deepfm", "dcn", "dcn_v2", "dlrm", "final_mlp")
 
 
 def fit(file, fields, model, options, epochs, seed, cores, batch_size, judge=(), patience=None):

@@ -43,7 +43,9 @@ THEIRS: dict[str, Any] = {"dim": 10, "hidden": 400, "layers": 3, "crosses": 3, "
 PEER_GRID = [{"reg": reg, "lr": lr} for reg in (0.01, 0.05) for lr in (0.001, 0.01)]
 """λ weighs the squares of all vectors of the tables at every step there, and of those that the rows read here."""
 PEER: dict[str, tuple[str, str]] = {
-    **dict.fromkeys(("lr", "fm", "wide_deep", "deepfm", "dcn", "dcn_v2", "dlrm"), ("fuxictr", "FuxiCTR 2.3.7")),
+    **dict.fromkeys(
+        ("lr", "fm", "wide_deep", "deepfm", "dcn", "dcn_v2", "dlrm", "final_mlp"), ("fuxictr", "FuxiCTR 2.3.7")
+    ),
     "autoint": ("deepctr", "DeepCTR-Torch 0.3.0"),
 }
 """Whose model of the same name it is compared with."""
