@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from serendip.bundle import content as files_of
-from serendip.bundle import crossing, golden, manifest, reasons, store, tensorfile
+from serendip.bundle import crossing, foretelling, golden, manifest, reasons, store, tensorfile
 from serendip.bundle.ask import Answer, Desk, Request, checked_k, kinds_read_by, table
 from serendip.bundle.attributes import Attributes
 from serendip.bundle.content import Content
@@ -311,6 +311,21 @@ class Bundle:
             SerendipError: ids that are not known, lists of unequal length, or no pair that a model can explain.
         """
         return reasons.explain(self._desk, self.pipeline, self.items, users, items, k, history)
+
+    def foretold(self, users: Any, items: Any, *, history: Sequence[Any] | None = None) -> pl.DataFrame:
+        """What is foretold of users and items, task by task, by the first model of the pipeline that scores them.
+
+        Probabilities, expected counts, ratings and durations, each on the scale of its label, beside the score that
+        they make; arguments as of `explain`.
+
+        Returns:
+            ``user_id, item_id, score, task, foretold, source``; pairs in the order given, those that come from a model
+            that foretells nothing left out.
+
+        Raises:
+            SerendipError: ids that are not known, or lists of unequal length.
+        """
+        return foretelling.foretold(self._desk, self.pipeline, users, items, history)
 
     def crosses(self) -> pl.DataFrame:
         """Which two fields a ranker crosses how strongly, the strongest first: ``field, other, strength, source``.

@@ -26,16 +26,14 @@ def explain(
     desk: Desk, pipeline: Stage, table: pl.DataFrame, users: Any, items: Any, k: int, history: Sequence[Any] | None
 ) -> pl.DataFrame:
     """See `Bundle.explain`; ``table`` is that of the items."""
-    asked, wanted = _paired(users, items)
+    asked, wanted = paired(users, items)
     codes = known_codes(desk.item_ids, "items", wanted)
-    one = history is not None and all(map(is_id, history))
-    request = desk.request(asked, checked_k(k), exclude_seen=False, history=[history] * len(asked) if one else history)
-    _require_known(desk, request, asked)
+    request = asked_for(desk, asked, checked_k(k), history)
     frames: list[pl.DataFrame] = []
     refused: list[str] = []
     for rows in request.blocks():
         queries = request.queries(rows)
-        for part, chosen in _given(pipeline, queries, codes[rows]):
+        for part, chosen in given_by(pipeline, queries, codes[rows]):
             at = chosen + rows.start
             if part is not None and isinstance(part.scorer, Explainer):
                 frames.append(_frame(part, queries.take(chosen), (at, request.users[at], codes[at]), table, request.k))
@@ -51,7 +49,7 @@ def explain(
     return pl.concat(frames).sort("pair", "rank").drop("pair")
 
 
-def _paired(users: Any, items: Any) -> tuple[list[Any], list[Any]]:
+def paired(users: Any, items: Any) -> tuple[list[Any], list[Any]]:
     """Users and items pair by pair; a single one goes with all of the others."""
     asked = [users] if users is None or is_id(users) else listed("users", users)
     wanted = [items] if is_id(items) else listed("items", items)
@@ -66,6 +64,18 @@ def _paired(users: Any, items: Any) -> tuple[list[Any], list[Any]]:
     return asked, wanted
 
 
+def asked_for(desk: Desk, asked: Sequence[Any], k: int, history: Sequence[Any] | None) -> Request:
+    """What is asked about somebody who is known, or whose history is given: a list of ids for all, or one for each.
+
+    Raises:
+        SerendipError: neither.
+    """
+    one = history is not None and all(map(is_id, history))
+    request = desk.request(asked, k, exclude_seen=False, history=[history] * len(asked) if one else history)
+    _require_known(desk, request, asked)
+    return request
+
+
 def _require_known(desk: Desk, request: Request, asked: Sequence[Any]) -> None:
     lists = None if request.history is None else request.history.parts
     odd = [
@@ -78,7 +88,7 @@ def _require_known(desk: Desk, request: Request, asked: Sequence[Any]) -> None:
         )
 
 
-def _given(pipeline: Stage, queries: Queries, items: Ids) -> Iterator[tuple[Retrieve | None, NDArray[np.int64]]]:
+def given_by(pipeline: Stage, queries: Queries, items: Ids) -> Iterator[tuple[Retrieve | None, NDArray[np.int64]]]:
     """Which pairs each retriever gives: those that it is the first to have a score for."""
     left = np.arange(len(queries))
     for part in retrievers(pipeline):
@@ -116,3 +126,6 @@ def _frame(part: Retrieve, queries: Queries, asked: Asked, table: pl.DataFrame, 
         "source": pl.Series([part.name] * len(row), dtype=pl.String),
     }
     return pl.DataFrame(columns)
+
+
+__all__ = ["asked_for", "explain", "given_by", "paired"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,9 @@ from serendip.cli.asking import HistoryOption, cell, history_of
 from serendip.cli.bundles import BundleOption, load
 from serendip.cli.output import Output
 from serendip.cli.verb import verb
+
+if TYPE_CHECKING:
+    import polars as pl
 
 EXAMPLES = (
     "serendip explain --user 42 --item 1193",
@@ -36,7 +40,11 @@ def explain(
         bool, typer.Option("--crosses", help="Say instead which two fields a ranker crosses most: -k pairs.")
     ] = False,
 ) -> None:
-    """Say which items of a user's history speak for an item, and how much."""
+    """Say which items of a user's history speak for an item, and how much; or what is foretold of it.
+
+    A model whose score is a sum over the history names the items that add most. One of labels says what it foretells of
+    each: a probability, an expected count, a rating or a duration, beside the score.
+    """
     from serendip.recipe import RecipeError
 
     if crosses:
@@ -48,11 +56,17 @@ def explain(
     liked = history_of(history)
     if user is None and liked is None:
         raise RecipeError("explain must be told for whom: --user ID or --history ID,…. Got none.")
-    rows = load(bundle, show).explain(user, item, k, history=liked)
-    explained = set(rows["item_id"].cast(str))
-    if bare := [name for name in dict.fromkeys(item) if name not in explained]:
+    made = load(bundle, show)
+    told = made.foretold(user, item, history=liked)
+    left = [name for name in item if name not in set(told["item_id"].cast(str))]
+    reasons = made.explain(user, left, k, history=liked) if left else None
+    explained = set() if reasons is None else set(reasons["item_id"].cast(str))
+    if bare := [name for name in dict.fromkeys(left) if name not in explained]:
         show.say(f"Note: nothing in the history says anything of {', '.join(bare)}, or their model cannot say why.")
-    show.result(
-        rows.to_dicts(),
-        lambda: show.table(rows.columns, ([cell(*pair) for pair in row.items()] for row in rows.to_dicts())),
-    )
+    tables = [frame for frame in (told, reasons) if frame is not None and len(frame)]
+    show.result([row for frame in tables for row in frame.to_dicts()], lambda: _tables(tables, show))
+
+
+def _tables(frames: Sequence[pl.DataFrame], show: Output) -> None:
+    for frame in frames:
+        show.table(frame.columns, ([cell(*pair) for pair in row.items()] for row in frame.to_dicts()))

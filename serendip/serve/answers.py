@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -130,11 +131,11 @@ class Answers:
         return wire.SimilarReply(_new_id(), self.version, items, notes)
 
     def explain(self, asked: wire.ExplainRequest) -> wire.ExplainReply:
-        """Which items of a history speak for an item.
+        """Which items of a history speak for an item, or what is foretold of it.
 
         Raises:
             ApiError: 404 for an item that is not in the bundle, or a user who is not and has no history given; 422 for
-                neither user nor history; 501 if what names the item cannot say why.
+                neither user nor history; 501 if what names the item neither says why nor foretells anything.
         """
         code = self._item(asked.item_id)
         history, lost = self._known("history", asked.history)
@@ -143,11 +144,15 @@ class Answers:
             raise ApiError(422, "missing_field", "One of the fields `user_id` and `history` is required.")
         if history is None and user == ABSENT:
             raise ApiError(404, "unknown_user", f"No user has the id {_shown(asked.user_id or '')}.")
-        who = None if user == ABSENT else self._users[user]
-        try:
-            found = self._bundle.explain(
-                [who], [self._ids[code]], asked.k, history=None if history is None else [history]
+        who, lists = None if user == ABSENT else self._users[user], None if history is None else [history]
+        told = self._bundle.foretold([who], [self._ids[code]], history=lists).to_dicts()
+        if told:
+            said = {row["task"]: None if math.isnan(row["foretold"]) else _short(row["foretold"]) for row in told}
+            return wire.ExplainReply(
+                self.version, self._ids[code], _short(told[0]["score"]), told[0]["source"], [], said, lost
             )
+        try:
+            found = self._bundle.explain([who], [self._ids[code]], asked.k, history=lists)
         except SerendipError as error:
             text = "The model that names this item to this user or history cannot say why."
             raise ApiError(501, "not_supported", " ".join([text, *lost])) from error
@@ -158,7 +163,7 @@ class Answers:
         ]
         score, source = (_short(rows[0]["score"]), rows[0]["source"]) if rows else (None, None)
         notes = lost if rows else [*lost, "Nothing in the history speaks for this item."]
-        return wire.ExplainReply(self.version, self._ids[code], score, source, reasons, notes)
+        return wire.ExplainReply(self.version, self._ids[code], score, source, reasons, {}, notes)
 
     def search(self, text: str, limit: int) -> wire.ItemsReply:
         """Items whose title or id matches, the most used first.

@@ -63,6 +63,7 @@ _LIST = {"recommendation_id": _ID, "bundle": "3f9a1c2b77d0", "user_known": True,
 _WHY = {
     "bundle": "3f9a1c2b77d0", "item_id": 50, "score": 0.93, "source": "ials",
     "reasons": [{"item_id": 172, "contribution": 0.41, "rank": 1, "title": "Empire Strikes Back, The (1980)"}],
+    "foretold": {},
     "notes": [],
 }  # fmt: skip
 _FOUND = {"item_id": 50, "title": "Star Wars (1977)"}

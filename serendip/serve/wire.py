@@ -189,13 +189,21 @@ class Reason(Struct, frozen=True, omit_defaults=True):
 
 
 class ExplainReply(Struct, frozen=True):
-    """Which items of the history speak for the item; what all of the history adds sums to the score."""
+    """Which items of the history speak for the item; what all of the history adds sums to the score. Or what is
+    foretold of it, by a model that learned labels."""
 
     bundle: Annotated[str, Meta(description="Version of the bundle that answered.")]
     item_id: ExternalId
     score: Annotated[float | None, Meta(description="Null where nothing in the history speaks for the item.")]
     source: Annotated[str | None, Meta(description="The model of the bundle's pipeline that names the item.")]
     reasons: Annotated[list[Reason], Meta(description="The items that add most, strongest first.")]
+    foretold: Annotated[
+        dict[str, float | None],
+        Meta(
+            description="By label, what a model that learned labels foretells: a probability, an expected count, a "
+            "rating or a duration; null where it cannot say. Empty for other models."
+        ),
+    ]
     notes: Annotated[list[str], Meta(description="What a reader should know: ids not known, why there are no reasons.")]
 
 

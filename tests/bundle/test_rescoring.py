@@ -4,35 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from serendip.bundle import Bundle
 from serendip.bundle.errors import BundleError
 from serendip.cli import app
-from serendip.data.dataset import Dataset
-from serendip.model import Run, find
-from serendip.pipeline import retrieve
 from serendip.types import SerendipError
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Users who click on a and buy b, both of which they are shown, beside c and d, of which they do nothing."""
-    done = {"a": (1, 0), "b": (0, 1), "c": (0, 0), "d": (0, 0)}
-    rows = [(user, item, *done[item]) for user in range(40) for item in "abcd"]
-    events = pl.DataFrame(rows, schema=["user_id", "item_id", "clicked", "bought"], orient="row")
-    data = Dataset.from_frames(events, labels={"clicked": "binary", "bought": "binary"})
-    model = find("shared_bottom")(factors=4, hidden=8, layers=1, epochs=10, learning_rate=0.03).fit(
-        data, Run(threads=1)
-    )
-    path = tmp_path_factory.mktemp("tasks") / "bundle"
-    recipe = {"model": {"name": "shared_bottom", "epochs": 10}}
-    Bundle.build(data, retrieve(model.lower(), name="shared_bottom"), recipe=recipe, evaluation={"ndcg@10": 0.5}).save(
-        path
-    )
-    return path
 
 
 def first(bundle: Bundle) -> str:

@@ -9,7 +9,7 @@ import pytest
 from serendip.bundle import Bundle
 from serendip.data.dataset import Dataset
 from serendip.pipeline import retrieve
-from serendip.scorers import KINDS, StaticScores
+from serendip.scorers import KINDS, Calibrated, Calibration, StaticScores
 from serendip.serve import wire
 from serendip.serve.answers import Answers
 from serendip.serve.wire import ApiError, RecommendRequest, SimilarRequest
@@ -190,6 +190,23 @@ def test_an_item_is_explained_by_what_was_liked_with_it(answers: Answers, named:
     assert [reason.item_id for reason in given.reasons] == [103] and given.score == 8
     assert given.notes == ["history: 1 not known: 999"]
     assert named.explain(wire.ExplainRequest(user_id="001", item_id="a/101 é", k=1)).reasons[0].item_id == "a/102 é"
+
+
+def test_what_a_model_of_labels_foretells_stands_in_place_of_reasons() -> None:
+    """Odds of 3 to 1 for the first item, and as many against the second; the third cannot be scored."""
+    data = data_of(events(), titles())
+    scores = np.full(data.n_items, -np.inf, np.float32)
+    scores[:2] = np.log(3), -np.log(3)
+    part = Calibrated(StaticScores(scores), "liked", Calibration("platt"))
+    answers = Answers(Bundle.build(data, retrieve(part, name="ranker")))
+    first, second, third = data.item_ids.ids[:3].to_list()
+    reply = answers.explain(wire.ExplainRequest(user_id=1, item_id=first))
+    assert (reply.source, reply.reasons, reply.notes) == ("ranker", [], [])
+    assert reply.foretold == {"liked": pytest.approx(0.75)} and reply.score == reply.foretold["liked"]
+    given = answers.explain(wire.ExplainRequest(history=[third, 999], item_id=second))
+    assert given.foretold == {"liked": pytest.approx(0.25)} and given.notes == ["history: 1 not known: 999"]
+    with pytest.raises(ApiError, match="cannot say why"):
+        answers.explain(wire.ExplainRequest(user_id=1, item_id=third))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""What a bundle foretells of somebody and an item, task by task, beside the score that is made of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from serendip.bundle import Bundle
+from serendip.cli import app
+from serendip.types import SerendipError
+
+
+def test_each_task_stands_beside_the_score(kept: Path) -> None:
+    """Who is shown a clicks on it, who is shown b buys it."""
+    made = Bundle.load(kept).rescored("clicked + 10 * bought")
+    frame = made.foretold(None, ["b", "a"], history=["c"])
+    assert frame.select("item_id", "task").rows() == [
+        ("b", "clicked"), ("b", "bought"), ("a", "clicked"), ("a", "bought"),
+    ]  # fmt: skip
+    (b_click, b_buy), (a_click, a_buy) = frame["foretold"].to_numpy().reshape(2, 2)
+    assert b_buy > a_buy + 0.2 and a_click > b_click + 0.2
+    np.testing.assert_allclose(frame["score"][::2], [b_click + 10 * b_buy, a_click + 10 * a_buy], rtol=1e-5)
+    assert set(frame["source"]) == {"shared_bottom"} and set(frame["user_id"]) == {None}
+    assert made.foretold([0, 1], "a").select("user_id", "item_id").unique(maintain_order=True).rows() == [
+        (0, "a"), (1, "a"),
+    ]  # fmt: skip
+
+
+def test_what_foretells_nothing_is_left_out(bundle: Bundle) -> None:
+    frame = bundle.foretold(101, [20, 21])
+    assert len(frame) == 0 and frame.schema["foretold"] == pl.Float32
+    assert frame.columns == ["user_id", "item_id", "score", "task", "foretold", "source"]
+    with pytest.raises(SerendipError, match="users must be among the 5 users of the bundle"):
+        bundle.foretold(999, 20)
+
+
+def test_explain_says_it_on_the_command_line(kept: Path) -> None:
+    flags = ["explain", "--bundle", str(kept), "--history", "c", "--item", "a"]
+    told = CliRunner().invoke(app, [*flags, "--json"])
+    assert told.exit_code == 0
+    assert [(row["task"], row["foretold"] > 0.5) for row in json.loads(told.stdout)] == [
+        ("clicked", True), ("bought", False),
+    ]  # fmt: skip
+    lines = CliRunner().invoke(app, flags).stdout.splitlines()
+    assert lines[0].split() == ["user_id", "item_id", "score", "task", "foretold", "source"] and len(lines) == 4
