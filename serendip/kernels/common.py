@@ -80,9 +80,7 @@ def most_alike(
             _count(near, row_starts, columns, np.uint8(1), counts)
             counts[own], most = 0, np.float32(len(near))
             least = _estimate(near, row_starts, columns, scale, right, counts, np.float32(1), k)
-            size = _best(
-                least, scale, right, lows, codes, counts, needed_count, most, found, blocks, reaching, k
-            )
+            size = _best(least, scale, right, lows, codes, counts, needed_count, most, found, blocks, reaching, k)
             counts[:] = 0
         if size > k:
             keep(found, size, k)
