@@ -54,5 +54,6 @@ def right(data: Dataset, name: str, **options: Any) -> float:
 
 
 def parity() -> Dataset:
-    """What only three fields together say: whether user, item and moment add up to something odd."""
+    """What only three fields together say: whether user, item and moment add up to something odd. Pairs say nothing, as
+    the test of `deepfm` shows."""
     return log(lambda user, item, moment: (user + item + moment) % 2)

@@ -1,4 +1,4 @@
-"""Weights and layers: a sum of both, which learns where a number counts and for whom, as weights and pairs do not."""
+"""Weights and layers: a sum of both, which learns where a number counts and for whom, as weights alone do not."""
 
 from __future__ import annotations
 
@@ -31,4 +31,3 @@ def test_layers_learn_where_a_number_counts_and_for_whom() -> None:
     data = log(lambda user, item, moment: (user + moment) % 2 == (abs(user - 9.5) < 5), features, age=list(range(20)))
     assert right(data, "wide_deep", factors=8, hidden=32) > 0.95
     assert right(data, "lr") < 0.75
-    assert right(data, "fm", factors=8) < 0.75
