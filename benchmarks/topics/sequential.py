@@ -15,7 +15,7 @@ PARTS = (
     *(f"nn/{name}" for name in ("sequence", "catalogue.py", "dropout.py", "embed.py", "history.py", "schedule.py")),
 )
 SEEDS = (0, 1, 2)
-HOURS = ("sasrec", "gru", "lstm", "bert4rec")
+HOURS = ("sasrec", "gru", "lstm", "cnn", "bert4rec")
 """With three seeds a row of these takes beyond two hours on long histories: it has one."""
 DATA: dict[str, tuple[str, dict[str, Any]]] = {
     "ml_1m": ("ml_1m", {"order": "time_rank", "least": 5}),

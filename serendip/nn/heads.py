@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +11,6 @@ from serendip.nn.experts import PLE, MMoE, SharedBottom
 from serendip.nn.losses.pointwise import LARGEST_LOG_RATE, duration_of_log, duration_of_odds
 from serendip.nn.tower import Tower
 from serendip.scorers.ranked import ITEM, QUERY, SCORE
-
-if TYPE_CHECKING:
-    from serendip.data.schema import LabelKind
 
 
 class Heads(nn.Module):
@@ -49,8 +45,8 @@ class Apart(nn.Module):
 class Foretold(nn.Module):
     """What scores foretell, by the kind of each task's label: a probability, a rating, a mean count, a duration."""
 
-    def __init__(self, kinds: Sequence[LabelKind]) -> None:
-        """For tasks with labels of these kinds."""
+    def __init__(self, kinds: Sequence[str]) -> None:
+        """For tasks with labels of these kinds: ``binary``, ``rating``, ``count`` or ``duration``."""
         super().__init__()
         self.kinds = tuple(kinds)
 
@@ -105,7 +101,7 @@ class JointScores(nn.Module):
         return {SCORE: torch.cat([product, self.foretells(self.heads(query, item))], dim=1)}
 
 
-def _foretold(kind: LabelKind, score: Tensor) -> Tensor:
+def _foretold(kind: str, score: Tensor) -> Tensor:
     if kind == "binary":
         return score.sigmoid()
     if kind == "count":
