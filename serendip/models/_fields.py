@@ -221,6 +221,8 @@ class FieldsModel(NeuralModel):
 
         o, asked, own = self.config, query_inputs(data), self._item_inputs(data)
         taught = self.taught(data)
+        if not isinstance(data, Streamed):
+            require_positives(self.name, taught)
         if o.length == 0 and not asked:
             raise SerendipError(
                 f"{self.name}: length = 0 leaves the features of users and moments alone. The data have none. "
@@ -261,7 +263,7 @@ class FieldsModel(NeuralModel):
     def _batches(self, data: Dataset, given: Mapping[str, NDArray[Any]], rng: np.random.Generator) -> Iterator[Step]:
         o, events = self.config, data.events
         taught = self.taught(data)
-        past = Earlier.of(data) if o.length else None
+        past = Earlier.of(data, apart=taught.drawn is None) if o.length else None
         against = self._against(data, taught.rows)
         weights = np.ones(len(events), np.float32)
         counting = weights_of(data, taught.rows, o.weight)
@@ -363,6 +365,25 @@ def some(model: str, rows: Codes, what: str) -> Codes:
     if not len(rows):
         raise SerendipError(f"{model} needs {what}. The data have none. Try a longer log.")
     return rows
+
+
+def require_positives(name: str, taught: Taught) -> None:
+    """That every binary label that is learned is 1 somewhere.
+
+    Args:
+        name: of the model.
+        taught: what it learns.
+
+    Raises:
+        SerendipError: one is not; it names it.
+    """
+    for column, (task, kind) in enumerate(taught.tasks.items()):
+        labels = taught.labels[taught.rows, column]
+        if kind == "binary" and not (labels == 1).any():
+            raise SerendipError(
+                f"{name}: the label {task!r} must be 1 for some of the events. It is for none of "
+                f"{int((~np.isnan(labels)).sum()):,}, so there is nothing to learn. Try a longer log, or leave it out."
+            )
 
 
 def error_of(kind: LabelKind) -> Any:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serendip.data.dataset import Dataset, Events
+from serendip.data.dataset import Dataset
 from serendip.data.events import bag_of
+from serendip.data.rows import first_of_moments
 
 Codes = NDArray[np.int64]
 HISTORY = "history"
@@ -35,20 +36,22 @@ class Earlier:
     name: str = HISTORY
 
     @classmethod
-    def of(cls, data: Dataset, kind: int | None = None) -> Earlier:
+    def of(cls, data: Dataset, kind: int | None = None, *, apart: bool = False) -> Earlier:
         """Of the events with interest; or of those of a kind, and then what came before is of an earlier time, so that
         what was noted of the event itself under another kind is not among it.
 
         Args:
             data: the log.
             kind: position in ``data.schema.event_types``.
+            apart: whether what came before is of an earlier time in any case: of things that are shown together, one
+                must not tell what came of another.
         """
         events = data.events
         chosen = events.weight > 0 if kind is None or events.kind is None else events.kind == kind
         ahead: Codes = np.cumsum(chosen) - chosen
         begins = ahead[events.indptr[events.users]]
-        if kind is not None:
-            ahead = ahead[_moments(events)]
+        if kind is not None or apart:
+            ahead = ahead[first_of_moments(events)]
         name = HISTORY if kind is None else bag_of(data.schema.event_types[kind])
         return cls(events.items[chosen].astype(np.int64), ahead, begins, data.n_items, name)
 
@@ -72,16 +75,6 @@ def _as_bags(codes: Codes, begins: Codes, n: int, name: str) -> dict[str, Codes]
         met[codes] = True
         known, places = np.flatnonzero(met), (np.cumsum(met) - 1)[codes]
     return {name: known, name + PLACES: places, name + BEGINS: begins}
-
-
-def _moments(events: Events) -> Codes:
-    """``[m]`` the first event of the same user and time."""
-    m = len(events)
-    if events.time is None:
-        return np.arange(m)
-    new = np.ones(m, np.bool_)
-    new[1:] = (np.diff(events.users) != 0) | (np.diff(events.time) != 0)
-    return np.maximum.accumulate(np.where(new, np.arange(m), 0))
 
 
 @dataclass(frozen=True)

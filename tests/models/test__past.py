@@ -60,6 +60,22 @@ def test_a_bag_holds_what_was_strictly_before(timed: bool) -> None:
     assert history == [[], [a], [a, c], []]
 
 
+def test_what_is_shown_together_does_not_tell_of_each_other() -> None:
+    """Of three things on one page the first is taken: neither of the others may know that."""
+    events = pl.DataFrame(
+        {
+            "user_id": [1, 1, 1, 1, 2],
+            "item_id": ["a", "b", "c", "d", "a"],
+            "timestamp": [5, 5, 5, 8, 1],
+            "weight": [1.0, 0.0, 0.0, 1.0, 1.0],
+        }
+    )
+    data = Dataset.from_frames(events, time_kind="unix")
+    a = int(data.item_ids.encode(["a"])[0])
+    assert bags(Earlier.of(data, apart=True), np.arange(5), 2) == [[], [], [], [a], []]
+    assert bags(Earlier.of(data), np.arange(5), 2) == [[], [a], [a], [a], []]
+
+
 def test_a_kind_without_events_is_an_empty_bag() -> None:
     data = log()
     bought = data.where(data.wanted)

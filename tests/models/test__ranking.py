@@ -148,3 +148,7 @@ def test_what_cannot_be_learned_is_said() -> None:
     nothing = DATA.where(np.zeros(len(DATA.events), bool))
     with pytest.raises(SerendipError, match=r"needs an event with the label 'liked'\. The data have none"):
         find("fm")(label="liked").fit(nothing, ONE)
+    never = DATA.where(DATA.events.labels["liked"] == 0)
+    for name, options in (("fm", {"label": "liked"}), ("shared_bottom", {"tasks": ("times", "liked")})):
+        with pytest.raises(SerendipError, match=rf"{name}: the label 'liked' must be 1 for some of the events"):
+            find(name)(**options).fit(never, ONE)
