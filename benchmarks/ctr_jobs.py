@@ -44,11 +44,12 @@ def asked(data: Any, rows: Any) -> tuple[Any, Any]:
 
 
 def judged(scorer: Any, data: Any, rows: Any) -> dict[str, float]:
-    """AUC and logloss of rows; one that has no score counts as a probability of one half."""
+    """AUC and logloss of rows; one that has no score is as likely as a row of training."""
     from serendip.evaluate.rows import auc, logloss
 
     scores = scorer.score(*asked(data, rows))[:, 0].astype(np.float64)
-    scores[np.isneginf(scores)] = 0
+    share = float(data.events.labels[LABEL].mean())
+    scores[np.isneginf(scores)] = np.log(share / (1 - share))
     labels = rows[LABEL].to_numpy()
     return {"auc": auc(labels, scores), "logloss": logloss(labels, 1 / (1 + np.exp(-scores)))}
 

@@ -169,17 +169,17 @@ def test_rows_are_asked_in_their_own_moment():
     assert data.events.labels["label"].sum() == 2
 
 
-def test_rows_without_a_score_are_as_likely_as_not():
-    rows = pl.DataFrame(
-        {"label": [1, 0], "user_id": [1, 2], "item_id": [3, 4], **{name: [0, 0] for name in frappe.CONTEXT}}
-    )
+def test_rows_without_a_score_are_as_likely_as_those_of_training():
+    made = {"label": [1, 0, 0, 0], "user_id": [1, 1, 2, 2], "item_id": [3, 4, 3, 4]}
+    rows = pl.DataFrame({**made, **{name: [0, 0, 0, 0] for name in frappe.CONTEXT}})
 
     class Scorer:
         def score(self, queries, items):
-            return np.array([[0.0], [-np.inf]], np.float32)
+            return np.array([[-np.inf], [-1.2], [-1.0], [-1.0]], np.float32)  # the odds of training are e^-1.1
 
-    found = ctr_jobs.judged(Scorer(), ctr_jobs.training(rows), rows)
-    assert found == {"auc": 0.5, "logloss": pytest.approx(math.log(2))}
+    data = ctr_jobs.training(rows)
+    assert ctr_jobs.judged(Scorer(), data, rows)["auc"] == pytest.approx(1 / 3)
+    assert ctr_jobs.judged(Scorer(), data, rows[:1])["logloss"] == pytest.approx(math.log(4))
 
 
 def test_random_parts_are_of_the_size_asked_for():
