@@ -1,0 +1,118 @@
+"""The recipes in examples/ on a small shop, for a short while: each does what its first lines say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from serendip.bundle import Bundle
+from serendip.cli import app
+from serendip.data import synthetic
+from serendip.data.synthetic import World, catalogue
+from serendip.pipeline import retrievers
+from serendip.scorers import TowerScorer
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+Asked = Callable[..., Any]
+
+
+@cache
+def shop() -> World:
+    return catalogue(users=400, items=120)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
+    """What a verb of the command line says of a recipe, as JSON; the shop has 400 users and 120 items."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(synthetic, "catalogue", shop)
+
+    def run(*flags: object) -> Any:
+        result = CliRunner().invoke(app, [*map(str, flags), "--json"])
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    return run
+
+
+def figures(asked: Asked, name: str, label: str, *overrides: str) -> dict[str, dict[str, float]]:
+    """By model and figure, of what was held out."""
+    sets = [flag for one in ("run.threads=1", *overrides) for flag in ("--set", one)]
+    models = asked("evaluate", EXAMPLES / f"{name}.toml", *sets)["labels"][label]["models"]
+    return {model: {one["metric"]: one["value"] for one in found["figures"]} for model, found in models.items()}
+
+
+def test_probabilities_of_likes(asked: Asked) -> None:
+    """They come true about as often as they say, and put more likes first than where all were alike."""
+    found = figures(asked, "click", "liked", "model.batch_size=64", "model.epochs=1")
+    assert list(found) == ["dcn_v2", "dcn_v2, not calibrated", "popular"]
+    assert found["dcn_v2"]["auc"] > 0.54 > found["popular"]["auc"] and found["dcn_v2"]["ece"] < 0.1
+
+
+def test_ratings(asked: Asked) -> None:
+    """Nearer than the mean rating is, whose error is the deviation of the ratings."""
+    found = figures(asked, "rating", "rating", "model.batch_size=64", "model.epochs=4")
+    ratings = shop().events["rating"].drop_nulls()
+    assert found["deepfm"]["rmse"] < 0.98 * float(ratings.std())  # type: ignore[arg-type]
+    assert list(found) == ["deepfm", "baseline"] and set(found["baseline"]) == {"rmse", "mae"}
+
+
+def test_several_tasks_and_another_score(asked: Asked) -> None:
+    sets = ("--set", "run.threads=1", "--set", "model.batch_size=64", "--set", "model.epochs=1")
+    asked("fit", EXAMPLES / "multi_task.toml", *sets, "--out", "b")
+    made = Bundle.load("b")
+    user, items = made.user_ids.ids[0], made.item_ids.ids.to_list()
+    told = made.foretold(user, items).pivot("task", index=["item_id", "score"], values="foretold")
+    liked, bought, seconds = (told[task].to_numpy() for task in ("liked", "purchased", "watch_time"))
+    np.testing.assert_allclose(told["score"], liked + 2 * bought + 0.1 * np.log1p(seconds / 60), rtol=1e-4)
+    events = shop().events.filter(event_type="view")
+    assert liked.mean() == pytest.approx(events["liked"].mean(), rel=0.25)
+    assert bought.mean() == pytest.approx(events["purchased"].mean(), rel=0.35)
+    means = events.group_by("item_id").agg(pl.col("watch_time").mean())
+    both = told.join(means, on="item_id", suffix="_true")
+    assert np.corrcoef(both["watch_time"], both["watch_time_true"])[0, 1] > 0.7
+    asked("rescore", "--bundle", "b", "--score", "watch_time", "--out", "c")
+    longest = Bundle.load("c").recommend(user, 1, exclude_seen=False)["item_id"][0]
+    assert longest == told["item_id"][int(seconds.argmax())]
+
+
+def test_seconds_of_watching(asked: Asked) -> None:
+    """Who will watch longer is found out, and the mean error is below that of the median."""
+    found = figures(asked, "watch_time", "watch_time", "evaluate.compare=[]", "model.batch_size=64", "model.epochs=1")
+    seconds = shop().events["watch_time"].drop_nulls()
+    constant = float((seconds - seconds.median()).abs().mean())  # type: ignore[arg-type,operator]
+    assert found["watch_time"]["xauc"] > 0.75 and found["watch_time"]["mae"] < 0.8 * constant
+
+
+def test_retrieval_and_ratings_on_the_same_towers(asked: Asked) -> None:
+    sets = ("--set", "run.threads=1", "--set", "model.batch_size=128", "--set", "model.epochs=1")
+    asked("fit", EXAMPLES / "joint.toml", *sets, "--out", "b")
+    rows = asked("explain", "--bundle", "b", "--user", "u0007", "--item", "i0042")
+    assert [row["task"] for row in rows] == ["retrieval", "rating"]
+    assert rows[0]["foretold"] == pytest.approx(rows[0]["score"], rel=1e-4) and 2 < rows[1]["foretold"] < 5
+    asked("rescore", "--bundle", "b", "--score", "retrieval + 2 * rating", "--out", "c")
+    (again, _) = asked("explain", "--bundle", "c", "--user", "u0007", "--item", "i0042")
+    assert again["score"] == pytest.approx(rows[0]["foretold"] + 2 * rows[1]["foretold"], rel=1e-4)
+
+
+def test_purchases_over_towers_of_all_that_people_do(asked: Asked) -> None:
+    """The towers stay to the last bit, and what stands over them learns."""
+    sets = ("--set", "run.threads=1", "--set", "model.batch_size=256", "--set", "model.epochs=1")
+    recipe = EXAMPLES / "transfer.toml"
+    asked("fit", recipe, *sets, "--out", "a")
+    asked("fit", recipe, *sets, "--from", "a", "--task", "purchase", "--freeze", "towers", "--out", "b")
+    rich, poor = (Bundle.load(name) for name in "ab")
+    assert poor.manifest.recipe["data"]["target"] == ["purchase"]
+    before, after = (next(iter(retrievers(one.pipeline))).scorer for one in (rich, poor))
+    assert isinstance(before, TowerScorer) and isinstance(after, TowerScorer)
+    was, now = before.item_vectors(), after.item_vectors()
+    np.testing.assert_array_equal(now[:, : was.shape[1]], was)
+    assert now.shape[1] == was.shape[1] + 1 and np.nanstd(now[:, -1]) > 0
