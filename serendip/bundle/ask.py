@@ -16,7 +16,7 @@ from serendip.bundle.ids import Lists, column, encode, is_id, listed, padded, so
 from serendip.data.dataset import Histories
 from serendip.data.events import bag_of
 from serendip.data.vocab import Vocab
-from serendip.pipeline import retrievers
+from serendip.pipeline import scoring
 from serendip.types import ABSENT, Bagged, Ids, Queries, Recs, SerendipError, Stage, pack_mask
 
 BLOCK_CELLS = 1 << 22
@@ -31,7 +31,7 @@ UNREAD = {
 
 def kinds_read_by(pipeline: Stage, histories: Histories) -> tuple[str, ...]:
     """The kinds of events, of those that are not the target, that scorers of the pipeline read beside the history."""
-    scorers = [part.scorer for part in retrievers(pipeline)]
+    scorers = [part.scorer for part in scoring(pipeline)]
     bags = {name for one in scorers if isinstance(one, Bagged) for name in one.bag_names}
     return tuple(name for name in (histories.kinds.others if histories.kinds else ()) if bag_of(name) in bags)
 

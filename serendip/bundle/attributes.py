@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from serendip.bundle.ids import some
 from serendip.data.dataset import Dataset
 from serendip.data.features import Features
-from serendip.pipeline import retrievers
+from serendip.pipeline import scoring
 from serendip.types import Featured, Ids, Queries, SerendipError, Stage
 
 Said = Mapping[str, Any]
@@ -28,7 +28,7 @@ SCALARS = (str, bool, int, float, datetime.date)
 
 def read_by(pipeline: Stage) -> frozenset[str]:
     """The names of the features that scorers of the pipeline read."""
-    scorers = [part.scorer for part in retrievers(pipeline)]
+    scorers = [part.scorer for part in scoring(pipeline)]
     return frozenset(name for one in scorers if isinstance(one, Featured) for name in one.feature_names)
 
 

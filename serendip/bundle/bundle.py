@@ -27,7 +27,7 @@ from serendip.bundle.manifest import Manifest
 from serendip.bundle.store import File
 from serendip.data.dataset import Histories
 from serendip.data.vocab import ExternalId, Vocab
-from serendip.pipeline import retrievers
+from serendip.pipeline import retrievers, scoring
 from serendip.types import ABSENT, Queries, SerendipError, Stage
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Bundle:
 
         Args:
             data: vocabularies, items and histories are taken from it.
-            pipeline: made by `retrieve`, `first_of` and `chain` of scorers fitted on the same vocabularies.
+            pipeline: made by `retrieve`, `rank`, `first_of` and `chain` of scorers fitted on the same vocabularies.
             recipe, evaluation: how it was made and how well it does, as JSON values.
             learned: by name of the scorer, what a later fit can begin with (`serendip.model.Model.learned`).
             schema: what the columns of the log mean by their own names; None: that of the data.
@@ -89,7 +89,7 @@ class Bundle:
         Raises:
             SerendipError: a pipeline that knows other items than the data or cannot be stored; no JSON values.
         """
-        for part in retrievers(pipeline):
+        for part in scoring(pipeline):
             if part.scorer.n_items != data.n_items:
                 raise SerendipError(
                     f"A bundle's pipeline must know the {data.n_items} items of its data. Got {part.scorer.n_items} in "
@@ -460,7 +460,7 @@ class Bundle:
         }
 
     def __repr__(self) -> str:
-        names = " → ".join(part.name for part in retrievers(self.pipeline))
+        names = " → ".join(part.name for part in scoring(self.pipeline))
         return f"Bundle({self.manifest.version}: {len(self.user_ids)} users, {len(self.item_ids)} items, {names})"
 
     @classmethod

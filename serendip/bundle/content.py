@@ -25,7 +25,7 @@ from serendip.data.dataset import Dataset, Histories
 from serendip.data.events import Kinds
 from serendip.data.features import Features
 from serendip.data.vocab import Vocab
-from serendip.pipeline import from_dict, retrievers, to_dict
+from serendip.pipeline import from_dict, scoring, to_dict
 from serendip.types import ABSENT, Scorer, SerendipError, Stage
 
 USERS = "users.parquet"
@@ -120,7 +120,7 @@ def encode(content: Content) -> dict[str, File]:
     if attributes is not None:
         tensors, header = attributes.features.pack()
         files |= dict(zip(FEATURES, (tensorfile.encode(tensors), [msgspec.json.encode(header)]), strict=True))
-    for part in retrievers(content.pipeline):
+    for part in scoring(content.pipeline):
         tensors, header = kinds.dump(part.scorer)
         files[f"{SCORERS}/{part.name}.safetensors"] = tensorfile.encode(tensors)
         files[f"{SCORERS}/{part.name}.json"] = [msgspec.json.encode(header)]
@@ -159,7 +159,7 @@ def decode(files: Mapping[str, memoryview], sizes: Sizes) -> Content:
     parts = {name: _scorer(files, name, len(items)) for name in sorted(names)}
     with _naming(PIPELINE):
         pipeline = from_dict(_json(files[PIPELINE], Any), parts)
-        _require({part.name for part in retrievers(pipeline)} == names, "must use every scorer of the bundle")
+        _require({part.name for part in scoring(pipeline)} == names, "must use every scorer of the bundle")
         described = frozenset() if attributes is None else {one.name for one in attributes.features.inputs}
         lacking = sorted(read_by(pipeline) - described)
         _require(not lacking, f"must read features of the bundle only. Got {', '.join(lacking)}")

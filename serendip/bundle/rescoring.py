@@ -12,7 +12,7 @@ from serendip.bundle.content import encode
 from serendip.bundle.errors import BundleError
 from serendip.bundle.golden import record
 from serendip.bundle.manifest import Manifest, version_of
-from serendip.pipeline import from_dict, retrievers, to_dict
+from serendip.pipeline import from_dict, scoring, to_dict
 from serendip.scorers.tasks import TaskScorer
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def rescored(made: Manifest, content: Content, formula: str, name: str | None = None) -> tuple[Manifest, Content]:
     """What a bundle with another formula is, and what it holds. See `serendip.bundle.bundle.Bundle.rescored`."""
-    parts = {part.name: part.scorer for part in retrievers(content.pipeline)}
+    parts = {part.name: part.scorer for part in scoring(content.pipeline)}
     tasks = {part: scorer for part, scorer in parts.items() if isinstance(scorer, TaskScorer)}
     chosen = name or (next(iter(tasks)) if len(tasks) == 1 else "")
     if chosen not in tasks:

@@ -18,7 +18,7 @@ from serendip.data.dataset import Dataset, Events
 from serendip.data.findings import DataError, SchemaError
 from serendip.data.schema import Schema
 from serendip.data.vocab import Vocab
-from serendip.pipeline import from_dict, retrievers, to_dict
+from serendip.pipeline import from_dict, scoring, to_dict
 from serendip.scorers.calibrated import Calibrated
 from serendip.scorers.grown import grown
 from serendip.types import ABSENT, Scorer, SerendipError, Stage, Updatable
@@ -57,14 +57,14 @@ def update(
         raise
     except SerendipError as error:
         raise DataError(str(error)) from error
-    parts = [part.name for part in retrievers(content.pipeline)]
+    parts = [part.name for part in scoring(content.pipeline)]
     models = {} if made.schema is None else _models(made.recipe, parts)
     scorers: dict[str, Scorer] = {}
     report = change.after.report
     notes = [f"set aside, not taken in: {finding.where}" for finding in report.of("error")]
     notes += [f"{finding.where}: {finding.what}" for finding in report.of("repair")]
     notes += change.notes
-    for part in retrievers(content.pipeline):
+    for part in scoring(content.pipeline):
         if part.name in scorers:
             continue
         renewed = _renewed(part.scorer, models.get(part.name), change, run or Run())
@@ -198,7 +198,7 @@ def _listed(table: pl.DataFrame) -> NDArray[np.bool_]:
 
 
 def _models(recipe: Mapping[str, Any], parts: list[str]) -> dict[str, Model]:
-    """The models that made the scorers, by the names of their retrievers, as far as the recipe names known ones.
+    """The models that made the scorers, by the names of their stages, as far as the recipe names known ones.
 
     Only models that are installed or declared are meant: a bundle is read, and names nothing to be run.
     """
@@ -210,7 +210,8 @@ def _models(recipe: Mapping[str, Any], parts: list[str]) -> dict[str, Model]:
     # Without a list of fallbacks they are chosen by the data, with their default options.
     others = [{"name": name} for name in parts[1:]] if fallback is None else fallback
     out: dict[str, Model] = {}
-    for choice in (first, *others):
+    ranker = (recipe.get("pipeline") or {}).get("rank")
+    for choice in (first, *others, *([] if ranker is None else [ranker])):
         options = {key: value for key, value in choice.items() if key != "name"}
         if choice["name"] in names():
             out[choice["name"].replace(":", ".")] = find(choice["name"])(**options)

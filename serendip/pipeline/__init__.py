@@ -1,8 +1,9 @@
-"""Stages and how they are put together: `retrieve`, `first_of`, `chain`.
+"""Stages and how they are put together: `retrieve`, `rank`, `first_of`, `chain`.
 
 A stage is a value and a function ``(queries, recs=None) -> Recs``. What it does with lists that it is given:
 
 * `Retrieve` keeps them and appends what it finds, without repeating an item (a chain of retrievers collects);
+* `Rank` puts them into the order of its scorer;
 * `FirstOf` keeps them and fills them up to ``queries.k``;
 * `Chain` hands them to its first stage.
 
@@ -12,17 +13,31 @@ score.
 
 from serendip.pipeline.describe import from_dict, to_dict
 from serendip.pipeline.lists import permitted
-from serendip.pipeline.stages import Chain, FirstOf, Retrieve, chain, first_of, retrieve, retrievers
+from serendip.pipeline.stages import (
+    Chain,
+    FirstOf,
+    Rank,
+    Retrieve,
+    chain,
+    first_of,
+    rank,
+    retrieve,
+    retrievers,
+    scoring,
+)
 
 __all__ = [
     "Chain",
     "FirstOf",
+    "Rank",
     "Retrieve",
     "chain",
     "first_of",
     "from_dict",
     "permitted",
+    "rank",
     "retrieve",
     "retrievers",
+    "scoring",
     "to_dict",
 ]

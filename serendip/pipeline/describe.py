@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
-from serendip.pipeline.stages import Chain, FirstOf, Retrieve, chain, first_of, retrieve
+from serendip.pipeline.stages import Chain, FirstOf, Rank, Retrieve, chain, first_of, rank, retrieve
 from serendip.types import Scorer, SerendipError, Stage
 
 DEPTH = 16
@@ -20,19 +20,25 @@ class _RetrieveSpec(msgspec.Struct, tag="retrieve", tag_field="stage", frozen=Tr
     k: int | None = None
 
 
+class _RankSpec(msgspec.Struct, tag="rank", tag_field="stage", frozen=True, forbid_unknown_fields=True):
+    scorer: str
+    name: str
+    k: int | None = None
+
+
 class _FirstOfSpec(msgspec.Struct, tag="first_of", tag_field="stage", frozen=True, forbid_unknown_fields=True):
-    stages: list[_RetrieveSpec | _FirstOfSpec | _ChainSpec]
+    stages: list[_RetrieveSpec | _RankSpec | _FirstOfSpec | _ChainSpec]
 
 
 class _ChainSpec(msgspec.Struct, tag="chain", tag_field="stage", frozen=True, forbid_unknown_fields=True):
-    stages: list[_RetrieveSpec | _FirstOfSpec | _ChainSpec]
+    stages: list[_RetrieveSpec | _RankSpec | _FirstOfSpec | _ChainSpec]
 
 
-_Spec = _RetrieveSpec | _FirstOfSpec | _ChainSpec
+_Spec = _RetrieveSpec | _RankSpec | _FirstOfSpec | _ChainSpec
 
 
 def to_dict(stage: Stage) -> dict[str, Any]:
-    """A stage as plain JSON values; a retriever's scorer is named by the retriever's name.
+    """A stage as plain JSON values; a scorer is named by its stage's name.
 
     Raises:
         SerendipError: a stage of another kind than those of this module.
@@ -61,22 +67,25 @@ def _describe(stage: Stage) -> _Spec:
     match stage:
         case Retrieve():
             return _RetrieveSpec(stage.name, stage.name, stage.k)
+        case Rank():
+            return _RankSpec(stage.name, stage.name, stage.k)
         case FirstOf():
             return _FirstOfSpec([_describe(part) for part in stage.stages])
         case Chain():
             return _ChainSpec([_describe(part) for part in stage.stages])
     raise SerendipError(
-        f"Only stages made by retrieve, first_of and chain can be stored. Got {type(stage).__name__} instead."
+        f"Only stages made by retrieve, rank, first_of and chain can be stored. Got {type(stage).__name__} instead."
     )
 
 
 def _build(spec: _Spec, scorers: Mapping[str, Scorer], depth: int) -> Stage:
     if depth == 0:
         raise SerendipError(f"Stages must be nested at most {DEPTH} deep. Got more instead.")
-    if isinstance(spec, _RetrieveSpec):
+    if isinstance(spec, _RetrieveSpec | _RankSpec):
         if spec.scorer not in scorers:
             there = ", ".join(scorers) or "none"
             raise SerendipError(f"The pipeline names the scorer {spec.scorer!r}, which is not there. Got {there}.")
-        return retrieve(scorers[spec.scorer], name=spec.name, k=spec.k)
+        one = retrieve if isinstance(spec, _RetrieveSpec) else rank
+        return one(scorers[spec.scorer], name=spec.name, k=spec.k)
     make = first_of if isinstance(spec, _FirstOfSpec) else chain
     return make(*(_build(part, scorers, depth - 1) for part in spec.stages))

@@ -90,6 +90,54 @@ class Retrieve:
 
 
 @dataclass(frozen=True, eq=False)
+class Rank:
+    """The items that the stages before it named, in the order of one scorer. Made by `rank`.
+
+    All items of a query are scored in one call. What the scorer cannot score keeps its order, and the score that it was
+    named with, behind what it can. Each item keeps the source that named it.
+
+    Attributes:
+        scorer: what scores.
+        name: stands in notes and in the bundle.
+        k: how many items to keep; None: ``queries.k``.
+    """
+
+    scorer: Scorer
+    name: str
+    k: int | None = None
+
+    def __call__(self, queries: Queries, recs: Recs | None = None) -> Recs:
+        """``[q, ≤ k]``; the notes say where nothing could be scored.
+
+        Raises:
+            SerendipError: no lists to rank.
+        """
+        if recs is None:
+            raise SerendipError(
+                f"{self.name} ranks what other stages name. Got no lists. Try chain(retrieve(…), rank(…))."
+            )
+        named = permitted(recs, queries)
+        k = max(0, queries.k if self.k is None or queries.k < 1 else self.k)
+        scorer = ranked_by(self.scorer)
+        if named.items.size == 0:
+            return named.top(k)
+        found = scorer.score(queries, named.items)
+        scored = np.isfinite(found) & (named.items != ABSENT)
+        order = np.argsort(-np.where(scored, found, -np.inf), axis=1, kind="stable")
+        if isinstance(self.scorer, Calibrated):
+            found = self.scorer.probabilities(found)
+        scores = np.where(scored, found, named.scores).astype(np.float32)
+        missed = int(((named.counts > 0) & ~scored.any(axis=1)).sum())
+        note = f"{self.name}: none of the items named can be scored for {missed} of {len(queries)} queries"
+        return Recs(
+            np.take_along_axis(named.items, order, axis=1),
+            np.take_along_axis(scores, order, axis=1),
+            {name: np.take_along_axis(value, order, axis=1) for name, value in named.columns.items()},
+            (*named.notes, note) if missed else named.notes,
+        ).top(k)
+
+
+@dataclass(frozen=True, eq=False)
 class FirstOf:
     """Each list comes from the first stage that has items for it; the next stages fill what is missing.
 
@@ -146,19 +194,23 @@ def retrieve(scorer: Scorer, *, name: str, k: int | None = None) -> Retrieve:
     Raises:
         SerendipError: not a scorer, a name that is no name, or a k below 1.
     """
-    if not isinstance(cast(object, scorer), Scorer):
-        raise SerendipError(
-            f"retrieve must be given a scorer: an object with n_items and score(). Got {type(scorer).__name__}. "
-            "Try: model.lower() of a fitted model."
-        )
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise SerendipError(
-            "The name of a retriever must be 1 to 64 letters, digits, '_', '.' or '-', and not start with '.' or '-'. "
-            f"Got {name!r} instead."
-        )
-    if k is not None and k < 1:
-        raise SerendipError(f"retrieve(k=…) must be at least 1, or None for as many as are asked for. Got {k} instead.")
+    _check("retrieve", scorer, name, k)
     return Retrieve(scorer, name, k)
+
+
+def rank(scorer: Scorer, *, name: str, k: int | None = None) -> Rank:
+    """A stage that puts the items which other stages named into the order of a scorer.
+
+    Args:
+        scorer: what answers (``model.lower()``).
+        name: as of `retrieve`.
+        k: how many items to keep; None: as many as the query asks for.
+
+    Raises:
+        SerendipError: as `retrieve`.
+    """
+    _check("rank", scorer, name, k)
+    return Rank(scorer, name, k)
 
 
 def first_of(*stages: Stage) -> FirstOf:
@@ -181,7 +233,28 @@ def chain(*stages: Stage) -> Chain:
 
 def retrievers(stage: Stage) -> tuple[Retrieve, ...]:
     """The retrievers a stage is made of, in order; those of other kinds of stages are not known."""
+    return tuple(part for part in _walk(stage) if isinstance(part, Retrieve))
+
+
+def scoring(stage: Stage) -> tuple[Retrieve | Rank, ...]:
+    """The retrievers and rankers a stage is made of, in order: all that hold a scorer."""
     return tuple(_walk(stage))
+
+
+def _check(what: str, scorer: Scorer, name: str, k: int | None) -> None:
+    if not isinstance(cast(object, scorer), Scorer):
+        raise SerendipError(
+            f"{what} must be given a scorer: an object with n_items and score(). Got {type(scorer).__name__}. "
+            "Try: model.lower() of a fitted model."
+        )
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        kind = "retriever" if what == "retrieve" else "ranker"
+        raise SerendipError(
+            f"The name of a {kind} must be 1 to 64 letters, digits, '_', '.' or '-', and not start with '.' or '-'. "
+            f"Got {name!r} instead."
+        )
+    if k is not None and k < 1:
+        raise SerendipError(f"{what}(k=…) must be at least 1, or None for as many as are asked for. Got {k} instead.")
 
 
 def _checked(what: str, stages: Sequence[Stage]) -> tuple[Stage, ...]:
@@ -195,12 +268,12 @@ def _checked(what: str, stages: Sequence[Stage]) -> tuple[Stage, ...]:
             )
         if not callable(stage) or isinstance(stage, type):
             raise SerendipError(f"{what} must be given stages. Got {stage!r} instead.")
-    named: dict[str, Retrieve] = {}
+    named: dict[str, Retrieve | Rank] = {}
     for part in (part for stage in stages for part in _walk(stage)):
         other = named.setdefault(part.name.casefold(), part)
         if other.scorer is not part.scorer:
             raise SerendipError(
-                f"Retrievers of different scorers must have different names (capitals do not count). "
+                f"Stages of different scorers must have different names (capitals do not count). "
                 f"Got {other.name!r} and {part.name!r}."
             )
         first = next(iter(named.values()))
@@ -212,8 +285,8 @@ def _checked(what: str, stages: Sequence[Stage]) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def _walk(stage: Stage) -> Iterator[Retrieve]:
-    if isinstance(stage, Retrieve):
+def _walk(stage: Stage) -> Iterator[Retrieve | Rank]:
+    if isinstance(stage, Retrieve | Rank):
         yield stage
     elif isinstance(stage, FirstOf | Chain):
         for part in stage.stages:
@@ -223,7 +296,7 @@ def _walk(stage: Stage) -> Iterator[Retrieve]:
 def _ask(stage: Stage, queries: Queries, recs: Recs | None = None) -> Recs:
     """Call a stage; one from elsewhere is held to the rule that nothing excluded or disallowed is shown."""
     answer = stage(queries, recs)
-    if isinstance(stage, Retrieve | FirstOf | Chain):
+    if isinstance(stage, Retrieve | Rank | FirstOf | Chain):
         return answer
     if not isinstance(answer, Recs) or len(answer) != len(queries):
         came = f"{len(answer)} lists" if isinstance(answer, Recs) else type(answer).__name__
