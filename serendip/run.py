@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serendip.types import Ids, Scorer, SerendipError
+import numpy as np
+
+from serendip.types import ABSENT, Ids, Scorer, SerendipError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,6 +71,26 @@ class Start:
     items: Ids
 
 
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What retrieval would have shown to those whose events are learned from, before each of these.
+
+    Attributes:
+        lists: ``[g, c]`` item codes, best first, `ABSENT` on the right.
+        at: ``[m]`` for each event of the data the row of its list, or `ABSENT`.
+    """
+
+    lists: Ids
+    at: Ids
+
+    def before(self, events: NDArray[Any]) -> Ids:
+        """``[b, c]`` the lists of these events; `ABSENT` where there is none."""
+        rows = self.at[events]
+        if not len(self.lists):
+            return np.full((len(rows), self.lists.shape[1]), ABSENT, np.int32)
+        return np.where(rows[:, None] == ABSENT, np.int32(ABSENT), self.lists[np.maximum(rows, 0)])
+
+
 @dataclass(frozen=True)
 class Run:
     """How a fit is carried out; never what is fitted.
@@ -96,6 +118,7 @@ class Run:
         start: what to begin with, in place of the model's own beginning, or None.
         freeze: what stays as it begins: groups that the model's module declares, such as ``towers``, and beginnings of
             names of parameters, such as ``users``.
+        shown: what rankers take some of their negatives from (option ``hard``), or None.
         log: called after every epoch with ``epoch``, the ``seconds`` of training so far, the ``examples_per_second`` of
             the epoch, the ``loss``, its parts and the figure of the ``validation`` if there was one; or None.
         pace: called now and then, a few times a second at most, with how training is getting on; or None.
@@ -116,6 +139,7 @@ class Run:
     time_budget: float | None = None
     start: Start | None = None
     freeze: tuple[str, ...] = ()
+    shown: Shown | None = None
     log: Callable[[Mapping[str, float]], None] | None = None
     pace: Callable[[Pace], None] | None = None
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from serendip.data.events import starts
+from serendip.types import ABSENT
 
 Codes = NDArray[np.int64]
 
@@ -73,6 +74,28 @@ class Taken:
             self.pairs[np.minimum(np.searchsorted(self.pairs, keys), len(self.pairs) - 1)] == keys
         )
         return found
+
+
+def hard(
+    rng: np.random.Generator, users: NDArray[np.integer], lists: NDArray[np.integer], number: int, taken: Taken
+) -> Codes:
+    """``[m, number]`` items of each row's list that its user did not take up, none twice, `ABSENT` where too few.
+
+    All items of a list are equally likely.
+
+    Args:
+        rng: the source of chance.
+        users: ``[m]`` codes.
+        lists: ``[m, c]`` item codes, `ABSENT` where there is none.
+        number: how many for each.
+        taken: who took up what.
+    """
+    number = min(number, lists.shape[1])
+    rows = np.repeat(users, lists.shape[1])
+    fit = (lists != ABSENT) & ~taken.holds(rows, lists.ravel()).reshape(lists.shape)
+    order = np.argsort(np.where(fit, rng.random(lists.shape), 2.0), axis=1)[:, :number]
+    found = np.where(fit, lists, ABSENT)
+    return np.take_along_axis(found, order, axis=1).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
-from serendip.data.sample import Negatives, Taken, shuffled
+from serendip.data.sample import Negatives, Taken, hard, shuffled
 from serendip.data.streamed import Streamed
 from serendip.models._asked import features_of, query_inputs
 from serendip.models._examples import PerUser, Weight, drawn, weights_of
@@ -26,9 +26,9 @@ from serendip.models._items import IdDropout, item_inputs, renewed
 from serendip.models._past import HISTORY, Earlier
 from serendip.models._room import factors_fit
 from serendip.neural import NeuralConfig, NeuralModel
-from serendip.run import Run
+from serendip.run import Run, Shown
 from serendip.space import OneOf, Range, declare
-from serendip.types import Floats, Input, Scorer, SerendipError
+from serendip.types import ABSENT, Floats, Input, Scorer, SerendipError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -49,7 +49,7 @@ SURE = 1e-6
 
 Factors = Annotated[int, msgspec.Meta(ge=1, le=512, description="d: dimensions of each field's vector.")]
 Hidden = Annotated[int, msgspec.Meta(ge=1, le=2048, description="Numbers of each hidden layer over the fields.")]
-Layers = Annotated[int, msgspec.Meta(ge=1, le=16, description="Hidden layers.")]
+Layers = Annotated[int, msgspec.Meta(ge=1, le=8, description="Hidden layers.")]
 Dropout = Annotated[float, msgspec.Meta(ge=0, le=0.95, description="Share of hidden numbers left out in training.")]
 Drawn = Annotated[
     int, msgspec.Meta(ge=1, le=1000, description="Items drawn against each event, where there is no label.")
@@ -67,6 +67,12 @@ class FieldsConfig(NeuralConfig, frozen=True):
     learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of the optimiser's steps.")] = 0.005
     negatives: Drawn = 4
     popularity: Popularity = 0.0
+    hard: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0, le=1, description="Share of the negatives taken from what retrieval would show, where that is known."
+        ),
+    ] = 0.5
     items_by: Annotated[
         Literal["auto", "ids", "features", "both"],
         msgspec.Meta(
@@ -177,6 +183,8 @@ class FieldsModel(NeuralModel):
     config: FieldsConfig
     _given: dict[str, NDArray[Any]] | None = None
     """While it learns: the features of the events, which are the same in every epoch."""
+    _shown: Shown | None = None
+    """While it learns: what retrieval would have shown before each event."""
     apart: ClassVar[bool] = False
     """Whether events of a history are read one by one, before the fields, in place of a field that is their mean."""
     space = declare(**WIDE)
@@ -245,12 +253,22 @@ class FieldsModel(NeuralModel):
         )
 
     def learn(self, data: Dataset, run: Run) -> Scorer:
-        """As of every model that the loop trains."""
+        """As of every model that the loop trains.
+
+        Raises:
+            SerendipError: what would have been shown (``run.shown``) is not that of these data.
+        """
+        if run.shown is not None and (isinstance(data, Streamed) or len(run.shown.at) != len(data.events)):
+            raise SerendipError(
+                f"{self.name}: shown must have one entry for each of the {len(data.events):,} events of data held in "
+                f"memory. Got {len(run.shown.at):,}. Try: nominate for the data that are fitted."
+            )
+        self._shown = run.shown
         self._given = None if isinstance(data, Streamed) else features_of(data)
         try:
             return super().learn(data, run)
         finally:
-            self._given = None
+            self._given = self._shown = None
 
     def batches(self, data: Dataset, rng: np.random.Generator) -> Iterator[Step]:
         """Every event that is learned from once, in random order; of a user as many as there may be."""
@@ -275,17 +293,27 @@ class FieldsModel(NeuralModel):
                 inputs |= past.inputs(rows, o.length)
             items, labels = events.items[rows].astype(np.int64)[:, None], taught.labels[rows][:, None]
             if taught.drawn is not None:
-                items = np.concatenate([items, against(events.users[rows], rng)], axis=1)
+                items = np.concatenate([items, against(rows, rng)], axis=1)
                 others = np.tile(np.array(taught.drawn, np.float32), (len(rows), o.negatives, 1))
                 labels = np.concatenate([labels, others], axis=1)
             yield Step(inputs, items, labels, taught.tasks, None if counting is None else weights[rows])
 
-    def _against(self, data: Dataset, rows: Codes) -> Callable[[NDArray[np.integer], np.random.Generator], Codes]:
-        """What draws ``[b, negatives]`` items for users ``[b]`` that they did not take up."""
+    def _against(self, data: Dataset, rows: Codes) -> Callable[[Codes, np.random.Generator], Codes]:
+        """What draws ``[b, negatives]`` items for events ``[b]`` that their users did not take up."""
         o = self.config
         counts = np.bincount(data.events.items[rows], minlength=data.n_items)
         draws, taken = Negatives.of(counts, o.popularity), Taken.of(data.matrix())
-        return lambda users, rng: draws.apart(rng, users, o.negatives, taken)
+        shown, number = self._shown, round(o.hard * o.negatives)
+
+        def against(events: Codes, rng: np.random.Generator) -> Codes:
+            users = data.events.users[events]
+            found = draws.apart(rng, users, o.negatives, taken)
+            if shown is not None and number:
+                near = hard(rng, users, shown.before(events), number, taken)
+                found[:, : near.shape[1]] = np.where(near == ABSENT, found[:, : near.shape[1]], near)
+            return found
+
+        return against
 
     def loss(self, net: Any, batch: Step) -> Mapping[str, Tensor]:
         """How far the scores are from the labels, and how large what was read is."""

@@ -13,10 +13,10 @@ score.
 
 from serendip.pipeline.describe import from_dict, to_dict
 from serendip.pipeline.lists import permitted
+from serendip.pipeline.ranking import Rank
 from serendip.pipeline.stages import (
     Chain,
     FirstOf,
-    Rank,
     Retrieve,
     chain,
     first_of,

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import msgspec
 
-from serendip.pipeline.stages import Chain, FirstOf, Rank, Retrieve, chain, first_of, rank, retrieve
+from serendip.pipeline.ranking import Rank
+from serendip.pipeline.stages import Chain, FirstOf, Retrieve, chain, first_of, rank, retrieve
 from serendip.types import Scorer, SerendipError, Stage
 
 DEPTH = 16
@@ -24,6 +25,7 @@ class _RankSpec(msgspec.Struct, tag="rank", tag_field="stage", frozen=True, forb
     scorer: str
     name: str
     k: int | None = None
+    named: float = 0.0
 
 
 class _FirstOfSpec(msgspec.Struct, tag="first_of", tag_field="stage", frozen=True, forbid_unknown_fields=True):
@@ -68,7 +70,7 @@ def _describe(stage: Stage) -> _Spec:
         case Retrieve():
             return _RetrieveSpec(stage.name, stage.name, stage.k)
         case Rank():
-            return _RankSpec(stage.name, stage.name, stage.k)
+            return _RankSpec(stage.name, stage.name, stage.k, stage.named)
         case FirstOf():
             return _FirstOfSpec([_describe(part) for part in stage.stages])
         case Chain():
@@ -85,7 +87,8 @@ def _build(spec: _Spec, scorers: Mapping[str, Scorer], depth: int) -> Stage:
         if spec.scorer not in scorers:
             there = ", ".join(scorers) or "none"
             raise SerendipError(f"The pipeline names the scorer {spec.scorer!r}, which is not there. Got {there}.")
-        one = retrieve if isinstance(spec, _RetrieveSpec) else rank
-        return one(scorers[spec.scorer], name=spec.name, k=spec.k)
+        if isinstance(spec, _RankSpec):
+            return rank(scorers[spec.scorer], name=spec.name, k=spec.k, named=spec.named)
+        return retrieve(scorers[spec.scorer], name=spec.name, k=spec.k)
     make = first_of if isinstance(spec, _FirstOfSpec) else chain
     return make(*(_build(part, scorers, depth - 1) for part in spec.stages))

@@ -13,6 +13,7 @@ import numpy as np
 from serendip.index.exact import Exact
 from serendip.kernels.topk import top_k
 from serendip.pipeline.lists import append, besides, block_rows, permitted, reasons, spread, stack
+from serendip.pipeline.ranking import Rank
 from serendip.scorers.calibrated import Calibrated, ranked_by
 from serendip.types import ABSENT, Embedder, Index, Queries, Recs, Scorer, SerendipError, Stage
 
@@ -90,54 +91,6 @@ class Retrieve:
 
 
 @dataclass(frozen=True, eq=False)
-class Rank:
-    """The items that the stages before it named, in the order of one scorer. Made by `rank`.
-
-    All items of a query are scored in one call. What the scorer cannot score keeps its order, and the score that it was
-    named with, behind what it can. Each item keeps the source that named it.
-
-    Attributes:
-        scorer: what scores.
-        name: stands in notes and in the bundle.
-        k: how many items to keep; None: ``queries.k``.
-    """
-
-    scorer: Scorer
-    name: str
-    k: int | None = None
-
-    def __call__(self, queries: Queries, recs: Recs | None = None) -> Recs:
-        """``[q, ≤ k]``; the notes say where nothing could be scored.
-
-        Raises:
-            SerendipError: no lists to rank.
-        """
-        if recs is None:
-            raise SerendipError(
-                f"{self.name} ranks what other stages name. Got no lists. Try chain(retrieve(…), rank(…))."
-            )
-        named = permitted(recs, queries)
-        k = max(0, queries.k if self.k is None or queries.k < 1 else self.k)
-        scorer = ranked_by(self.scorer)
-        if named.items.size == 0:
-            return named.top(k)
-        found = scorer.score(queries, named.items)
-        scored = np.isfinite(found) & (named.items != ABSENT)
-        order = np.argsort(-np.where(scored, found, -np.inf), axis=1, kind="stable")
-        if isinstance(self.scorer, Calibrated):
-            found = self.scorer.probabilities(found)
-        scores = np.where(scored, found, named.scores).astype(np.float32)
-        missed = int(((named.counts > 0) & ~scored.any(axis=1)).sum())
-        note = f"{self.name}: none of the items named can be scored for {missed} of {len(queries)} queries"
-        return Recs(
-            np.take_along_axis(named.items, order, axis=1),
-            np.take_along_axis(scores, order, axis=1),
-            {name: np.take_along_axis(value, order, axis=1) for name, value in named.columns.items()},
-            (*named.notes, note) if missed else named.notes,
-        ).top(k)
-
-
-@dataclass(frozen=True, eq=False)
 class FirstOf:
     """Each list comes from the first stage that has items for it; the next stages fill what is missing.
 
@@ -198,19 +151,22 @@ def retrieve(scorer: Scorer, *, name: str, k: int | None = None) -> Retrieve:
     return Retrieve(scorer, name, k)
 
 
-def rank(scorer: Scorer, *, name: str, k: int | None = None) -> Rank:
+def rank(scorer: Scorer, *, name: str, k: int | None = None, named: float = 0.0) -> Rank:
     """A stage that puts the items which other stages named into the order of a scorer.
 
     Args:
         scorer: what answers (``model.lower()``).
         name: as of `retrieve`.
         k: how many items to keep; None: as many as the query asks for.
+        named: between 0 and 1, how much the order counts in which the items were named; see `Rank`.
 
     Raises:
-        SerendipError: as `retrieve`.
+        SerendipError: as `retrieve`; ``named`` out of bounds.
     """
     _check("rank", scorer, name, k)
-    return Rank(scorer, name, k)
+    if not 0 <= named <= 1:
+        raise SerendipError(f"rank(named=…) must be between 0 and 1. Got {named} instead.")
+    return Rank(scorer, name, k, named)
 
 
 def first_of(*stages: Stage) -> FirstOf:

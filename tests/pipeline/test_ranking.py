@@ -62,11 +62,24 @@ def test_a_calibrated_ranker_says_probabilities() -> None:
     np.testing.assert_allclose(recs.scores, [[0.75, 0.5]], rtol=1e-6)
 
 
+def test_the_order_in_which_items_were_named_may_count_too() -> None:
+    def lists(named: float) -> Recs:
+        return chain(NAMES, rank(Asked(), name="r", named=named))(Queries.of([[]], k=4))
+
+    assert lists(1.0).items.tolist() == [[0, 2, 3, 1]]
+    found = lists(0.75)  # places as named 1, 2, 3 of 0, 2, 3, and by the scorer 3, 2, 1
+    assert found.items.tolist() == [[0, 2, 3, 1]]
+    np.testing.assert_allclose(found.scores[0, 0], 0.25 / 63 + 0.75 / 61, rtol=1e-6)
+    assert lists(0.25).items.tolist() == [[3, 2, 0, 1]]
+    with pytest.raises(SerendipError, match=r"rank\(named=…\) must be between 0 and 1\. Got 2 instead"):
+        lists(2)
+
+
 def test_a_ranker_is_described_and_made_again() -> None:
     ranker = StaticScores(np.arange(5, dtype=np.float32))
     stage = first_of(chain(NAMES, rank(ranker, name="r", k=3)), retrieve(FOUND, name="found"))
     header = to_dict(stage)
-    assert header["stages"][0]["stages"][1] == {"stage": "rank", "scorer": "r", "name": "r", "k": 3}
+    assert header["stages"][0]["stages"][1] == {"stage": "rank", "scorer": "r", "name": "r", "k": 3, "named": 0.0}
     again = from_dict(header, {"found": FOUND, "r": ranker})
     assert again(Queries.of([[]], k=5)).items.tolist() == stage(Queries.of([[]], k=5)).items.tolist()
     assert [part.name for part in retrievers(again)] == ["found", "found"]

@@ -1,0 +1,89 @@
+"""What retrieval would have shown before each event: what a ranker learns against where nobody logged views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from serendip.data.dataset import Dataset
+from serendip.pipeline import retrieve
+from serendip.run import Shown
+from serendip.types import ABSENT, Ids, Queries, Scorer, SerendipError
+
+BLOCK = 4096
+"""Queries asked at a time."""
+
+
+def cuts_of(data: Dataset, parts: int = 5, start: float = 0.5) -> tuple[int, ...]:
+    """Moments (unix seconds) at which retrieval is fitted again: rising, none twice.
+
+    They leave the first ``start`` of the events before the first, and divide the rest into so many parts of like size.
+
+    Raises:
+        SerendipError: the log has no unix times.
+    """
+    times = data.events.time
+    if data.schema.time_kind != "unix" or times is None or not len(times):
+        raise SerendipError(
+            "What retrieval would have shown must be found in a log with unix times, as a part before each moment is "
+            f"learned from. Got time_kind = {data.schema.time_kind!r} instead. Try a log with times."
+        )
+    shares = np.linspace(start, 1, parts, endpoint=False)
+    return tuple(int(moment) for moment in np.unique(np.sort(times)[(shares * len(times)).astype(np.int64)]))
+
+
+def nominated(data: Dataset, fit: Callable[[Dataset], Scorer], cuts: Sequence[int], k: int = 200) -> Shown:
+    """What a retriever would have shown, point in time.
+
+    At each of the moments it is fitted on the events before, and asked for everybody who has events from then until the
+    next moment, with what was known of them. No later event can change a list. Events before the first moment have
+    none.
+
+    Args:
+        data: the log that the ranker learns from.
+        fit: what answers, fitted on the data it is given.
+        cuts: unix seconds, rising, such as `cuts_of` gives.
+        k: how long the lists are at most.
+
+    Raises:
+        SerendipError: the log has no times.
+    """
+    events = data.events
+    if events.time is None:
+        raise SerendipError("What retrieval would have shown must be found in a log with times. Got none.")
+    at = np.full(len(events), ABSENT, np.int32)
+    lists: list[Ids] = []
+    total = 0
+    for begin, end in zip(cuts, (*cuts[1:], None), strict=True):
+        rows = np.flatnonzero((events.time >= begin) & (True if end is None else events.time < end))
+        before = events.time < begin
+        if not len(rows) or not (events.weight[before] > 0).any():
+            continue
+        users, place = np.unique(events.users[rows], return_inverse=True)
+        at[rows] = total + place
+        lists.append(_asked(data, data.where(before), fit, users, k, begin))
+        total += len(users)
+    width = max((part.shape[1] for part in lists), default=0)
+    wide = [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=ABSENT) for part in lists]
+    return Shown(np.concatenate([np.empty((0, width), np.int32), *wide]), at)
+
+
+def _asked(data: Dataset, earlier: Dataset, fit: Callable[[Dataset], Scorer], users: Ids, k: int, time: int) -> Ids:
+    """``[u, ≤ k]`` the lists of users, in the codes of the data, from what the earlier part of it knows."""
+    stage = retrieve(fit(earlier), name="nominating", k=k)
+    known = earlier.user_ids.encode(data.user_ids.decode(users))
+    codes = np.append(data.item_ids.encode(earlier.item_ids.ids), ABSENT).astype(np.int32)
+
+    def ask(part: Ids) -> Ids:
+        queries: Queries = earlier.queries(part, k=k, time=np.full(len(part), time, np.int64))
+        return codes[stage(queries).items]
+
+    parts = [ask(known[start : start + BLOCK]) for start in range(0, len(known), BLOCK)]
+    width = max(part.shape[1] for part in parts)
+    return np.concatenate(
+        [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=ABSENT) for part in parts]
+    )
+
+
+__all__ = ["cuts_of", "nominated"]
