@@ -20,7 +20,7 @@ HUGE = 1e9
 TINY = 1e-9
 PASSES = ("epochs", "iterations", "burn_in")
 """Options that say how long a fit takes: one will do here."""
-DEPTHS = ("blocks", "layers")
+DEPTHS = ("blocks", "layers", "bottom_layers", "attentions", "crosses", "levels")
 """Options that say how many layers a network has: one will do while another option is at its bounds."""
 
 

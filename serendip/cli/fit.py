@@ -126,7 +126,7 @@ def fit(
     if start is not None:
         frozen = _names(freeze)
         recipe, run = _carried_over(recipe, start, frozen, _names(task)), replace(run, freeze=frozen or ())
-    data = loaded(to_read(recipe, start), show, part=start is not None)
+    data = loaded(to_read(recipe, start), show, part=start is not None and task is None)
     figures = judge_recipe(recipe, data=data, watch=show.told).to_dict() if evaluate else None
     bundle = run_recipe(recipe, data=data, evaluation=figures, watch=show.told, run=run, start=start)
     with show.step(f"Writing {path}"):

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 class Options(DeepConfig, frozen=True):
     """Options of `AutoInt`."""
 
-    attentions: Annotated[int, msgspec.Meta(ge=1, le=8, description="Layers of attention.")] = 2
+    attentions: Annotated[int, msgspec.Meta(ge=1, le=4, description="Layers of attention.")] = 2
     heads: Annotated[int, msgspec.Meta(ge=1, le=16, description="Of each layer of attention.")] = 2
     head_dim: Annotated[int, msgspec.Meta(ge=1, le=256, description="Numbers that a head gives of a field.")] = 8
     layers: Annotated[
-        int, msgspec.Meta(ge=0, le=16, description="Hidden layers beside the attention; 0: attention alone.")
+        int, msgspec.Meta(ge=0, le=8, description="Hidden layers beside the attention; 0: attention alone.")
     ] = 2
 
 

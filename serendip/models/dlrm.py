@@ -26,7 +26,7 @@ class Options(DeepConfig, frozen=True):
     bottom: Annotated[
         int, msgspec.Meta(ge=1, le=2048, description="Numbers of each hidden layer over the fields that are numbers.")
     ] = 64
-    bottom_layers: Annotated[int, msgspec.Meta(ge=0, le=16, description="Hidden layers over these.")] = 1
+    bottom_layers: Annotated[int, msgspec.Meta(ge=0, le=8, description="Hidden layers over these.")] = 1
 
 
 class DLRM(RankingModel):

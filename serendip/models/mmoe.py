@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Options(TaskConfig, frozen=True):
     """Options of `MMoE`."""
 
-    experts: Annotated[int, msgspec.Meta(ge=1, le=32, description="Networks that the tasks mix.")] = 4
+    experts: Annotated[int, msgspec.Meta(ge=1, le=16, description="Networks that the tasks mix.")] = 4
 
 
 class MMoE(TaskModel):

@@ -17,8 +17,8 @@ from serendip.models._sequence import AttentionConfig, transformer
 from serendip.types import SerendipError
 
 ONE = Run(threads=1)
-FRUGAL = {"popular", "baseline", "content", "user_knn"}
-"""They keep no more than the log and the tables hold."""
+FRUGAL = {"popular", "baseline", "content", "user_knn", "lr"}
+"""They keep no more than the log and the tables hold, or a number for each item."""
 ELSEWHERE = {"lightgcn", "ngcf"}
 """Their vectors live where the loop of training puts them, which may be another device."""
 
