@@ -6,8 +6,8 @@ Where the log names a target, the last events of every other kind are means besi
 
 A step learns from events drawn at random, each with what was known before it, by a softmax over the items of the batch:
 ``log Σ_j exp( f·g_j / τ − log Q_j ) − ( f·g⁺ / τ − log Q⁺ )``, with Q_j how often item j is among the candidates. They
-may be joined by items drawn uniformly. The same item as a row's own is no negative of it. Vectors may be held towards 0:
-``λ/2 ( Σ |f|² + Σ |g|² ) / b`` over the b events of a step and its candidates.
+may be joined by items drawn uniformly. The same item as a row's own is no negative of it. Vectors may be held towards
+0: ``λ/2 ( Σ |f|² + Σ |g|² ) / b`` over the b events of a step and its candidates.
 
 Source: X. Yi et al., "Sampling-bias-corrected neural modeling for large corpus item recommendations", RecSys 2019;
 items drawn beside those of the batch: J. Yang et al., "Mixed negative sampling for learning two-tower neural networks
