@@ -119,7 +119,7 @@ def test_importing_the_package_brings_nothing_heavy() -> None:
 def test_tests_mirror_the_package(path: Path) -> None:
     inside = path.relative_to(ROOT / "tests")
     name = inside.stem.removeprefix("test_")
-    across = {"architecture", "docs", "contract", "wheel", "end_to_end", "benchmarks"}
+    across = {"architecture", "docs", "contract", "wheel", "end_to_end", "benchmarks", "examples"}
     if len(inside.parts) == 1 and name in across:
         return
     home = PACKAGE.joinpath(*inside.parts[:-1])
