@@ -2,17 +2,18 @@
 
 Users grow as the log, the catalogue as its root. No curve may grow faster than the work that its algorithm asks for:
 from one size to the next, the exponent of the processor's seconds (in the number of events) is held against that of
-the work.
+the work. What the fetches alone take (see `scale_limits`) stands beside it, to tell the machine's share of the growth.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks import scale_jobs
+from benchmarks import scale_jobs, scale_limits
 from benchmarks.harness import RESULTS, ROOT, Row, Topic, run_job
 from benchmarks.scale_plot import costs
 
@@ -26,6 +27,8 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 MOST_MB = 14_000
 SLACK = 0.15
 """How much the exponent of the seconds may be above that of the work: what no longer fits a cache costs more."""
+FETCHES = ("ials", "item_knn")
+KERNEL = ("pool.py", "jit.py")
 PARTS = ("types.py", "data", "kernels", "models/_weighting.py", "models/_spectrum.py")
 DEPENDS = [*(ROOT / "serendip" / name for name in PARTS), Path(scale_jobs.__file__), Path(__file__)]
 
@@ -37,6 +40,8 @@ def measure(topic: Topic) -> None:
             fit(topic, name, events)
     for name in MODELS:
         growth(topic, name)
+    for name in FETCHES:
+        limits(topic, name, SIZES)
     plot(topic)
 
 
@@ -113,6 +118,40 @@ def exponents(label: str, before: dict[str, Any], after: dict[str, Any]) -> list
         Row(label, "exponent", time_, "", target=f"<= {asked + SLACK:.2f}", note=f"exponent of the work: {said}"),
         Row(label, "memory_exponent", memory, "", target=f"<= {1 + SLACK:.2f}", note="linear in the events at most"),
     ]
+
+
+def limits(topic: Topic, name: str, sizes: Sequence[int]) -> None:
+    """The fetches alone at each of these sizes, and the exponents between neighbouring ones."""
+    files = [Path(scale_jobs.__file__), Path(scale_limits.__file__), *(ROOT / "serendip/kernels" / f for f in KERNEL)]
+    for events in sizes:
+        label = f"{name}_limit/{events // 1_000_000}M"
+        topic.row(
+            [(label, "us_per_event")],
+            lambda label=label, events=events: fetched(label, name, events),
+            depends=[*files, MODELS[name][1], events],
+        )
+    rows = {row.name: row.details for row in topic.rows if row.metric == "us_per_event"}
+    for small, large in pairwise(sizes):
+        labels = [f"{name}_limit/{events // 1_000_000}M" for events in (small, large)]
+        if not rows.keys() >= set(labels):
+            continue
+        before, after = (rows[label] for label in labels)
+        value = math.log(after["cpu"] / before["cpu"]) / math.log(after["events"] / before["events"])
+        label = f"{labels[0]}_to_{large // 1_000_000}M"
+        note = "the processor's seconds of the fetches alone"
+        topic.row(
+            [(label, "exponent")],
+            lambda label=label, value=value: Row(label, "exponent", value, "", note=note),
+            depends=[before, after],
+        )
+
+
+def fetched(label: str, name: str, events: int) -> Row:
+    """Microseconds an event of the fetches alone."""
+    path = str(scale_jobs.log_file(events))
+    found = run_job("benchmarks.scale_limits:fetch", path=path, model=name, options=MODELS[name][1])
+    note = "what must be read, read in the same order, and nothing else"
+    return Row(label, "us_per_event", 1e6 * found["seconds"] / found["events"], "µs", note=note, details=found)
 
 
 def plot(topic: Topic) -> None:
