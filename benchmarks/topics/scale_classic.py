@@ -28,6 +28,7 @@ MOST_MB = 14_000
 SLACK = 0.15
 """How much the exponent of the seconds may be above that of the work: what no longer fits a cache costs more."""
 FETCHES = ("ials", "item_knn")
+ALONE = "the processor's seconds of the fetches alone"
 KERNEL = ("pool.py", "jit.py")
 PARTS = ("types.py", "data", "kernels", "models/_weighting.py", "models/_spectrum.py")
 DEPENDS = [*(ROOT / "serendip" / name for name in PARTS), Path(scale_jobs.__file__), Path(__file__)]
@@ -138,10 +139,9 @@ def limits(topic: Topic, name: str, sizes: Sequence[int]) -> None:
         before, after = (rows[label] for label in labels)
         value = math.log(after["cpu"] / before["cpu"]) / math.log(after["events"] / before["events"])
         label = f"{labels[0]}_to_{large // 1_000_000}M"
-        note = "the processor's seconds of the fetches alone"
         topic.row(
             [(label, "exponent")],
-            lambda label=label, value=value: Row(label, "exponent", value, "", note=note),
+            lambda label=label, value=value: Row(label, "exponent", value, "", note=ALONE),
             depends=[before, after],
         )
 
