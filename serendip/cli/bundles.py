@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 OUT = Path("out")
 BUNDLE = OUT / "bundle"
 """Where ``fit`` writes unless told otherwise."""
+SOURCES = ("events", "source", "examples")
+"""The keys of a recipe's data of which one says what is read."""
 
 BundleOption = Annotated[
     Path | None,
@@ -93,10 +95,10 @@ def recipe_going_on(
 
     recipe = dict(Bundle.load(path).manifest.recipe)
     if anew:
-        files = ("events", "items", "users", "relations", "source")
+        files = (*SOURCES, "items", "users", "relations")
         recipe["data"] = {key: value for key, value in recipe.get("data", {}).items() if key not in files}
     found = read(recipe, overrides, given=flags)
-    if found.data.events is None and found.data.source is None:
+    if all(getattr(found.data, key) is None for key in SOURCES):
         raise RecipeError(f"{path} does not say which files it was made from. Name what to read: --events FILE.")
     return found
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from serendip.cli.bundles import SOURCES
 from serendip.cli.errors import DEBUG
 from serendip.cli.output import Output
 from serendip.recipe.sections import DataSection, FitSection, Recipe, RunSection
@@ -78,7 +79,7 @@ def recipe_of(given: Mapping[str, Any], show: Output, *, optional: bool = False)
     path: Path | None = given.get("recipe_file")
     sections: dict[str, type[msgspec.Struct]] = {"data": DataSection, "fit": FitSection, "run": RunSection}
     flags = {name: _given(section, given) for name, section in sections.items()}
-    named = "events" in flags["data"] or "source" in flags["data"]
+    named = any(key in flags["data"] for key in SOURCES)
     if path is None and given.get("from_") is not None and given["model"] is None:
         from serendip.cli.bundles import recipe_going_on
 
@@ -96,7 +97,7 @@ def recipe_of(given: Mapping[str, Any], show: Output, *, optional: bool = False)
 
             return recipe_within(given["bundle"], show, flags, given["set_"], given["model"])
     recipe = read(path, given["set_"], given=flags, model=given["model"])
-    if recipe.data.events is None and recipe.data.source is None:
+    if all(getattr(recipe.data, key) is None for key in SOURCES):
         raise RecipeError(
             "there is nothing to read: name a recipe, or --events FILE. `serendip init --events FILE` writes a recipe."
         )

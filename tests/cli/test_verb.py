@@ -110,6 +110,12 @@ def test_recipe_toml_is_read_where_nothing_is_named(look: Any, here: Path) -> No
     (here / "recipe.toml").write_text('[data]\nsource = "demo"\n')
     assert look().data.source == "demo"
     assert look("--events", "x.csv").data.source is None
+    assert look("--examples", "x.csv").data.examples == "x.csv"
+
+
+def test_a_table_of_examples_is_something_to_read(look: Any, here: Path) -> None:
+    (here / "census.toml").write_text('[data]\nexamples = "x.csv"\nlabels = { rich = "binary" }\n')
+    assert Path(look("census.toml").data.examples).name == "x.csv"
 
 
 @pytest.mark.parametrize(
