@@ -136,7 +136,14 @@ def test_reads_what_binds_first():
     assert parse("a == 1") == Filter("a == 1", a)
 
 
-ORDERS = {"<": operator.lt, "<=": operator.le, "==": operator.eq, "!=": operator.ne, ">=": operator.ge, ">": operator.gt}
+ORDERS = {
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">=": operator.ge,
+    ">": operator.gt,
+}
 
 CONDITIONS = st.recursive(
     st.one_of(
