@@ -115,6 +115,11 @@ class Model(ABC):
             return (str(label),)
         return ("rating",) if self.predicts_ratings else ()
 
+    @property
+    def learns_labels(self) -> bool:
+        """Whether what it foretells is judged event by event: of one label, or of several as tasks."""
+        return bool(self.labels)
+
     @abstractmethod
     def learn(self, data: Dataset, run: Run) -> Scorer:
         """Learn from the data and return what answers. The data are read only."""

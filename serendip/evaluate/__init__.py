@@ -5,7 +5,7 @@ from serendip.evaluate.comparison import Comparison, compare
 from serendip.evaluate.core import core
 from serendip.evaluate.evaluation import Bucket, Evaluation
 from serendip.evaluate.held import HeldOut, Split
-from serendip.evaluate.judging import compare_rows, evaluate_rows
+from serendip.evaluate.judging import compare_rows, evaluate_rows, mean_figure
 from serendip.evaluate.metrics import describe, mae, parse, rmse
 from serendip.evaluate.ratings import RatingEvaluation, evaluate_ratings
 from serendip.evaluate.reliability import Reliability, expected_calibration_error, reliability
@@ -66,6 +66,7 @@ __all__ = [
     "logloss",
     "mae",
     "make",
+    "mean_figure",
     "mean_interval",
     "minimum_detectable_effect",
     "paired",

@@ -89,6 +89,27 @@ def evaluate_rows(
     }
 
 
+def mean_figure(
+    what: Any, rows: EventRows, metric: str, *, label: Sequence[str] = (), threads: int | None = None
+) -> float:
+    """A figure of rows as one number: its mean over the labels that it can be taken of.
+
+    Args:
+        what: as of `evaluate_rows`.
+        rows: what is asked about.
+        metric: one of `serendip.evaluate.row_measures.ROW_MEASURES`.
+        label: the labels that it learned; empty: those that it names itself.
+        threads: as of `evaluate_rows`.
+
+    Raises:
+        SerendipError: as `evaluate_rows`; or the figure is of none of the labels.
+    """
+    own = tuple(label) or tuple(one for one in labels_of(what) if one in rows.labels)
+    fit = [one for one in own if fitting((metric,), rows.label(one)[1])] or own
+    judged = evaluate_rows(what, rows, (metric,), label=fit, learned=own, threads=threads)
+    return float(np.mean([one.figure(metric) for one in judged.values()]))
+
+
 def compare_rows(a: RowEvaluation, b: RowEvaluation, metric: str, resamples: int | None = None) -> Comparison:
     """Whether ``a`` is better than ``b``: each resample of users serves both.
 
@@ -218,4 +239,4 @@ def _digest(label: str, *columns: NDArray[Any]) -> str:
     return total.hexdigest()[:16]
 
 
-__all__ = ["compare_rows", "evaluate_rows"]
+__all__ = ["compare_rows", "evaluate_rows", "mean_figure"]

@@ -93,6 +93,11 @@ class LayersModel(FieldsModel):
     config: LayersConfig
     space = declare(**DEEP)
 
+    @property
+    def learns_labels(self) -> bool:
+        """All of them learn labels as tasks."""
+        return True
+
     @abstractmethod
     def foretold(self, tasks: Mapping[str, LabelKind]) -> tuple[nn.Module, tuple[str, ...]]:
         """What makes ``[b, t]`` of the scores, and the names of the t, from the tasks."""

@@ -67,6 +67,11 @@ class Joint(TwoTower):
     summary = "Two towers for retrieval, and tasks such as ratings on the same towers. Needs PyTorch."
     source = "TensorFlow Recommenders, multi-task, 2020"
 
+    @property
+    def learns_labels(self) -> bool:
+        """Its tasks are labels."""
+        return True
+
     def said(self, data: Dataset) -> Taught | None:
         """What events say of the tasks; None where there are none."""
         names = self.config.tasks or tuple(data.events.labels)

@@ -8,13 +8,15 @@ import msgspec
 
 from serendip.data.dataset import Dataset
 from serendip.evaluate import Split
+from serendip.model import find
 from serendip.recipe.learning import Watch, silently
 from serendip.recipe.loading import load_data
 from serendip.recipe.sections import Choice, Recipe
 from serendip.recipe.splitting import seed_of, splits_of
 from serendip.space import plain
 from serendip.tune import Tuned, tune
-from serendip.tune.search import Progress
+from serendip.tune.judge import by_rows
+from serendip.tune.search import Progress, metric_of
 
 
 def tune_recipe(
@@ -42,10 +44,12 @@ def tune_recipe(
         SerendipError: data, a split, options or a space that cannot be used; see `serendip.tune.tune`.
     """
     loaded = load_data(recipe) if data is None else data
-    seed = seed_of(recipe)
+    seed, model = seed_of(recipe), find(recipe.model.name)(**recipe.model.options)
+    metric = recipe.tune.metric or metric_of(model, loaded)
+    rows = by_rows(metric, model)
 
     def holdout(part: Dataset) -> Split:
-        return splits_of(recipe.evaluate, part, seed)[0]
+        return splits_of(recipe.evaluate, part, seed, rows=rows)[0]
 
     with watch("Holding events out"):
         train = holdout(loaded).train
@@ -55,7 +59,7 @@ def tune_recipe(
         train,
         options=recipe.model.options,
         space=section.space or None,
-        metric=section.metric,
+        metric=metric,
         trials=section.trials,
         time_budget=section.time,
         holdout=holdout,

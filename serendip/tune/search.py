@@ -14,10 +14,10 @@ import numpy as np
 import polars as pl
 
 from serendip.data.dataset import Dataset
-from serendip.evaluate import Split, at_random, last_out, per_user
+from serendip.evaluate import Split, at_random, global_time, last_out, per_user
 from serendip.model import Model, Run, configure, describe, find, name_of, nearest
 from serendip.space import Space, parse, plain
-from serendip.tune.judge import Judge, behind, judge_of
+from serendip.tune.judge import Judge, behind, by_rows, judge_of
 from serendip.tune.tuned import Trial, Tuned, best_of
 from serendip.types import Scorer, SerendipError
 
@@ -74,12 +74,13 @@ def tune(
         options: given ones. Those that ``space`` does not name are held fixed.
         space: what to search, as `serendip.space.parse` takes it; None: what the model declares, without the options
             that are given.
-        metric: to choose by; None: ``rmse`` for models that predict ratings, else ``ndcg@10``.
+        metric: to choose by; None: what `metric_of` says.
         trials: how many in all, those of an earlier call in the same folder included.
         time_budget: seconds for all trials together, likewise. A trial that would probably not end in time is not
             begun, and one that runs over is given up; the first one is always finished.
         holdout: makes the split to judge by; None: each user's last new item where the log has times, else a fifth of
-            each user's items; a tenth of the ratings for models that predict them.
+            each user's items; a tenth of the ratings for models that predict them; where events are judged one by one,
+            the last fifth of them where the log has moments, else a fifth.
         seed: of the search and of every fit.
         threads: for fitting and scoring; None: all cores this process may run on.
         device: where models that need PyTorch are trained.
@@ -103,9 +104,10 @@ def tune(
     _require(time_budget is None or time_budget > 0, f"time_budget must be above 0 seconds. Got {time_budget} instead.")
     fixed = dict(options or {})
     searched = _space_of(kind, space, fixed)
-    split = (holdout or _default(kind))(data)
-    name = metric or ("rmse" if kind.predicts_ratings else "ndcg@10")
-    judge = judge_of(name, split, ratings=kind.predicts_ratings, seed=seed, threads=threads)
+    fitting = kind(**fixed)
+    name = metric or metric_of(fitting, data)
+    split = (holdout or _default(fitting, name))(data)
+    judge = judge_of(name, split, fitting, seed=seed, threads=threads)
     identity = {
         "model": name_of(kind),
         "options": msgspec.to_builtins(fixed),
@@ -302,9 +304,23 @@ def _space_of(kind: type[Model], given: Mapping[str, Any] | None, fixed: Mapping
     return searched
 
 
-def _default(kind: type[Model]) -> HoldOut:
+def metric_of(model: Model, data: Dataset) -> str:
+    """What is chosen by where no metric is named: ``rmse`` for models that predict ratings, else ``ndcg@10``; for those
+    that learn labels of the events ``auc``, ``rmse`` or ``xauc``, the first that a label has."""
+    if model.predicts_ratings:
+        return "rmse"
+    known = {name: data.schema.labels.get(name, "rating") for name in data.events.labels}
+    kinds = {kind for name, kind in known.items() if name in (model.labels or known)} if model.learns_labels else set()
+    by_kind = {"binary": "auc", "rating": "rmse", "count": "xauc", "duration": "xauc"}
+    return next((metric for kind, metric in by_kind.items() if kind in kinds), "ndcg@10")
+
+
+def _default(model: Model, metric: str) -> HoldOut:
     def holdout(data: Dataset) -> Split:
-        if kind.predicts_ratings:
+        if by_rows(metric, model):
+            moments = data.schema.time_kind == "unix"
+            return global_time(data, repeats=True) if moments else at_random(data, repeats=True)
+        if model.predicts_ratings:
             return at_random(data, RATINGS_HELD)
         return per_user(data) if data.schema.time_kind == "none" else last_out(data)
 
@@ -350,4 +366,4 @@ def _digest(split: Split) -> str:
     return digest.hexdigest()
 
 
-__all__ = ["TRIALS", "HoldOut", "Progress", "tune"]
+__all__ = ["TRIALS", "HoldOut", "Progress", "metric_of", "tune"]
