@@ -18,6 +18,7 @@ from serendip.data.dataset import Dataset
 from serendip.models._fields import (
     DEEP,
     INTEREST,
+    SURE,
     Dropout,
     Factors,
     FieldsConfig,
@@ -155,8 +156,8 @@ class TaskModel(LayersModel):
 
     def build(self, data: Dataset) -> Ranker:
         """With the weights of the tasks, where they are learned."""
-        net = super().build(data)
-        net.balance = balance(self.config.balance, self.taught(data).tasks)
+        net, taught = super().build(data), self.taught(data)
+        net.balance = balance(self.config.balance, taught, self.config.negatives)
         return net
 
     def errors(
@@ -231,18 +232,42 @@ def task_errors(
         values, mask = known(labels[:, at])
         found[name] = error_of(kind)(scores[:, at], values, weights, mask)
         there += [name] if bool(mask.any()) else []
-    weighted = fixed_weights(found, {name: counts.get(name, 1.0) for name in found})
-    # Of a task that a step says nothing of, what it counts must stay as it is.
-    return weighted if learned is None else {**weighted, **learned({name: weighted[name] for name in there})}
+    if learned is not None:
+        # Of a task that a step says nothing of, what it counts must stay as it is.
+        found |= learned({name: found[name] for name in there})
+    return fixed_weights(found, {name: counts.get(name, 1.0) for name in found})
 
 
-def balance(how: str, tasks: Mapping[str, LabelKind]) -> UncertaintyWeights | None:
-    """What learns how much tasks count, by the option; None: nothing does."""
+def balance(how: str, taught: Taught, negatives: int) -> UncertaintyWeights | None:
+    """What learns how much tasks count, by the option; None: nothing does.
+
+    Args:
+        how: the option.
+        taught: what is learned.
+        negatives: how many items are drawn against each event.
+    """
     from serendip.nn.losses.tasks import UncertaintyWeights
 
     if how == "fixed":
         return None
-    return UncertaintyWeights(tuple(tasks), [name for name, kind in tasks.items() if kind in SQUARED])
+    squared = [name for name, kind in taught.tasks.items() if kind in SQUARED]
+    return UncertaintyWeights(tuple(taught.tasks), squared, _of_means(taught, negatives))
+
+
+def _of_means(taught: Taught, negatives: int) -> dict[str, float]:
+    """The loss of each task where its mean is foretold of everything."""
+    import torch
+
+    found = {}
+    for at, ((name, kind), mean) in enumerate(zip(taught.tasks.items(), taught.means(negatives), strict=True)):
+        if kind == "binary":  # items drawn have no row
+            p = min(max(mean, SURE), 1 - SURE)
+            found[name] = float(-p * np.log(p) - (1 - p) * np.log(1 - p))
+            continue
+        labels = taught.labels[taught.rows, at]
+        known = torch.from_numpy(labels[~np.isnan(labels)])
+        found[name] = float(error_of(kind)(torch.full_like(known, start_of(kind, mean)), known))
+    return found
 
 
 def _labels(model: str, data: Dataset, name: str) -> tuple[Floats, LabelKind]:

@@ -110,7 +110,7 @@ class Joint(TwoTower):
             for head, kind, mean in zip(heads.heads, tasks.values(), said.means(0), strict=True):
                 torch.nn.init.constant_(head.bias, start_of(kind, mean))  # type: ignore[arg-type]
             net.tasks = Beside(heads)
-            net.balance = balance(o.balance, tasks)
+            net.balance = balance(o.balance, said, 0)
         found: nn.Module = net
         return found
 

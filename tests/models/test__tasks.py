@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from serendip.data.dataset import Dataset
 from serendip.data.features import Feature
 from serendip.data.features.declared import Category
 from serendip.model import Model, Run, find
+from serendip.models._tasks import balance, task_errors, tasks_of
 from serendip.scorers import TaskScorer, dump, restore
 from serendip.types import ABSENT, Queries, SerendipError
 
@@ -159,6 +161,32 @@ def test_what_tasks_count_can_be_learned() -> None:
     options = (("tasks", ("clicked", "seconds")), ("balance", "uncertainty"))
     found = scorer(learned("shared_bottom", options))
     assert told(found, "even", "sun", EVEN)["clicked"] == pytest.approx(CLICK[True], abs=0.09)
+
+
+def test_what_tasks_count_is_learned_from_where_the_mean_is_foretold() -> None:
+    """0.41 of what is shown is clicked; a rare task so counts as much more as its loss is smaller."""
+    taught = tasks_of("mmoe", shown(), ("clicked", "bought", "stars", "interest"), {})
+    learned = balance("uncertainty", taught, negatives=4)
+    assert learned is not None and balance("fixed", taught, negatives=4) is None
+    labels = shown().events.labels
+    clicked, bought = (labels[name].mean() for name in ("clicked", "bought"))
+    spread = np.nanvar(labels["stars"])
+
+    def entropy(p: float) -> float:
+        return float(-p * np.log(p) - (1 - p) * np.log(1 - p))
+
+    expected = [2 * entropy(clicked), 2 * entropy(bought), spread, 2 * entropy(0.2)]
+    np.testing.assert_allclose(learned.log_variances.exp().tolist(), expected, rtol=1e-3)
+
+
+def test_what_a_task_counts_is_told_beside_what_is_learned() -> None:
+    """Weights that learn would undo what their losses are multiplied with before."""
+    taught = tasks_of("mmoe", shown(), ("clicked", "bought"), {})
+    learned = balance("uncertainty", taught, negatives=0)
+    scores, labels = torch.zeros(2, 2), torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    alike, more = (task_errors(scores, labels, taught.tasks, None, counts, learned) for counts in ({}, {"bought": 3.0}))
+    assert float(more["bought"].detach() / alike["bought"].detach()) == pytest.approx(3)
+    assert float(more["clicked"].detach()) == float(alike["clicked"].detach())
 
 
 def test_interest_is_a_task_beside_labels() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import torch
@@ -41,18 +42,22 @@ class UncertaintyWeights(nn.Module):
     s would fall for ever once a task's loss is 0.
 
     Attributes:
-        log_variances: s, ``[tasks]``, 0 at first.
+        log_variances: s, ``[tasks]``.
 
     Source: A. Kendall, Y. Gal and R. Cipolla, "Multi-task learning using uncertainty to weigh losses for scene geometry
-    and semantics", CVPR 2018; ε is ours.
+    and semantics", CVPR 2018; ε is ours, and so is the beginning: from 0, steps that suit a network need longer than an
+    epoch or two to where s is of use.
     """
 
-    def __init__(self, tasks: Sequence[str], squared: Collection[str] = ()) -> None:
+    def __init__(
+        self, tasks: Sequence[str], squared: Collection[str] = (), begin: Mapping[str, float] | None = None
+    ) -> None:
         """Weights for the tasks.
 
         Args:
             tasks: their names.
             squared: of these, the ones whose loss is a mean of squared errors.
+            begin: losses L by task, at which s is at rest to begin with; None: s is 0.
 
         Raises:
             SerendipError: no task, one that is named twice, or a squared one that is none of the tasks.
@@ -63,7 +68,8 @@ class UncertaintyWeights(nn.Module):
         _refuse_unknown("squared", squared, tasks)
         self.tasks = tuple(tasks)
         self.squared = frozenset(squared)
-        self.log_variances = nn.Parameter(torch.zeros(len(tasks)))
+        rest = torch.zeros(len(tasks)) if begin is None else torch.tensor([self._rest(task, begin) for task in tasks])
+        self.log_variances = nn.Parameter(rest)
 
     def forward(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The parts of the loss, by task.
@@ -77,6 +83,11 @@ class UncertaintyWeights(nn.Module):
         """
         _refuse_unknown("losses", losses, self.tasks)
         return {task: self._part(task, loss) for task, loss in losses.items()}
+
+    def _rest(self, task: str, losses: Mapping[str, float]) -> float:
+        """s where it does not change at that loss."""
+        share = 1.0 if task in self.squared else 2.0
+        return math.log(share * (max(losses[task], 0.0) + LEAST_LOSS))
 
     def _part(self, task: str, loss: Tensor) -> Tensor:
         s = self.log_variances[self.tasks.index(task)]

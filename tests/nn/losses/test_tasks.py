@@ -84,6 +84,15 @@ def test_learned_weights_come_to_rest_at_half_the_inverse_of_losses() -> None:
     assert pulls == pytest.approx([1 / 0.4, 1 / 80], rel=0.01)
 
 
+def test_learned_weights_can_begin_at_rest() -> None:
+    losses = {"click": 0.2, "rating": 40.0}
+    weights = UncertaintyWeights(["click", "rating"], squared=["rating"], begin=losses)
+    parts = weights({task: torch.tensor(loss) for task, loss in losses.items()})
+    (gradient,) = torch.autograd.grad(torch.stack(list(parts.values())).sum(), weights.log_variances)
+    assert gradient.tolist() == pytest.approx([0, 0], abs=1e-6)
+    assert weights.log_variances.tolist() == pytest.approx([math.log(0.4), math.log(40)], abs=1e-4)
+
+
 def test_the_unit_of_a_task_does_not_matter_where_weights_are_learned() -> None:
     """Two tasks want one parameter at 0 and at 1; a loss is in a unit that makes it 10,000 times as large."""
 
