@@ -23,6 +23,7 @@ from serendip.data.streamed import Streamed
 from serendip.models._asked import features_of, query_inputs
 from serendip.models._examples import PerUser, Weight, drawn, weights_of
 from serendip.models._items import IdDropout, item_inputs, renewed
+from serendip.models._lists import Lists
 from serendip.models._past import HISTORY, Earlier
 from serendip.models._room import factors_fit
 from serendip.neural import NeuralConfig, NeuralModel
@@ -131,6 +132,7 @@ class Step:
         labels: ``[b, c, t]``, NaN where they are not known.
         tasks: ``[t]`` what the labels measure, by name.
         weights: ``[b]`` how much each query counts; None: all alike.
+        lists: which of the ``b·c`` items are compared with each other; None: each is learned by itself.
     """
 
     inputs: Mapping[str, NDArray[Any]]
@@ -138,6 +140,7 @@ class Step:
     labels: Floats
     tasks: Mapping[str, LabelKind]
     weights: Floats | None = None
+    lists: Lists | None = None
 
     def __len__(self) -> int:
         """How many queries."""
@@ -287,7 +290,7 @@ class FieldsModel(NeuralModel):
         counting = weights_of(data, taught.rows, o.weight)
         if counting is not None:
             weights[taught.rows] = counting
-        for rows in shuffled(drawn(taught.rows, events.users, o.per_user, rng), o.batch_size, rng):
+        for rows, lists in self.dealt(drawn(taught.rows, events.users, o.per_user, rng), events.users, rng):
             inputs = {name: values[rows] for name, values in given.items()}
             if past is not None:
                 inputs |= past.inputs(rows, o.length)
@@ -296,7 +299,19 @@ class FieldsModel(NeuralModel):
                 items = np.concatenate([items, against(rows, rng)], axis=1)
                 others = np.tile(np.array(taught.drawn, np.float32), (len(rows), o.negatives, 1))
                 labels = np.concatenate([labels, others], axis=1)
-            yield Step(inputs, items, labels, taught.tasks, None if counting is None else weights[rows])
+            yield Step(inputs, items, labels, taught.tasks, None if counting is None else weights[rows], lists)
+
+    def dealt(
+        self, rows: Codes, users: NDArray[np.integer[Any]], rng: np.random.Generator
+    ) -> Iterator[tuple[Codes, Lists | None]]:
+        """The events of each step of an epoch, and what of it is compared.
+
+        Args:
+            rows: of the events that the epoch learns from.
+            users: ``[m]`` of all events, whose each is.
+            rng: the source of chance.
+        """
+        return ((some, None) for some in shuffled(rows, self.config.batch_size, rng))
 
     def _against(self, data: Dataset, rows: Codes) -> Callable[[Codes, np.random.Generator], Codes]:
         """What draws ``[b, negatives]`` items for events ``[b]`` that their users did not take up."""
@@ -327,7 +342,10 @@ class FieldsModel(NeuralModel):
         fields = net.together({name: tensor(values) for name, values in batch.inputs.items()}, tensor(batch.items))
         labels = tensor(batch.labels).flatten(0, 1)
         weights = None if batch.weights is None else tensor(batch.weights.repeat(batch.items.shape[1]))
-        found = self.errors(net, net(fields), labels, batch.tasks, weights)
+        if batch.lists is None:
+            found = self.errors(net, net(fields), labels, batch.tasks, weights)
+        else:
+            found = {batch.lists.loss: batch.lists.error(net(fields), labels[:, 0], weights)}
         if self.config.reg:
             found["reg"] = 0.5 * self.config.reg * fields.square().sum() / len(labels)
         return found
