@@ -92,6 +92,25 @@ def test_seconds_of_watching(asked: Asked) -> None:
     assert found["watch_time"]["xauc"] > 0.75 and found["watch_time"]["mae"] < 0.8 * constant
 
 
+def test_a_ranker_behind_retrieval(asked: Asked) -> None:
+    """What retrieval names comes in another order, that of the ranker counting as much as its own."""
+    sets = ("--set", "run.threads=1", "--set", "pipeline.rank.batch_size=128", "--set", "pipeline.rank.epochs=1")
+    asked("fit", EXAMPLES / "ranking.toml", *sets, "--out", "b")
+    made = Bundle.load("b")
+    user = made.user_ids.ids[0]
+    (row, *_) = asked("explain", "--bundle", "b", "--user", user, "--item", made.recommend(user, k=1)["item_id"][0])
+    assert row["source"] == "ials"
+    queries = made.queries([user, None], k=10)
+    first, ranker = made.pipeline.stages  # type: ignore[attr-defined]
+    named, ranked = first(queries), made.pipeline(queries)
+    assert named.items.shape[1] == 100 and ranked.items.shape[1] == 10
+    assert (ranked.items != named.items[:, :10]).any()
+    assert ranked.columns["source"][:, 0].tolist() == ["ials", "popular"]
+    by_ranker = np.argsort(np.argsort(-ranker.scorer.score(queries, named.items), axis=1), axis=1)
+    places = np.argsort(-(1 / (61 + by_ranker) + 1 / (61 + np.arange(100))), axis=1, kind="stable")[:, :10]
+    np.testing.assert_array_equal(ranked.items, np.take_along_axis(named.items, places, axis=1))
+
+
 def test_retrieval_and_ratings_on_the_same_towers(asked: Asked) -> None:
     sets = ("--set", "run.threads=1", "--set", "model.batch_size=128", "--set", "model.epochs=1")
     asked("fit", EXAMPLES / "joint.toml", *sets, "--out", "b")

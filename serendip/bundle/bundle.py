@@ -292,7 +292,8 @@ class Bundle:
         return frame.with_columns(source=pl.lit(source))
 
     def explain(self, users: Any, items: Any, k: int = 3, *, history: Sequence[Any] | None = None) -> pl.DataFrame:
-        """Why items are named to users, by the first model of the pipeline that has a score for them.
+        """Why items are named to users, by the first model of the pipeline that has a score for them; one that ranks
+        what others name has no say in that.
 
         The items of the history that add most to the score come first; one may count against. What all items of a
         history add sums to the score.
@@ -313,7 +314,8 @@ class Bundle:
         return reasons.explain(self._desk, self.pipeline, self.items, users, items, k, history)
 
     def foretold(self, users: Any, items: Any, *, history: Sequence[Any] | None = None) -> pl.DataFrame:
-        """What is foretold of users and items, task by task, by the first model of the pipeline that scores them.
+        """What is foretold of users and items, task by task, by the ranker that scores them, else by the first model of
+        the pipeline that does.
 
         Probabilities, expected counts, ratings and durations, each on the scale of its label, beside the score that
         they make; arguments as of `explain`.

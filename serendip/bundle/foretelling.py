@@ -11,7 +11,7 @@ import polars as pl
 from serendip.bundle.ask import Desk
 from serendip.bundle.ids import known_codes
 from serendip.bundle.reasons import asked_for, given_by, paired
-from serendip.pipeline import Retrieve
+from serendip.pipeline import Rank, Retrieve, scoring
 from serendip.types import Foreteller, Ids, Queries, Stage
 
 
@@ -20,11 +20,11 @@ def foretold(desk: Desk, pipeline: Stage, users: Any, items: Any, history: Seque
     asked, wanted = paired(users, items)
     codes = known_codes(desk.item_ids, "items", wanted)
     request = asked_for(desk, asked, 1, history)
-    ids = desk.item_ids.ids
+    ids, parts = desk.item_ids.ids, sorted(scoring(pipeline), key=lambda part: not isinstance(part, Rank))
     frames = [_frame(np.empty(0, np.int64), request.users[:0], ids[:0], np.empty((0, 1), np.float32), "", {})]
     for rows in request.blocks():
         queries = request.queries(rows)
-        for part, chosen in given_by(pipeline, queries, codes[rows]):
+        for part, chosen in given_by(parts, queries, codes[rows]):
             if part is not None and isinstance(part.scorer, Foreteller):
                 at = chosen + rows.start
                 said = _said(part, queries.take(chosen), codes[at])
@@ -32,7 +32,7 @@ def foretold(desk: Desk, pipeline: Stage, users: Any, items: Any, history: Seque
     return pl.concat(frames).sort("pair", maintain_order=True).drop("pair")
 
 
-def _said(part: Retrieve, queries: Queries, items: Ids) -> tuple[Any, str, dict[str, Any]]:
+def _said(part: Retrieve | Rank, queries: Queries, items: Ids) -> tuple[Any, str, dict[str, Any]]:
     """``[m, 1]`` scores, whose they are, and what is foretold, ``[m, 1]`` by task."""
     scorer: Any = part.scorer
     return scorer.score(queries, items[:, None]), part.name, dict(scorer.foretold(queries, items[:, None]))

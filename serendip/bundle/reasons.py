@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from serendip.bundle.ask import Desk, Request, checked_k
 from serendip.bundle.ids import is_id, known_codes, listed, some
-from serendip.pipeline import Retrieve, retrievers
+from serendip.pipeline import Rank, Retrieve, retrievers
 from serendip.scorers.calibrated import Calibrated
 from serendip.types import ABSENT, Explainer, Ids, Queries, SerendipError, Stage
 
 CAN = "item_knn, user_knn, rp3beta, slim, ease, ials, spectral, gf_cf and content"
 """Models whose scores are sums over the history."""
+
+T = TypeVar("T", bound=Retrieve | Rank)
 
 Asked = tuple[NDArray[np.int64], pl.Series, Ids]
 """Of some pairs: where they stand among all, the users' ids and the items' codes."""
@@ -33,7 +35,7 @@ def explain(
     refused: list[str] = []
     for rows in request.blocks():
         queries = request.queries(rows)
-        for part, chosen in given_by(pipeline, queries, codes[rows]):
+        for part, chosen in given_by(retrievers(pipeline), queries, codes[rows]):
             at = chosen + rows.start
             if part is not None and isinstance(part.scorer, Explainer):
                 frames.append(_frame(part, queries.take(chosen), (at, request.users[at], codes[at]), table, request.k))
@@ -88,10 +90,10 @@ def _require_known(desk: Desk, request: Request, asked: Sequence[Any]) -> None:
         )
 
 
-def given_by(pipeline: Stage, queries: Queries, items: Ids) -> Iterator[tuple[Retrieve | None, NDArray[np.int64]]]:
-    """Which pairs each retriever gives: those that it is the first to have a score for."""
+def given_by(parts: Sequence[T], queries: Queries, items: Ids) -> Iterator[tuple[T | None, NDArray[np.int64]]]:
+    """Which pairs each of the parts of a pipeline gives: those that it is the first to have a score for."""
     left = np.arange(len(queries))
-    for part in retrievers(pipeline):
+    for part in parts:
         if len(left) == 0:
             return
         scored = np.isfinite(part.scorer.score(queries.take(left), items[left, None])[:, 0])

@@ -39,11 +39,14 @@ def rescored(made: Manifest, content: Content, formula: str, name: str | None = 
 
 
 def _said(recipe: dict[str, Any], name: str, formula: str) -> dict[str, Any]:
-    """The recipe with the formula, where the model stands in it."""
-    model = recipe.get("model")
-    if not isinstance(model, dict) or model.get("name") != name:
-        return recipe
-    return {**recipe, "model": {**model, "score": formula}}
+    """The recipe with the formula, where the model stands in it, or the ranker behind it."""
+    model, pipeline = recipe.get("model"), recipe.get("pipeline")
+    if isinstance(model, dict) and model.get("name") == name:
+        return {**recipe, "model": {**model, "score": formula}}
+    ranker = pipeline.get("rank") if isinstance(pipeline, dict) else None
+    if isinstance(pipeline, dict) and isinstance(ranker, dict) and ranker.get("name") == name:
+        return {**recipe, "pipeline": {**pipeline, "rank": {**ranker, "score": formula}}}
+    return recipe
 
 
 __all__ = ["rescored"]

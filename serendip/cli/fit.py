@@ -137,6 +137,7 @@ def fit(
 def _show(bundle: Bundle, path: Path, recipe: Recipe, show: Output) -> None:
     """What was written, and what can be done with it."""
     from serendip.recipe.fitting import unread_features
+    from serendip.recipe.funnel import title
 
     made = bundle.summary()
     if unread := unread_features(recipe, bundle):
@@ -144,7 +145,7 @@ def _show(bundle: Bundle, path: Path, recipe: Recipe, show: Output) -> None:
     show.result(
         {"bundle": path, **made},
         lambda: show.text(
-            f"{path}: {recipe.model.name} from {made['events']:,} events of {made['users']:,} users on "
+            f"{path}: {title(recipe)} from {made['events']:,} events of {made['users']:,} users on "
             f"{made['items']:,} items, version {made['version']}, {made['bytes'] / 1e6:.1f} MB."
         ),
     )

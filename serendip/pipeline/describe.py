@@ -28,8 +28,11 @@ class _RankSpec(msgspec.Struct, tag="rank", tag_field="stage", frozen=True, forb
     named: float = 0.0
 
 
-class _FirstOfSpec(msgspec.Struct, tag="first_of", tag_field="stage", frozen=True, forbid_unknown_fields=True):
+class _FirstOfSpec(
+    msgspec.Struct, tag="first_of", tag_field="stage", frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
     stages: list[_RetrieveSpec | _RankSpec | _FirstOfSpec | _ChainSpec]
+    least: int | None = None
 
 
 class _ChainSpec(msgspec.Struct, tag="chain", tag_field="stage", frozen=True, forbid_unknown_fields=True):
@@ -72,7 +75,7 @@ def _describe(stage: Stage) -> _Spec:
         case Rank():
             return _RankSpec(stage.name, stage.name, stage.k, stage.named)
         case FirstOf():
-            return _FirstOfSpec([_describe(part) for part in stage.stages])
+            return _FirstOfSpec([_describe(part) for part in stage.stages], stage.least)
         case Chain():
             return _ChainSpec([_describe(part) for part in stage.stages])
     raise SerendipError(
@@ -90,5 +93,5 @@ def _build(spec: _Spec, scorers: Mapping[str, Scorer], depth: int) -> Stage:
         if isinstance(spec, _RankSpec):
             return rank(scorers[spec.scorer], name=spec.name, k=spec.k, named=spec.named)
         return retrieve(scorers[spec.scorer], name=spec.name, k=spec.k)
-    make = first_of if isinstance(spec, _FirstOfSpec) else chain
-    return make(*(_build(part, scorers, depth - 1) for part in spec.stages))
+    parts = [_build(part, scorers, depth - 1) for part in spec.stages]
+    return first_of(*parts, least=spec.least) if isinstance(spec, _FirstOfSpec) else chain(*parts)

@@ -98,12 +98,16 @@ class FirstOf:
 
     Attributes:
         stages: in order of preference.
+        least: how many items to find where a query asks for fewer, as for a ranker behind it; None: ``queries.k``.
     """
 
     stages: tuple[Stage, ...]
+    least: int | None = None
 
     def __call__(self, queries: Queries, recs: Recs | None = None) -> Recs:
         """``[q, ≤ k]``. A later stage is asked only for lists that are short, and for other items than those listed."""
+        if self.least is not None and 0 < queries.k < self.least:
+            queries = replace(queries, k=self.least)
         lists = None if recs is None else permitted(recs, queries).top(max(queries.k, 0))
         for stage in self.stages:
             if lists is None:
@@ -169,13 +173,21 @@ def rank(scorer: Scorer, *, name: str, k: int | None = None, named: float = 0.0)
     return Rank(scorer, name, k, named)
 
 
-def first_of(*stages: Stage) -> FirstOf:
+def first_of(*stages: Stage, least: int | None = None) -> FirstOf:
     """A stage that fills each list from the first stage that can, then the next, until it holds ``queries.k`` items.
 
+    Args:
+        stages: in order of preference.
+        least: how many items to find where a query asks for fewer, as for a ranker behind it; None: as many as it asks
+            for.
+
     Raises:
-        SerendipError: no stage, something that is no stage, two scorers of one name, or catalogues of different sizes.
+        SerendipError: no stage, something that is no stage, two scorers of one name, catalogues of different sizes, or
+            ``least`` below 1.
     """
-    return FirstOf(_checked("first_of", stages))
+    if least is not None and least < 1:
+        raise SerendipError(f"first_of(least=…) must be at least 1, or None. Got {least} instead.")
+    return FirstOf(_checked("first_of", stages), least)
 
 
 def chain(*stages: Stage) -> Chain:

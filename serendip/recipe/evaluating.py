@@ -13,6 +13,7 @@ from serendip.data.dataset import Dataset
 from serendip.evaluate import Bucket, Comparison, Evaluation, compare, evaluate
 from serendip.evaluate.metrics import define
 from serendip.recipe.fitting import Fitter, run_of
+from serendip.recipe.funnel import title
 from serendip.recipe.learning import Learning, Watch, check_learning, silently
 from serendip.recipe.loading import load_data
 from serendip.recipe.sections import Choice, Recipe
@@ -27,7 +28,8 @@ class Evaluated:
 
     Attributes:
         evaluations: by name, the recipe's own model first. Every model stands in the recipe's pipeline, so that all are
-            compared as they would answer.
+            compared as they would answer. Where that has a ranker, the recipe's model comes with it, then without, and
+            the others without.
         comparisons: the recipe's model with each of the others, by the first metric that can decide.
     """
 
@@ -67,12 +69,12 @@ def evaluate_recipe(recipe: Recipe, *, data: Dataset | None = None, watch: Watch
     seed = seed_of(recipe)
     with watch("Holding events out"):
         splits = splits_of(recipe.evaluate, loaded, seed)
-    choices = named(recipe.model, recipe.evaluate.compare)
+    choices = compared_with(recipe)
     rounds: dict[str, list[Evaluation]] = {name: [] for name in choices}
     for split in splits:
         fitter = Fitter(split.train, run_of(recipe), watch, Learning.of(recipe))
-        for name, choice in choices.items():
-            pipeline = fitter.pipeline(choice, recipe.pipeline.fallback)
+        for name, (choice, ranked) in choices.items():
+            pipeline = fitter.pipeline(choice, recipe.pipeline, ranked=ranked)
             with watch(f"Evaluating {name}" + (f" on {split.name}" if len(splits) > 1 else "")) as progress:
                 rounds[name].append(
                     evaluate(
@@ -88,6 +90,15 @@ def evaluate_recipe(recipe: Recipe, *, data: Dataset | None = None, watch: Watch
     evaluations = {name: joined(found) for name, found in rounds.items()}
     with watch("Comparing"):
         return Evaluated(evaluations, tuple(_compared(list(evaluations.values()))))
+
+
+def compared_with(recipe: Recipe) -> dict[str, tuple[Choice, bool]]:
+    """By name, the models of an evaluation, the recipe's own first, and whether the ranker is behind."""
+    choices = named(recipe.model, recipe.evaluate.compare)
+    alone = {name: (choice, False) for name, choice in choices.items()}
+    if recipe.pipeline.rank is None:
+        return alone
+    return {title(recipe): (recipe.model, True), **alone}
 
 
 def named(model: Choice, others: Sequence[Choice]) -> dict[str, Choice]:

@@ -16,10 +16,12 @@ from serendip.data.features.declared import Sentence
 from serendip.data.roles import TABLE_OF
 from serendip.model import Run, describe, find
 from serendip.pipeline import first_of, retrieve
+from serendip.recipe.funnel import Funnel, learning_choices, stage_name
 from serendip.recipe.learning import Learning, Watch, check_learning, fitted, require_epochs, silently
 from serendip.recipe.loading import load_data
-from serendip.recipe.sections import Choice, Recipe
+from serendip.recipe.sections import Choice, PipelineSection, Recipe
 from serendip.recipe.transfer import check_kinds
+from serendip.run import Start
 from serendip.types import Scorer, Stage
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ def fit(
     if others is not None:
         recipe["pipeline"] = {"fallback": [other.plain() for other in others]}
     fitter = Fitter(data, run or Run())
-    pipeline = fitter.pipeline(choice, others)
+    pipeline = fitter.pipeline(choice, PipelineSection(fallback=others))
     return Bundle.build(data, pipeline, recipe=recipe, learned=fitter.learned)
 
 
@@ -118,16 +120,15 @@ def run_recipe(
     """
     check_learning(recipe)
     loaded = load_data(to_read(recipe, start), part=start is not None) if data is None else data
-    schema, how = loaded.schema, run or run_of(recipe)
+    schema, starts = loaded.schema, dict[str, Start]()
     if start is not None:
         require_epochs(recipe, "a bundle to go on from")
         with watch("Joining what is known"):
             loaded = start.continued(loaded)
         check_kinds(recipe, start.kinds_read, loaded.schema.kinds)
-        name = stage_name(recipe.model)
-        how = replace(how, start=start.start(loaded, name if name in start.learned else None))
-    fitter = Fitter(loaded, how, watch, Learning.of(recipe))
-    pipeline = fitter.pipeline(recipe.model, recipe.pipeline.fallback)
+        starts = starts_of(recipe, start, loaded)
+    fitter = Fitter(loaded, run or run_of(recipe), watch, Learning.of(recipe), starts=starts)
+    pipeline = fitter.pipeline(recipe.model, recipe.pipeline)
     kept = None if evaluation is None else dict(evaluation)
     with watch("Building the bundle"):
         return Bundle.build(
@@ -139,6 +140,21 @@ def run_recipe(
             schema=schema,
             start=None if start is None else start.manifest.version,
         )
+
+
+def starts_of(recipe: Recipe, start: Bundle, data: Dataset) -> dict[str, Start]:
+    """By name of the stage, what the models of a recipe that learn in epochs begin with. A ranker that the bundle does
+    not have begins by itself, behind a model that goes on.
+
+    Raises:
+        BundleError: the bundle keeps nothing that the first of them could begin with.
+    """
+    out: dict[str, Start] = {}
+    for choice in learning_choices(recipe):
+        name = stage_name(choice)
+        if find(choice.name).learns_in_epochs and (name in start.learned or not out):
+            out[name] = start.start(data, name if name in start.learned else None)
+    return out
 
 
 def to_read(recipe: Recipe, start: Bundle | None) -> Recipe:
@@ -174,30 +190,80 @@ def run_of(recipe: Recipe) -> Run:
     return Run(seed=recipe.run.seed, threads=recipe.run.threads, device=recipe.run.device or "cpu")
 
 
-def stage_name(choice: Choice) -> str:
-    """What the model's stage of a pipeline is called."""
-    return choice.name.replace(":", ".")
-
-
 class Fitter:
     """Fits models to one data set; a model that is asked for again is not fitted again."""
 
-    def __init__(self, data: Dataset, run: Run, watch: Watch = silently, learning: Learning | None = None) -> None:
+    def __init__(
+        self,
+        data: Dataset,
+        run: Run,
+        watch: Watch = silently,
+        learning: Learning | None = None,
+        *,
+        starts: Mapping[str, Start] | None = None,
+        epochs: Mapping[str, int] | None = None,
+    ) -> None:
+        """For one data set.
+
+        Args:
+            data: what is fitted to.
+            run: how.
+            watch: told about every step.
+            learning: when training stops; None: after all epochs.
+            starts: by name of the stage, what a model begins with.
+            epochs: by model and options, after how many to stop.
+        """
         self._data, self._run, self._watch, self._learning = data, run, watch, learning
+        self._starts, self._epochs = dict(starts or {}), dict(epochs or {})
         self._fitted: dict[str, Scorer] = {}
         self.learned: dict[str, Mapping[str, NDArray[Any]]] = {}
         """By name of the stage, what a later fit can begin with."""
 
-    def pipeline(self, model: Choice, fallback: Sequence[Choice] | None = None) -> Stage:
-        """The model, its lists filled by the fallbacks; None: those that suit the data."""
-        others = automatic_fallback(model, self._data) if fallback is None else fallback
-        alone = replace(self._run, checkpoint=None, resume=False, start=None, freeze=())
-        stages = [self._stage(model, self._run), *(self._stage(choice, alone) for choice in others)]
-        return first_of(*stages) if len(stages) > 1 else stages[0]
+    def pipeline(self, model: Choice, section: PipelineSection | None = None, *, ranked: bool = True) -> Stage:
+        """The model, its lists filled by the fallbacks, and what all of them name in the order of the ranker.
+
+        Args:
+            model: the first that names items.
+            section: of the recipe; None: fallbacks that suit the data, and no ranker.
+            ranked: whether the section's ranker, if it has one, is behind.
+        """
+        section = section or PipelineSection()
+        stages = self._stages(model, section)
+        if section.rank is None or not ranked:
+            return first_of(*stages) if len(stages) > 1 else stages[0]
+        funnel = Funnel(section, lambda part: self._again(part, model, section))
+        key = repr((section.rank.plain(), model.plain()))
+        if key not in self._fitted:
+            self._fitted[key] = self._fit(section.rank, self._behind(section.rank, model), funnel)
+        return funnel.ranked(first_of(*stages, least=section.candidates), self._fitted[key])
 
     def scorer(self, choice: Choice) -> Scorer:
         """What the model answers with, calibrated where that is asked for."""
         return self._scorer(choice, self._run)
+
+    def _stages(self, model: Choice, section: PipelineSection) -> list[Stage]:
+        """What names items, in order of preference."""
+        others = automatic_fallback(model, self._data) if section.fallback is None else section.fallback
+        alone = replace(self._run, checkpoint=None, resume=False, start=None, freeze=())
+        first = replace(self._run, start=self._starts.get(stage_name(model), self._run.start))
+        return [self._stage(model, first), *(self._stage(choice, alone) for choice in others)]
+
+    def _again(self, part: Dataset, model: Choice, section: PipelineSection) -> Stage:
+        """What names items, fitted in the same way to a part of the data."""
+        run = replace(self._run, checkpoint=None, resume=False, start=None, freeze=())
+        fitter = Fitter(part, run, epochs=self._epochs)
+        return first_of(*fitter._stages(model, section), least=section.candidates)
+
+    def _behind(self, ranker: Choice, model: Choice) -> Run:
+        """How a ranker is fitted behind a model: with a checkpoint of its own. What stays as it is are parts of the
+        model, where it has such."""
+        run, file = self._run, self._run.checkpoint
+        return replace(
+            run,
+            start=self._starts.get(stage_name(ranker)),
+            checkpoint=file and file.with_name(f"{file.name}.rank"),
+            freeze=() if find(model.name).learns_in_epochs else run.freeze,
+        )
 
     def _stage(self, choice: Choice, run: Run) -> Stage:
         return retrieve(self._scorer(choice, run), name=stage_name(choice))
@@ -208,10 +274,14 @@ class Fitter:
             self._fitted[key] = self._fit(choice, run)
         return self._fitted[key]
 
-    def _fit(self, choice: Choice, run: Run) -> Scorer:
+    def _fit(self, choice: Choice, run: Run, funnel: Funnel | None = None) -> Scorer:
         model = find(choice.name)(**choice.options)
-        model, scorer = fitted(model, self._data, run, self._watch, self._learning)
+        key = repr(choice.plain())
+        run = replace(run, epochs=self._epochs.get(key, run.epochs))
+        model, scorer = fitted(model, self._data, run, self._watch, self._learning, funnel)
         learned = model.learned()
+        if model.training is not None:
+            self._epochs[key] = model.training.epochs
         if learned is not None:
             self.learned[stage_name(choice)] = learned
         return scorer

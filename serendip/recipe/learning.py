@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -18,11 +19,12 @@ from serendip.evaluate.metrics import define
 from serendip.evaluate.ratings import METRICS as RATING_METRICS
 from serendip.evaluate.row_measures import fitting, measure
 from serendip.model import Model, Pace, Run, Start, find
+from serendip.recipe.funnel import Funnel, check_funnel, learning_choices, title
 from serendip.recipe.reading import RecipeError
 from serendip.recipe.sections import Calibrating, FitSection, Recipe
 from serendip.recipe.splitting import seed_of, splits_of
 from serendip.scorers import Calibrated, Calibration
-from serendip.types import Scorer, SerendipError
+from serendip.types import Scorer, SerendipError, Stage
 
 LOWER = (*RATING_METRICS, "gini", "popularity")
 """Figures that are better when they are lower."""
@@ -69,14 +71,15 @@ def check_learning(recipe: Recipe) -> None:
     """That what the recipe says of training goes together.
 
     Raises:
-        RecipeError: patience without a figure, a figure for a model that does not learn in epochs, or a calibration for
-            one that learns no label.
+        RecipeError: patience without a figure, a figure for a model that does not learn in epochs, a calibration for
+            one that learns no label, or a ranker that cannot be one.
     """
-    model = find(recipe.model.name)(**recipe.model.options)
-    if recipe.fit.calibration is not None and (not model.labels or model.predicts_ratings):
+    check_funnel(recipe)
+    models = [find(one.name)(**one.options) for one in learning_choices(recipe)]
+    if recipe.fit.calibration is not None and not any(one.labels and not one.predicts_ratings for one in models):
         raise RecipeError(
             f"fit.calibration must go with a model that learns a label, such as dcn_v2 with model.label. "
-            f"{model.name} learns none: leave it out, or name the label."
+            f"{models[-1].name} learns none: leave it out, or name the label."
         )
     if recipe.fit.validate is None:
         if recipe.fit.patience is not None:
@@ -88,20 +91,30 @@ def check_learning(recipe: Recipe) -> None:
 
 
 def require_epochs(recipe: Recipe, what: str) -> None:
-    """That the model learns in epochs.
+    """That the model, or the ranker, learns in epochs.
 
     Raises:
-        RecipeError: it does not, and ``what`` is of no use to it.
+        RecipeError: neither does, and ``what`` is of no use to them.
     """
-    if not find(recipe.model.name).learns_in_epochs:
+    if not any(find(one.name).learns_in_epochs for one in learning_choices(recipe)):
         raise RecipeError(
-            f"{what} must go with a model that learns in epochs, such as lightgcn. {recipe.model.name} does not: leave "
+            f"{what} must go with a model that learns in epochs, such as lightgcn. {title(recipe)} does not: leave "
             "it out."
         )
 
 
-def fitted(model: Model, data: Dataset, run: Run, watch: Watch, learning: Learning | None) -> tuple[Model, Scorer]:
+def fitted(
+    model: Model, data: Dataset, run: Run, watch: Watch, learning: Learning | None, funnel: Funnel | None = None
+) -> tuple[Model, Scorer]:
     """Fit a model: for as many epochs as were best on a part held out, if that is asked for.
+
+    Args:
+        model: what is fitted.
+        data: what it is fitted to.
+        run: how.
+        watch: told about every step.
+        learning: when training stops; None: after all epochs.
+        funnel: what the model stands behind, if it ranks.
 
     Returns:
         The fitted model, and what answers: calibrated on a part held out, if that is asked for and the model learns
@@ -117,7 +130,7 @@ def fitted(model: Model, data: Dataset, run: Run, watch: Watch, learning: Learni
         _require_binary(model, data)
     if learning is not None and learning.section.validate is not None and model.learns_in_epochs:
         split = _held_out(learning, data, run, rows=by_rows(learning.section.validate, model))
-        found = _validated(model, data, run, watch, learning.section, split)
+        found = _validated(model, data, run, watch, learning.section, split, funnel)
         best = found.training
         assert best is not None
         run = replace(run, epochs=best.best_epoch)
@@ -126,10 +139,18 @@ def fitted(model: Model, data: Dataset, run: Run, watch: Watch, learning: Learni
     if learning is not None and kind is not None:
         if found is None or not by_rows(str(learning.section.validate), model):
             split = _held_out(learning, data, begun, rows=True)
-            found = _part_of(model, data, run, watch, split)
+            found = _part_of(model, data, run, watch, split, funnel)
         calibration = _calibration(found, split, kind, watch)
-    scorer = watched(model, data, run, watch, what).lower()
+    scorer = watched(model, data, shown_by(funnel, model, data, run, watch), watch, what).lower()
     return model, scorer if calibration is None else Calibrated(scorer, model.labels[0], calibration)
+
+
+def shown_by(funnel: Funnel | None, model: Model, data: Dataset, run: Run, watch: Watch) -> Run:
+    """The run with what retrieval would have shown, where the model learns from that."""
+    if funnel is None or not funnel.learns_from_lists(model, data):
+        return run
+    with watch("Finding what would have been shown") as progress:
+        return replace(run, shown=funnel.shown(data, progress))
 
 
 def watched(model: Model, data: Dataset, run: Run, watch: Watch, what: str) -> Model:
@@ -162,10 +183,11 @@ def _held_out(learning: Learning, data: Dataset, run: Run, *, rows: bool) -> Spl
     return split.of(replace(split.train, schema=data.schema, features=data.features))
 
 
-def _part_of(model: Model, data: Dataset, run: Run, watch: Watch, split: Split) -> Model:
+def _part_of(model: Model, data: Dataset, run: Run, watch: Watch, split: Split, funnel: Funnel | None) -> Model:
     """The model fitted to the training part of a split."""
     what = f"Fitting {model.name} to what is not held out for calibration"
     plan = replace(run, checkpoint=None, resume=False, start=run.start and narrowed(run.start, data, split.train))
+    plan = shown_by(funnel, model, split.train, plan, watch)
     return watched(type(model)(model.config), split.train, plan, watch, what)
 
 
@@ -197,12 +219,22 @@ def _calibration(model: Model, split: Split, kind: Calibrating, watch: Watch) ->
     return Calibration.fit(scores[able], rows.labels[label][able], kind=kind)
 
 
-def _validated(model: Model, data: Dataset, run: Run, watch: Watch, section: FitSection, split: Split) -> Model:
-    """The model fitted to the training part of a split, and judged by the rest of it after every so many epochs."""
+def _validated(
+    model: Model, data: Dataset, run: Run, watch: Watch, section: FitSection, split: Split, funnel: Funnel | None
+) -> Model:
+    """The model fitted to the training part of a split, and judged by the rest of it after every so many epochs; one
+    that ranks, by the lists that come out of the whole."""
     what = f"Looking for the best epoch of {model.name} by {section.validate}"
+    named = None if funnel is None else funnel.retrieval(split.train)
     plan = replace(
-        run,
-        validation=figure_of(str(section.validate), model, split, run.threads),
+        shown_by(funnel, model, split.train, run, watch),
+        validation=figure_of(
+            str(section.validate),
+            model,
+            split,
+            run.threads,
+            None if funnel is None or named is None else partial(funnel.ranked, named),
+        ),
         validate_every=section.validate_every,
         patience=section.patience,
         checkpoint=run.checkpoint and validation_file(run.checkpoint),
@@ -211,8 +243,11 @@ def _validated(model: Model, data: Dataset, run: Run, watch: Watch, section: Fit
     return watched(type(model)(model.config), split.train, plan, watch, what)
 
 
-def figure_of(metric: str, model: Model, split: Split, threads: int | None) -> Callable[[Scorer], float]:
-    """How good a scorer is by that metric, higher being better; of several labels the mean of theirs."""
+def figure_of(
+    metric: str, model: Model, split: Split, threads: int | None, ranked: Callable[[Scorer], Stage] | None = None
+) -> Callable[[Scorer], float]:
+    """How good a scorer is by that metric, higher being better; of several labels the mean of theirs. Lists are those
+    of the scorer, or what is ``ranked`` by it."""
     if by_rows(metric, model):
         higher, rows = measure(metric).higher, split.rows()
     else:
@@ -227,7 +262,7 @@ def figure_of(metric: str, model: Model, split: Split, threads: int | None) -> C
         elif metric in RATING_METRICS:
             found = evaluate_ratings(scorer, split, threads=threads).figure(metric)
         else:
-            found = evaluate(scorer, split, (metric,), threads=threads).mean(metric)
+            found = evaluate(ranked(scorer) if ranked else scorer, split, (metric,), threads=threads).mean(metric)
         if math.isnan(found):
             raise SerendipError(
                 f"{metric} must have something to judge in the part held out. It has nothing there. Try another figure "

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from serendip.data.dataset import Dataset
-from serendip.pipeline import retrieve
 from serendip.run import Shown
-from serendip.types import ABSENT, Ids, Queries, Scorer, SerendipError
+from serendip.types import ABSENT, Ids, Queries, SerendipError, Stage
 
 BLOCK = 4096
 """Queries asked at a time."""
@@ -33,8 +32,14 @@ def cuts_of(data: Dataset, parts: int = 5, start: float = 0.5) -> tuple[int, ...
     return tuple(int(moment) for moment in np.unique(np.sort(times)[(shares * len(times)).astype(np.int64)]))
 
 
-def nominated(data: Dataset, fit: Callable[[Dataset], Scorer], cuts: Sequence[int], k: int = 200) -> Shown:
-    """What a retriever would have shown, point in time.
+def nominated(
+    data: Dataset,
+    fit: Callable[[Dataset], Stage],
+    cuts: Sequence[int],
+    k: int = 200,
+    progress: Callable[[int, int], None] | None = None,
+) -> Shown:
+    """What retrieval would have shown, point in time.
 
     At each of the moments it is fitted on the events before, and asked for everybody who has events from then until the
     next moment, with what was known of them. No later event can change a list. Events before the first moment have
@@ -42,9 +47,10 @@ def nominated(data: Dataset, fit: Callable[[Dataset], Scorer], cuts: Sequence[in
 
     Args:
         data: the log that the ranker learns from.
-        fit: what answers, fitted on the data it is given.
+        fit: what names items, fitted on the data it is given.
         cuts: unix seconds, rising, such as `cuts_of` gives.
         k: how long the lists are at most.
+        progress: told of how many of the moments lists are known.
 
     Raises:
         SerendipError: the log has no times.
@@ -55,7 +61,9 @@ def nominated(data: Dataset, fit: Callable[[Dataset], Scorer], cuts: Sequence[in
     at = np.full(len(events), ABSENT, np.int32)
     lists: list[Ids] = []
     total = 0
-    for begin, end in zip(cuts, (*cuts[1:], None), strict=True):
+    for done, (begin, end) in enumerate(zip(cuts, (*cuts[1:], None), strict=True)):
+        if progress is not None:
+            progress(done, len(cuts))
         rows = np.flatnonzero((events.time >= begin) & (True if end is None else events.time < end))
         before = events.time < begin
         if not len(rows) or not (events.weight[before] > 0).any():
@@ -69,15 +77,15 @@ def nominated(data: Dataset, fit: Callable[[Dataset], Scorer], cuts: Sequence[in
     return Shown(np.concatenate([np.empty((0, width), np.int32), *wide]), at)
 
 
-def _asked(data: Dataset, earlier: Dataset, fit: Callable[[Dataset], Scorer], users: Ids, k: int, time: int) -> Ids:
+def _asked(data: Dataset, earlier: Dataset, fit: Callable[[Dataset], Stage], users: Ids, k: int, time: int) -> Ids:
     """``[u, ≤ k]`` the lists of users, in the codes of the data, from what the earlier part of it knows."""
-    stage = retrieve(fit(earlier), name="nominating", k=k)
+    stage = fit(earlier)
     known = earlier.user_ids.encode(data.user_ids.decode(users))
     codes = np.append(data.item_ids.encode(earlier.item_ids.ids), ABSENT).astype(np.int32)
 
     def ask(part: Ids) -> Ids:
         queries: Queries = earlier.queries(part, k=k, time=np.full(len(part), time, np.int64))
-        return codes[stage(queries).items]
+        return codes[stage(queries).top(k).items]
 
     parts = [ask(known[start : start + BLOCK]) for start in range(0, len(known), BLOCK)]
     width = max(part.shape[1] for part in parts)

@@ -203,6 +203,9 @@ def _section(kind: type[msgspec.Struct], table: Mapping[str, Any], above: Key, s
                 raise _refused(here, fields[key].type, value, source)
             values[key] = tuple(_choice(entry, (name, f"{key}[{place}]"), source) for place, entry in enumerate(value))
             continue
+        if isinstance(listed, inspect.StructType):
+            values[key] = _choice(value, (name, key), source)
+            continue
         try:
             values[key] = msgspec.convert(value, hints[key])
         except msgspec.ValidationError as error:

@@ -16,6 +16,7 @@ from serendip.evaluate.row_measures import measure
 from serendip.model import Model, find
 from serendip.recipe.evaluating import ALL_FOLDS, Evaluated, evaluate_recipe, named
 from serendip.recipe.fitting import Fitter, run_of
+from serendip.recipe.funnel import judged_choice
 from serendip.recipe.learning import Learning, Watch, check_learning, learns_labels, silently
 from serendip.recipe.loading import load_data
 from serendip.recipe.reading import RecipeError
@@ -85,12 +86,12 @@ def of_rows(recipe: Recipe) -> bool:
             f"evaluate.metrics must be figures of lists, such as {others[0]}, or of events one by one, such as "
             f"{sure[0]}. Got both. Try evaluating twice."
         )
-    return bool(sure) or (not others and learns_labels(_model(recipe.model)))
+    return bool(sure) or (not others and learns_labels(_model(judged_choice(recipe))))
 
 
 def evaluate_labels(recipe: Recipe, *, data: Dataset | None = None, watch: Watch = silently) -> EvaluatedRows:
     """Hold events out, fit the recipe's model and those it is compared with on the rest, and judge by the labels of the
-    model what each says of every event that was held out.
+    model what each says of every event that was held out. Where the recipe has a ranker, that is its model here.
 
     Args:
         recipe: made by `read`.
@@ -101,16 +102,17 @@ def evaluate_labels(recipe: Recipe, *, data: Dataset | None = None, watch: Watch
         SerendipError: data, a model, a split or a metric that cannot be used; a model that learns no label.
     """
     check_learning(recipe)
-    if not learns_labels(_model(recipe.model)):
+    own_model = judged_choice(recipe)
+    if not learns_labels(_model(own_model)):
         raise RecipeError(
-            f"{', '.join(recipe.evaluate.metrics)} judge models that learn a label. {recipe.model.name} learns none. "
+            f"{', '.join(recipe.evaluate.metrics)} judge models that learn a label. {own_model.name} learns none. "
             "Try model.label, or a model of several tasks."
         )
     loaded = load_data(recipe) if data is None else data
     seed, metrics = seed_of(recipe), recipe.evaluate.metrics
     with watch("Holding events out"):
         splits = splits_of(recipe.evaluate, loaded, seed, rows=True)
-    choices = named(recipe.model, recipe.evaluate.compare)
+    choices = named(own_model, recipe.evaluate.compare)
     rounds: dict[str, dict[str, list[RowEvaluation]]] = {}
     notes: list[str] = []
     for split in splits:
@@ -135,7 +137,7 @@ def evaluate_labels(recipe: Recipe, *, data: Dataset | None = None, watch: Watch
                         rounds.setdefault(label, {}).setdefault(called, []).append(found)
     if not rounds:
         raise SerendipError(
-            f"none of the labels that {recipe.model.name} learns is one of the events "
+            f"none of the labels that {own_model.name} learns is one of the events "
             f"({', '.join(loaded.events.labels) or 'they have none'})."
         )
     evaluations = {label: {name: _joined(parts) for name, parts in models.items()} for label, models in rounds.items()}

@@ -217,6 +217,33 @@ class PipelineSection(Section, frozen=True):
             "where the items have categories or text, then popular.",
         ),
     ] = None
+    rank: Annotated[
+        Choice | None,
+        Meta(
+            examples=[{"name": "deepfm", "epochs": 10}],
+            description="A model that puts what those above name into its own order, by all that it reads of a query "
+            "and an item together. Left out: none.",
+        ),
+    ] = None
+    candidates: Annotated[
+        Positive, Meta(description="How many items are named for it to rank, or as many as are asked for if more are.")
+    ] = 200
+    named: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="How much the order counts in which the items were named: 0 leaves it to the ranker.",
+        ),
+    ] = 0.0
+    moments: Annotated[
+        Natural,
+        Meta(
+            description="Where the log has unix times: at how many of them retrieval is fitted to what was before, to "
+            "find what it would have shown then. A ranker that learns from items drawn against events takes some from "
+            "these lists (model option hard), and reads the score and the source that they have there. 0: neither."
+        ),
+    ] = 5
     k: Annotated[Positive, Meta(description="How many items `serendip recommend` lists where -k is not given.")] = 10
 
 
@@ -350,7 +377,8 @@ def _changed(section: Section) -> dict[str, Any]:
     values = {name: getattr(section, name) for name in section.__struct_fields__}
     kept = {name: value for name, value in values.items() if value != getattr(default, name)}
     return {
-        name: [_plain(part) for part in value] if isinstance(value, tuple) else value for name, value in kept.items()
+        name: [_plain(part) for part in value] if isinstance(value, tuple) else _plain(value)
+        for name, value in kept.items()
     }
 
 

@@ -86,6 +86,18 @@ def test_a_ranker_is_described_and_made_again() -> None:
     assert [part.name for part in scoring(again)] == ["found", "r", "found"]
 
 
+def test_so_many_are_named_for_a_ranker_as_it_takes() -> None:
+    named = first_of(retrieve(FOUND, name="found"), least=4)
+    stage = chain(named, rank(Asked(), name="r"))
+    assert stage(Queries.of([[]], k=2)).items.tolist() == [[3, 2]]
+    assert stage(Queries.of([[]], k=5)).items.tolist() == [[4, 3, 2, 0, 1]]
+    assert to_dict(named)["least"] == 4 and "least" not in to_dict(first_of(retrieve(FOUND, name="found")))
+    again = from_dict(to_dict(named), {"found": FOUND})
+    assert again(Queries.of([[]], k=1)).items.tolist() == [[0, 1, 2, 3]]
+    with pytest.raises(SerendipError, match=r"first_of\(least=…\) must be at least 1, or None\. Got 0"):
+        first_of(NAMES, least=0)
+
+
 def test_a_bundle_keeps_its_ranker(tmp_path: Path) -> None:
     data = Dataset.from_frames(pl.DataFrame({"user_id": ["a"] * 3 + ["b"], "item_id": ["w", "x", "y", "z"]}))
     found, ranker = (StaticScores(np.array(row, np.float32)) for row in ([4, 3, 2, 1], [1, 2, 3, 4]))

@@ -15,6 +15,7 @@ from serendip.data.synthetic import World
 from serendip.model import Run
 from serendip.recipe import Choice, read, run_recipe
 from serendip.recipe.fitting import Fitter, automatic_fallback, portable
+from serendip.recipe.sections import PipelineSection
 from serendip.types import SerendipError
 
 
@@ -133,9 +134,9 @@ def test_a_model_asked_for_twice_is_fitted_once(world: World) -> None:
         return nullcontext()
 
     fitter = Fitter(world.dataset(), Run(), watch)
-    fitter.pipeline(Choice("ease"), [Choice("popular")])
-    fitter.pipeline(Choice("ease", {"reg": 9}), [Choice("popular")])
-    fitter.pipeline(Choice("popular"), [Choice("popular")])
+    fitter.pipeline(Choice("ease"), PipelineSection(fallback=(Choice("popular"),)))
+    fitter.pipeline(Choice("ease", {"reg": 9}), PipelineSection(fallback=(Choice("popular"),)))
+    fitter.pipeline(Choice("popular"), PipelineSection(fallback=(Choice("popular"),)))
     assert steps == ["Fitting ease", "Fitting popular", "Fitting ease"]
 
 

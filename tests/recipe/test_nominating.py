@@ -12,7 +12,7 @@ from serendip.model import Run, find
 from serendip.pipeline import chain, rank, retrieve
 from serendip.recipe.nominating import cuts_of, nominated
 from serendip.run import Shown
-from serendip.types import ABSENT, Floats, Ids, Queries, Scorer, SerendipError
+from serendip.types import ABSENT, Floats, Ids, Queries, SerendipError, Stage
 
 EVENTS = pl.DataFrame(
     {
@@ -35,6 +35,10 @@ class Popular:
         return np.tile(self.counts, (len(queries), 1))
 
 
+def lists(data: Dataset) -> Stage:
+    return retrieve(Popular(data), name="popular", k=2)
+
+
 def told(data: Dataset, shown: Shown) -> list[tuple[str, list[str]]]:
     """Of each event its moment, and the list."""
     names = [*data.item_ids.ids.to_list(), "-"]
@@ -46,7 +50,7 @@ def told(data: Dataset, shown: Shown) -> list[tuple[str, list[str]]]:
 
 def test_lists_hold_what_was_known_at_the_moment_and_nobody_is_shown_what_they_had() -> None:
     data = Dataset.from_frames(EVENTS)
-    found = told(data, nominated(data, Popular, (20, 30), k=2))
+    found = told(data, nominated(data, lists, (20, 30), k=2))
     assert found == [
         ("10", ["-", "-"]),
         ("11", ["-", "-"]),
@@ -61,7 +65,7 @@ def test_later_events_change_no_list() -> None:
     data = Dataset.from_frames(EVENTS)
     later = pl.DataFrame({"user_id": ["a", "n", "b"], "item_id": ["z", "w", "new"], "timestamp": [40, 40, 41]})
     longer = Dataset.from_frames(pl.concat([EVENTS, later]))
-    before, after = (told(each, nominated(each, Popular, (20, 30), k=2)) for each in (data, longer))
+    before, after = (told(each, nominated(each, lists, (20, 30), k=2)) for each in (data, longer))
     assert after[: len(before)] == before
 
 
@@ -85,12 +89,12 @@ def test_a_ranker_that_knows_the_moment_lifts_what_retrieval_cannot_tell_apart()
     )
     data = Dataset.from_frames(events, time_kind="unix", features={"moment": Category(side="context")})
 
-    def fit(part: Dataset) -> Scorer:
-        return find("popular")().fit(part).lower()
+    def fit(part: Dataset) -> Stage:
+        return retrieve(find("popular")().fit(part).lower(), name="found", k=20)
 
     shown = nominated(data, fit, cuts_of(data), k=10)
     model = find("fm")(epochs=15, batch_size=64, learning_rate=0.02, factors=8, length=0, hard=0.5)
-    found = retrieve(fit(data), name="found", k=20)
+    found = fit(data)
     pipeline = chain(found, rank(model.fit(data, Run(shown=shown, threads=1)).lower(), name="ranker"))
     queries = data.asked(Queries.of([[], []], k=10), pl.DataFrame({"moment": ["day", "night"]}))
     names = data.item_ids.ids.to_numpy()

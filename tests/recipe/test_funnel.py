@@ -1,0 +1,141 @@
+"""Retrieval and a ranker behind it, by a recipe."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from serendip.bundle import Bundle
+from serendip.data.dataset import Dataset
+from serendip.data.synthetic import World
+from serendip.pipeline import retrieve, scoring
+from serendip.recipe import RecipeError, evaluate_recipe, read, run_recipe
+from serendip.recipe.fitting import Fitter
+from serendip.recipe.learning import check_learning
+from serendip.run import Run
+
+from .toys import Watching
+
+FUNNEL: dict[str, Any] = {"fallback": [], "rank": "item_knn", "candidates": 20}
+
+
+@pytest.fixture(scope="module")
+def data(world: World) -> Dataset:
+    return world.dataset()
+
+
+def recipe(*overrides: str, model: str = "popular", **pipeline: Any) -> Any:
+    return read(None, ("run.threads=1", *overrides), given={"pipeline": {**FUNNEL, **pipeline}}, model=model)
+
+
+def test_what_is_named_comes_in_the_order_of_the_ranker_and_the_bundle_keeps_both(
+    data: Dataset, tmp_path: Path
+) -> None:
+    run_recipe(recipe(), data=data).save(tmp_path / "b")
+    made = Bundle.load(tmp_path / "b")
+    assert [part.name for part in scoring(made.pipeline)] == ["popular", "item_knn"]
+    assert made.manifest.recipe["pipeline"]["rank"] == {"name": "item_knn"}
+    fitter = Fitter(data, Run(threads=1))
+    queries = data.queries(np.arange(3, dtype=np.int32), k=20)
+    named = retrieve(fitter.scorer(recipe().model), name="popular")(queries).items
+    scores = fitter.scorer(recipe().pipeline.rank).score(queries, named)
+    best = np.take_along_axis(named, np.argsort(-scores, axis=1, kind="stable"), axis=1)[:, :5]
+    found = made.recommend(data.user_ids.ids[:3].to_list(), k=5)
+    assert found["item_id"].to_list() == data.item_ids.decode(best.ravel()).to_list()
+    assert set(found["source"]) == {"popular"}
+    assert len(made.recommend(data.user_ids.ids[0], k=40)) == 40
+
+
+def test_the_ranker_changes_with_new_events(data: Dataset, world: World) -> None:
+    new = world.events.head(2).with_columns(item_id=pl.lit("fresh"))
+    after = run_recipe(recipe(), data=data).update(new)
+    assert [part.name for part in scoring(after.pipeline)] == ["popular", "item_knn"]
+    assert all(part.scorer.n_items == data.n_items + 1 for part in scoring(after.pipeline))
+
+
+def test_why_an_item_was_named_is_said_by_what_named_it(data: Dataset) -> None:
+    made = run_recipe(recipe(model="ease", rank={"name": "popular"}), data=data)
+    user = data.user_ids.ids[0]
+    item = made.recommend(user, k=1)["item_id"][0]
+    assert set(made.explain(user, item)["source"]) == {"ease"}
+
+
+def test_an_evaluation_compares_the_whole_with_retrieval_alone(data: Dataset) -> None:
+    said = recipe("evaluate.metrics=['recall@20']", "evaluate.compare=['popular']", model="ease")
+    found = evaluate_recipe(said, data=data)
+    assert list(found.evaluations) == ["ease → item_knn", "ease", "popular"]
+    assert [one.b for one in found.comparisons] == ["ease", "popular"]
+    whole, alone = (found.evaluations[name].of("recall@20") for name in ("ease → item_knn", "ease"))
+    np.testing.assert_array_equal(whole, alone)  # the ranker has 20 items to order
+    wide = evaluate_recipe(recipe("evaluate.metrics=['recall@20']", model="ease", candidates=60), data=data)
+    assert (wide.main.of("recall@20") != alone).any()
+
+
+def test_a_ranker_learns_from_what_would_have_been_shown(data: Dataset) -> None:
+    def shown(*overrides: str, log: Dataset = data) -> Any:
+        Watching.runs.clear()
+        run_recipe(recipe(*overrides, rank="tests.recipe.toys:Watching"), data=log)
+        return Watching.runs[-1].shown
+
+    lists = shown("pipeline.moments=2", "pipeline.candidates=7")
+    assert lists.lists.shape[1] == 7 and len(lists.at) == len(data.events)
+    assert data.events.time is not None
+    late = data.events.time >= np.sort(data.events.time)[len(data.events) // 2]
+    np.testing.assert_array_equal(lists.at >= 0, late)
+    assert shown("pipeline.moments=0") is None
+    untimed = Dataset.from_frames(pl.DataFrame({"user_id": [0, 0, 1, 1, 2], "item_id": [0, 1, 1, 2, 0]}))
+    assert shown(log=untimed) is None
+
+
+def test_the_epochs_of_a_ranker_are_chosen_by_the_lists_of_the_whole(data: Dataset, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def watch(what: str) -> Any:
+        told.append(what)
+        return nullcontext()
+
+    said = recipe(
+        *("fit.validate=ndcg@10", "pipeline.moments=1", "evaluate.split=global_time"),
+        rank={"name": "lr", "epochs": 2, "batch_size": 512},
+    )
+    file = tmp_path / "fit.ckpt"
+    made = run_recipe(said, data=data, watch=watch, run=Run(threads=1, checkpoint=file))
+    steps = [step for step in told if "lr" in step or "shown" in step]
+    asked = "Finding what would have been shown"
+    assert steps[:3] == [asked, "Looking for the best epoch of lr by ndcg@10", asked]
+    assert steps[3].startswith("Fitting lr for") and steps[3].endswith("epochs (ndcg@10 was best then)")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["fit.ckpt.rank", "fit.ckpt.rank.validation"]
+    assert made.learned == ("lr",)
+    again = run_recipe(recipe("pipeline.moments=0", rank={"name": "lr", "epochs": 1}), data=data, start=made)
+    assert again.manifest.start == made.manifest.version
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "words"),
+    [
+        ({"rank": "popular"}, r"must be another model than those that name the items \(popular\)\. Got 'popular'"),
+        ({"fallback": ["item_knn"]}, r"those that name the items \(popular, item_knn\)\. Got 'item_knn'"),
+        ({"rank": {"name": "deepfn"}}, r"pipeline\.rank: there is no model 'deepfn'\. Did you mean 'deepfm'\?"),
+        ({"rank": {"name": "fm", "epoch": 1}}, r"pipeline\.rank: fm has no option 'epoch'\. Did you mean 'epochs'\?"),
+        ({"rank": 3}, r"pipeline\.rank must be a model's name, or a table of its name and options"),
+        ({"named": 2}, r"pipeline\.named must be a number ≥ 0 and ≤ 1\. Got 2 instead"),
+        ({"candidates": 0}, r"pipeline\.candidates must be a whole number ≥ 1"),
+    ],
+)
+def test_a_ranker_that_cannot_be_one_is_refused(pipeline: dict[str, Any], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        check_learning(recipe(**pipeline))
+
+
+def test_a_ranker_needs_items_and_its_keys_need_a_ranker() -> None:
+    with pytest.raises(RecipeError, match=r"pipeline\.named must come with pipeline\.rank"):
+        check_learning(read({"pipeline": {"named": 0.5}}))
+    with pytest.raises(RecipeError, match=r"pipeline\.rank needs items to rank\. data\.examples has none"):
+        check_learning(read({"data": {"examples": "x.parquet"}, "pipeline": {"rank": "fm"}}))
+    with pytest.raises(RecipeError, match=r"ials → item_knn does not: leave it out"):
+        check_learning(recipe("fit.validate=ndcg@10", model="ials"))
