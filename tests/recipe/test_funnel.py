@@ -19,7 +19,7 @@ from serendip.recipe.fitting import Fitter
 from serendip.recipe.learning import check_learning
 from serendip.run import Run
 
-from .toys import Watching
+from .watching import Watching
 
 FUNNEL: dict[str, Any] = {"fallback": [], "rank": "item_knn", "candidates": 20}
 
@@ -79,7 +79,7 @@ def test_an_evaluation_compares_the_whole_with_retrieval_alone(data: Dataset) ->
 def test_a_ranker_learns_from_what_would_have_been_shown(data: Dataset) -> None:
     def shown(*overrides: str, log: Dataset = data) -> Any:
         Watching.runs.clear()
-        run_recipe(recipe(*overrides, rank="tests.recipe.toys:Watching"), data=log)
+        run_recipe(recipe(*overrides, rank="tests.recipe.watching"), data=log)
         return Watching.runs[-1].shown
 
     lists = shown("pipeline.moments=2", "pipeline.candidates=7")

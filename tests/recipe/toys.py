@@ -1,9 +1,8 @@
-"""Models that learn in no time: the odds of a label of each item, made more extreme than they are; and one that ranks
-and keeps what it was told to learn by."""
+"""A model that learns a label in no time: the odds of each item, made more extreme than they are."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 from msgspec import Meta
@@ -36,25 +35,3 @@ class Odds(Model):
         ones = np.bincount(data.events.items, labels, data.n_items) + 1
         zeros = np.bincount(data.events.items, 1 - labels, data.n_items) + 1
         return StaticScores((self.config.boldness * np.log(ones / zeros)).astype(np.float32))
-
-
-class WatchingConfig(Config, frozen=True):
-    """Options of `Watching`."""
-
-    hard: Annotated[float, Meta(ge=0, le=1, description="As of rankers.")] = 0.5
-
-
-class Watching(Model):
-    """Scores nothing."""
-
-    Config = WatchingConfig
-    config: WatchingConfig
-    summary = "Keeps how it was fitted"
-    source = "For tests"
-    personalised = False
-    runs: ClassVar[list[Run]] = []
-
-    def learn(self, data: Dataset, run: Run) -> Scorer:
-        """All alike."""
-        self.runs.append(run)
-        return StaticScores(np.zeros(data.n_items, np.float32))
