@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from benchmarks.peers.lists import stay
 
+Found = Sequence[Any]
+"""A model's name and options."""
 METRIC = "ndcg@10"
 CANDIDATES = 200
 WEIGHTS = (0.0, 0.5, 0.8, 0.95)
@@ -51,33 +53,30 @@ def log_of(folder: str) -> Any:
     )
 
 
-def retriever(data: Any, name: str, options: Mapping[str, Any]) -> Any:
-    """What a simple model answers with, fitted on the data."""
+def retrieval(data: Any, found: Sequence[Found]) -> Any:
+    """Models, by name and options, fitted on the data: each fills the lists that those before it leave short, until
+    there are as many candidates as a ranker is given."""
     from serendip.model import Run, find
+    from serendip.pipeline import first_of, retrieve
 
-    return find(name)(**options).fit(data, Run(seed=0, threads=1)).lower()
-
-
-def alone(scorer: Any) -> Any:
-    """The stage of a retriever: as many candidates as a ranker is given."""
-    from serendip.pipeline import retrieve
-
-    return retrieve(scorer, name="retriever", k=CANDIDATES)
+    run = Run(seed=0, threads=1)
+    stages = [retrieve(find(name)(**options).fit(data, run).lower(), name=name) for name, options in found]
+    return first_of(*stages, least=CANDIDATES)
 
 
-def retrieval_job(folder: str, name: str, options: dict[str, Any], cores: int = 1) -> float:
-    """How good a retriever is on the last part of the training part."""
+def retrieval_job(folder: str, found: list[Found], cores: int = 1) -> float:
+    """How good retrieval is on the last part of the training part."""
     stay(cores)
     from serendip.evaluate import evaluate
     from serendip.evaluate.protocols import global_time
 
     split = global_time(global_time(log_of(folder)).train)
-    return float(evaluate(alone(retriever(split.train, name, options)), split, (METRIC,), threads=1).mean(METRIC))
+    return float(evaluate(retrieval(split.train, found), split, (METRIC,), threads=1).mean(METRIC))
 
 
 def funnel_job(
     folder: str,
-    found: list[Any],
+    found: list[Found],
     model: str,
     options: dict[str, Any],
     seed: int,
@@ -86,11 +85,11 @@ def funnel_job(
     named: float | None = None,
     cores: int = 1,
 ) -> dict[str, Any]:
-    """The retriever ``found`` (name and options) alone, and the same with a ranker.
+    """Retrieval alone, and the same with a ranker.
 
     Args:
         folder: of the data set.
-        found: name and options of the retriever.
+        found: as of `retrieval`.
         model: the ranker's name.
         options: of the ranker.
         seed: of the ranker.
@@ -109,9 +108,8 @@ def funnel_job(
     split = global_time(log_of(folder))
     if epochs is None:
         split = global_time(split.train)
-    name, chosen = found
-    source = alone(retriever(split.train, name, chosen))
-    shown = nominated(split.train, lambda part: retriever(part, name, chosen), cuts_of(split.train), CANDIDATES)
+    source = retrieval(split.train, found)
+    shown = nominated(split.train, lambda part: retrieval(part, found), cuts_of(split.train), CANDIDATES)
 
     def judge(scorer: Any, weight: float) -> Any:
         stage = chain(source, rank(scorer, name="ranker", named=weight))
