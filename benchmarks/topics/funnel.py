@@ -70,7 +70,8 @@ def lift(topic: Topic, name: str) -> None:
         gains = np.mean([one["by_query"] for one in by_seed], axis=0)
         test = paired(gains, np.zeros_like(gains))
         gain, ranked = [one["difference"] for one in by_seed], [one["ranked"] for one in by_seed]
-        note = f"{' / '.join(one for one, _ in source)} + {model}; 95% [{test.low:+.4f}, {test.high:+.4f}] over {test.n} queries"
+        names = ", ".join(one for one, _ in source)
+        note = f"{names} + {model}; 95% [{test.low:+.4f}, {test.high:+.4f}] over {test.n} queries"
         details = {
             "rule": RULE, "retrieval": tried_sources, "chosen": [source, model, chosen],
             "rankers": [{key: value for key, value in one.items() if key != "by_query"} for one in tried],
