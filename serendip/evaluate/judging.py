@@ -90,24 +90,34 @@ def evaluate_rows(
 
 
 def mean_figure(
-    what: Any, rows: EventRows, metric: str, *, label: Sequence[str] = (), threads: int | None = None
+    what: Any,
+    rows: EventRows,
+    metric: str,
+    *,
+    learned: Sequence[str] = (),
+    label: Sequence[str] = (),
+    threads: int | None = None,
 ) -> float:
-    """A figure of rows as one number: its mean over the labels that it can be taken of.
+    """A figure of rows as one number: its mean over the labels that have it; NaN where none has.
 
     Args:
         what: as of `evaluate_rows`.
         rows: what is asked about.
         metric: one of `serendip.evaluate.row_measures.ROW_MEASURES`.
-        label: the labels that it learned; empty: those that it names itself.
+        learned: the labels that it learned; empty: those that it names itself.
+        label: of these, the ones that count; empty: all that the figure can be taken of.
         threads: as of `evaluate_rows`.
 
     Raises:
-        SerendipError: as `evaluate_rows`; or the figure is of none of the labels.
+        SerendipError: as `evaluate_rows`; a label that it has not learned; or the figure is of none of the labels.
     """
-    own = tuple(label) or tuple(one for one in labels_of(what) if one in rows.labels)
-    fit = [one for one in own if fitting((metric,), rows.label(one)[1])] or own
-    judged = evaluate_rows(what, rows, (metric,), label=fit, learned=own, threads=threads)
-    return float(np.mean([one.figure(metric) for one in judged.values()]))
+    own = tuple(learned) or tuple(one for one in labels_of(what) if one in rows.labels)
+    if unknown := [one for one in label if one not in own]:
+        raise SerendipError(f"labels to judge by must be learned: {', '.join(own)}. Got {', '.join(unknown)} instead.")
+    chosen = tuple(label) or [one for one in own if fitting((metric,), rows.label(one)[1])] or own
+    judged = evaluate_rows(what, rows, (metric,), label=chosen, learned=own, threads=threads)
+    values = np.array([one.figure(metric) for one in judged.values()])
+    return float(values[~np.isnan(values)].mean()) if not np.isnan(values).all() else math.nan
 
 
 def compare_rows(a: RowEvaluation, b: RowEvaluation, metric: str, resamples: int | None = None) -> Comparison:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from serendip.data.dataset import Dataset
-from serendip.evaluate import ROW_METRICS, Split, evaluate, evaluate_ratings, evaluate_rows
-from serendip.evaluate.foretold import foretell, labels_of
+from serendip.evaluate import Split, evaluate, evaluate_ratings, mean_figure
 from serendip.evaluate.metrics import define
 from serendip.evaluate.ratings import METRICS as RATING_METRICS
-from serendip.evaluate.row_measures import fitting, measure
+from serendip.evaluate.row_measures import measure
 from serendip.model import Model, Pace, Run, Start, find
+from serendip.recipe.calibrating import calibrated, learned_on, require_binary
 from serendip.recipe.funnel import Funnel, check_funnel, learning_choices, title
 from serendip.recipe.reading import RecipeError
-from serendip.recipe.sections import Calibrating, FitSection, Recipe
+from serendip.recipe.sections import FitSection, Recipe
 from serendip.recipe.splitting import seed_of, splits_of
-from serendip.scorers import Calibrated, Calibration
+from serendip.scorers import Calibration
+from serendip.tune.judge import by_rows
 from serendip.types import Scorer, SerendipError, Stage
 
 LOWER = (*RATING_METRICS, "gini", "popularity")
@@ -76,16 +75,17 @@ def check_learning(recipe: Recipe) -> None:
     """
     check_funnel(recipe)
     models = [find(one.name)(**one.options) for one in learning_choices(recipe)]
-    if recipe.fit.calibration is not None and not any(one.labels and not one.predicts_ratings for one in models):
+    if recipe.fit.calibration is not None and not any(_calibrates(one) for one in models):
         raise RecipeError(
             f"fit.calibration must go with a model that learns a label, such as dcn_v2 with model.label. "
             f"{models[-1].name} learns none: leave it out, or name the label."
         )
     if recipe.fit.validate is None:
-        if recipe.fit.patience is not None:
-            raise RecipeError(
-                "fit.patience must come with fit.validate, the figure to be patient with. Try --validate ndcg@10."
-            )
+        for name, purpose in (("patience", "be patient with"), ("validate_tasks", "take of these tasks")):
+            if getattr(recipe.fit, name):
+                raise RecipeError(
+                    f"fit.{name} must come with fit.validate, the figure to {purpose}. Try --validate ndcg@10."
+                )
         return
     require_epochs(recipe, f"fit.validate = {recipe.fit.validate!r}")
 
@@ -118,16 +118,16 @@ def fitted(
 
     Returns:
         The fitted model, and what answers: calibrated on a part held out, if that is asked for and the model learns
-        one binary label. That part is learned from too, once the calibration is known.
+        labels. That part is learned from too, once the calibration is known.
 
     Raises:
         SerendipError: data that nothing can be held out of; whatever the fit raises.
     """
     what = f"Fitting {model.name}"
     begun, found = run, None
-    kind = None if learning is None or not model.labels or model.predicts_ratings else learning.section.calibration
+    kind = learning.section.calibration if learning is not None and _calibrates(model) else None
     if kind is not None:
-        _require_binary(model, data)
+        require_binary(model, data)
     if learning is not None and learning.section.validate is not None and model.learns_in_epochs:
         split = _held_out(learning, data, run, rows=by_rows(learning.section.validate, model))
         found = _validated(model, data, run, watch, learning.section, split, funnel)
@@ -135,14 +135,15 @@ def fitted(
         assert best is not None
         run = replace(run, epochs=best.best_epoch)
         what = f"{what} for {best.best_epoch} of {best.epochs} epochs ({learning.section.validate} was best then)"
-    calibration = None
+    calibrations: dict[str, Calibration] = {}
     if learning is not None and kind is not None:
         if found is None or not by_rows(str(learning.section.validate), model):
             split = _held_out(learning, data, begun, rows=True)
             found = _part_of(model, data, run, watch, split, funnel)
-        calibration = _calibration(found, split, kind, watch)
+        with watch(f"Calibrating by {kind}"):
+            calibrations = learned_on(found.lower(), next(iter(model.labels), None), split.rows(), kind)
     scorer = watched(model, data, shown_by(funnel, model, data, run, watch), watch, what).lower()
-    return model, scorer if calibration is None else Calibrated(scorer, model.labels[0], calibration)
+    return model, calibrated(scorer, calibrations) if calibrations else scorer
 
 
 def shown_by(funnel: Funnel | None, model: Model, data: Dataset, run: Run, watch: Watch) -> Run:
@@ -165,14 +166,9 @@ def watched(model: Model, data: Dataset, run: Run, watch: Watch, what: str) -> M
         return model.fit(data, told(run, progress, what, trained))
 
 
-def learns_labels(model: Model) -> bool:
-    """Whether a model learns labels of events: one, or ratings, or several as tasks."""
-    return bool(model.labels) or hasattr(model, "foretold")
-
-
-def by_rows(metric: str, model: Model) -> bool:
-    """Whether a figure is of events one by one, by the labels of the model, rather than of lists or of its ratings."""
-    return metric in ROW_METRICS and learns_labels(model) and not (metric in RATING_METRICS and model.predicts_ratings)
+def _calibrates(model: Model) -> bool:
+    """Whether what a model says can become probabilities."""
+    return model.learns_labels and not model.predicts_ratings
 
 
 def _held_out(learning: Learning, data: Dataset, run: Run, *, rows: bool) -> Split:
@@ -191,34 +187,6 @@ def _part_of(model: Model, data: Dataset, run: Run, watch: Watch, split: Split, 
     return watched(type(model)(model.config), split.train, plan, watch, what)
 
 
-def _require_binary(model: Model, data: Dataset) -> None:
-    """That the model learns one binary label of the events.
-
-    Raises:
-        SerendipError: it learns several, or another.
-    """
-    label = model.labels[0]
-    if len(model.labels) == 1 and (label not in data.events.labels or data.schema.labels.get(label) == "binary"):
-        return
-    raise SerendipError(
-        "fit.calibration needs a model that learns one binary label, such as dcn_v2 with model.label. "
-        f"{model.name} learns {', '.join(model.labels)}. Leave fit.calibration out."
-    )
-
-
-def _calibration(model: Model, split: Split, kind: Calibrating, watch: Watch) -> Calibration:
-    """From scores of what was held out to its label.
-
-    Raises:
-        SerendipError: none of the rows has a score and a label.
-    """
-    rows, (label,) = split.rows(), model.labels
-    with watch(f"Calibrating by {kind}"):
-        scores = foretell(model.lower(), rows, (label,), ())[label].values
-    able = np.isfinite(scores)
-    return Calibration.fit(scores[able], rows.labels[label][able], kind=kind)
-
-
 def _validated(
     model: Model, data: Dataset, run: Run, watch: Watch, section: FitSection, split: Split, funnel: Funnel | None
 ) -> Model:
@@ -234,6 +202,7 @@ def _validated(
             split,
             run.threads,
             None if funnel is None or named is None else partial(funnel.ranked, named),
+            section.validate_tasks,
         ),
         validate_every=section.validate_every,
         patience=section.patience,
@@ -244,10 +213,15 @@ def _validated(
 
 
 def figure_of(
-    metric: str, model: Model, split: Split, threads: int | None, ranked: Callable[[Scorer], Stage] | None = None
+    metric: str,
+    model: Model,
+    split: Split,
+    threads: int | None,
+    ranked: Callable[[Scorer], Stage] | None = None,
+    tasks: Sequence[str] = (),
 ) -> Callable[[Scorer], float]:
-    """How good a scorer is by that metric, higher being better; of several labels the mean of theirs. Lists are those
-    of the scorer, or what is ``ranked`` by it."""
+    """How good a scorer is by that metric, higher being better; of several labels the mean of theirs, or of ``tasks``
+    among them. Lists are those of the scorer, or what is ``ranked`` by it."""
     if by_rows(metric, model):
         higher, rows = measure(metric).higher, split.rows()
     else:
@@ -255,10 +229,7 @@ def figure_of(
 
     def figure(scorer: Scorer) -> float:
         if by_rows(metric, model):
-            labels = model.labels or tuple(one for one in labels_of(scorer) if one in rows.labels)
-            fit = [one for one in labels if fitting((metric,), rows.label(one)[1])]
-            judged = evaluate_rows(scorer, rows, (metric,), label=fit, learned=labels, threads=threads)
-            found = float(np.mean([one.figure(metric) for one in judged.values()]))
+            found = mean_figure(scorer, rows, metric, learned=model.labels, label=tasks, threads=threads)
         elif metric in RATING_METRICS:
             found = evaluate_ratings(scorer, split, threads=threads).figure(metric)
         else:

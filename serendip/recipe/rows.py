@@ -14,15 +14,15 @@ from serendip.evaluate.foretold import labels_of
 from serendip.evaluate.row_evaluation import joined_rows
 from serendip.evaluate.row_measures import measure
 from serendip.model import Model, find
+from serendip.recipe.calibrating import uncalibrated
 from serendip.recipe.evaluating import ALL_FOLDS, Evaluated, evaluate_recipe, named
 from serendip.recipe.fitting import Fitter, run_of
 from serendip.recipe.funnel import judged_choice
-from serendip.recipe.learning import Learning, Watch, check_learning, learns_labels, silently
+from serendip.recipe.learning import Learning, Watch, check_learning, silently
 from serendip.recipe.loading import load_data
 from serendip.recipe.reading import RecipeError
 from serendip.recipe.sections import Choice, Recipe
 from serendip.recipe.splitting import seed_of, splits_of
-from serendip.scorers import Calibrated
 from serendip.types import SerendipError
 
 RAW = "{}, not calibrated"
@@ -86,7 +86,7 @@ def of_rows(recipe: Recipe) -> bool:
             f"evaluate.metrics must be figures of lists, such as {others[0]}, or of events one by one, such as "
             f"{sure[0]}. Got both. Try evaluating twice."
         )
-    return bool(sure) or (not others and learns_labels(_model(judged_choice(recipe))))
+    return bool(sure) or (not others and _model(judged_choice(recipe)).learns_labels)
 
 
 def evaluate_labels(recipe: Recipe, *, data: Dataset | None = None, watch: Watch = silently) -> EvaluatedRows:
@@ -103,7 +103,7 @@ def evaluate_labels(recipe: Recipe, *, data: Dataset | None = None, watch: Watch
     """
     check_learning(recipe)
     own_model = judged_choice(recipe)
-    if not learns_labels(_model(own_model)):
+    if not _model(own_model).learns_labels:
         raise RecipeError(
             f"{', '.join(recipe.evaluate.metrics)} judge models that learn a label. {own_model.name} learns none. "
             "Try model.label, or a model of several tasks."
@@ -128,8 +128,8 @@ def evaluate_labels(recipe: Recipe, *, data: Dataset | None = None, watch: Watch
             wanted = wanted or own
             labels = tuple(one for one in wanted if not own or one in own)
             versions = {name: (scorer, own)}
-            if isinstance(scorer, Calibrated):
-                versions[RAW.format(name)] = (scorer.part, own)
+            if (before := uncalibrated(scorer)) is not None:
+                versions[RAW.format(name)] = (before, own)
             with watch(f"Evaluating {name}" + (f" on {split.name}" if len(splits) > 1 else "")):
                 for called, (one, known) in versions.items():
                     for label in labels:
@@ -171,7 +171,7 @@ def _model(choice: Choice) -> Model:
 
 def _able(choice: Choice, metrics: Sequence[str]) -> bool:
     """Whether a model can have one of the figures."""
-    return learns_labels(_model(choice)) or any(not measure(one).meant for one in metrics)
+    return _model(choice).learns_labels or any(not measure(one).meant for one in metrics)
 
 
 def _joined(folds: Sequence[RowEvaluation]) -> RowEvaluation:

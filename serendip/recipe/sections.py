@@ -187,6 +187,14 @@ class FitSection(Section, frozen=True):
             "out as the test is; all of them are then learned from for so long. Left out: all epochs of the model.",
         ),
     ] = None
+    validate_tasks: Annotated[
+        tuple[str, ...],
+        Meta(
+            examples=[["clicked", "purchased"]],
+            description="Of a model of several tasks: the labels whose mean figure decides. Left out: all of them that "
+            "have the figure.",
+        ),
+    ] = ()
     validate_every: Annotated[Positive, Meta(description="Epochs from one validation to the next.")] = 1
     patience: Annotated[
         Positive | None,
@@ -199,9 +207,10 @@ class FitSection(Section, frozen=True):
         Calibrating | None,
         Meta(
             examples=["isotonic"],
-            description="How scores of a model of a binary label become probabilities that come true as often as they "
-            'say, learned on a part of the training data that is held out as the test is: "isotonic" regression, which '
-            'needs some thousands of rows, or "platt", a sigmoid. Left out: they stay as they are.',
+            description="How scores of a model of a binary label, and what is foretold of those that are tasks, become "
+            "probabilities that come true as often as they say, learned on a part of the training data that is held "
+            'out as the test is: "isotonic" regression, which needs some thousands of rows, or "platt", a sigmoid. '
+            "Left out: they stay as they are.",
         ),
     ] = None
 
@@ -302,7 +311,9 @@ class TuneSection(Section, frozen=True):
         str | None,
         Meta(
             examples=["ndcg@10"],
-            description="Figure to choose by. Left out: rmse for models that predict ratings, else ndcg@10.",
+            description="Figure to choose by: of lists, or, for models that learn labels, of events one by one, the "
+            "mean over their labels. Left out: rmse for models that predict ratings; for those of labels auc, or rmse "
+            "or xauc where none is binary; else ndcg@10.",
         ),
     ] = None
     trials: Annotated[Positive, Meta(description="How many sets of options to try.")] = 50

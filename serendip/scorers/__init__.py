@@ -31,7 +31,7 @@ from serendip.scorers.ratings import Biases, RatingFactors
 from serendip.scorers.slopes import Slopes
 from serendip.scorers.static import StaticScores
 from serendip.scorers.summed import Summed
-from serendip.scorers.tasks import JointScorer, TaskScorer
+from serendip.scorers.tasks import JointScorer, TaskCalibration, TaskScorer
 from serendip.scorers.tensors import Header, Tensors, pack, unpack
 from serendip.scorers.towers import MaxSimScorer, TowerScorer
 from serendip.scorers.users import UserNeighbours
@@ -195,6 +195,7 @@ __all__ = [
     "SparsePlusLowRank",
     "StaticScores",
     "Summed",
+    "TaskCalibration",
     "TaskScorer",
     "TowerScorer",
     "UserNeighbours",

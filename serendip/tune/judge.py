@@ -177,7 +177,7 @@ class RowJudge:
 
     def looks(self, scorer: Scorer) -> Iterator[float]:
         """The figure."""
-        yield mean_figure(scorer, self.rows, self.metric, label=self.labels, threads=self.threads)
+        yield mean_figure(scorer, self.rows, self.metric, learned=self.labels, threads=self.threads)
 
 
 def behind(value: float, others: Sequence[float], minimise: bool, least: int) -> bool:

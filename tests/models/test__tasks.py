@@ -15,7 +15,7 @@ from serendip.data.features import Feature
 from serendip.data.features.declared import Category
 from serendip.model import Model, Run, find
 from serendip.models._tasks import balance, task_errors, tasks_of
-from serendip.scorers import TaskScorer, dump, restore
+from serendip.scorers import Calibration, TaskCalibration, TaskScorer, dump, restore
 from serendip.types import ABSENT, Queries, SerendipError
 
 ONE = Run(threads=1)
@@ -142,6 +142,32 @@ def test_another_formula_ranks_otherwise_and_nothing_is_learned_anew() -> None:
     np.testing.assert_array_equal(again.score(query), against.score(query))
 
 
+def test_each_task_has_a_calibration_of_its_own_and_the_formula_reads_what_it_says() -> None:
+    found = scorer(learned("shared_bottom", (("tasks", ("clicked", "stars", "bought")),)))
+    query = asked("even", "rain")
+    raw = found.foretold(query)
+    levels = Calibration("isotonic", True, centres=np.array([0.2, 0.4]), levels=np.array([0.1, 0.5]))
+    sigmoid = Calibration("platt", True, slope=2.0, intercept=-1.0)
+    by = [TaskCalibration.of("clicked", levels), TaskCalibration.of("bought", sigmoid)]
+    made = found.calibrated(by).scored_by("clicked + 2 * bought")
+    said = made.foretold(query)
+    for name, curve in (("clicked", levels), ("bought", sigmoid)):
+        np.testing.assert_allclose(said[name], 0.999 * curve(raw[name]) + 0.001 * raw[name], rtol=1e-5)
+    np.testing.assert_array_equal(said["stars"], raw["stars"])
+    np.testing.assert_allclose(made.score(query), said["clicked"] + 2 * said["bought"], rtol=1e-5)
+    assert len(np.unique(said["clicked"])) == len(np.unique(raw["clicked"]))  # where the curve is level, too
+    again = restore(*dump(made))
+    np.testing.assert_array_equal(again.score(query), made.score(query))
+    np.testing.assert_array_equal(made.calibrated(()).foretold(query)["bought"], raw["bought"])
+    for wrong in ([by[0], by[0]], [TaskCalibration.of("hide", sigmoid)]):
+        with pytest.raises(SerendipError, match="calibrations must be of its tasks, of each at most one"):
+            found.calibrated(wrong)
+    tensors, header = dump(made)
+    header["calibrations"][0]["levels"] = [0.1, 1.5]
+    with pytest.raises(SerendipError, match=r"levels must lie in 0 … 1"):
+        restore(tensors, header)
+
+
 def test_the_score_of_the_recipe_is_a_formula_over_the_tasks() -> None:
     fitted = learned("mmoe", (("tasks", ("clicked", "bought")), ("score", "bought / clicked"), ("epochs", 1)))
     query = asked("odd", "rain")
@@ -150,8 +176,8 @@ def test_the_score_of_the_recipe_is_a_formula_over_the_tasks() -> None:
 
 
 def test_a_task_that_counts_nothing_is_not_learned() -> None:
-    options = (("tasks", ("clicked", "stars")), ("weights", {"clicked": 0.0}))
-    found = scorer(find("shared_bottom")(**SMALL, **dict(options)).fit(shown(), ONE))
+    options: dict[str, Any] = {"tasks": ("clicked", "stars"), "weights": {"clicked": 0.0}}
+    found = scorer(find("shared_bottom")(**SMALL, **options).fit(shown(), ONE))
     values = told(found, "even", "sun", EVEN), told(found, "even", "sun", ODD)
     assert values[0]["stars"] - values[1]["stars"] > 0.7
     assert abs(values[0]["clicked"] - values[1]["clicked"]) < 0.3
@@ -176,7 +202,7 @@ def test_what_tasks_count_is_learned_from_where_the_mean_is_foretold() -> None:
         return float(-p * np.log(p) - (1 - p) * np.log(1 - p))
 
     expected = [2 * entropy(clicked), 2 * entropy(bought), spread, 2 * entropy(0.2)]
-    np.testing.assert_allclose(learned.log_variances.exp().tolist(), expected, rtol=1e-3)
+    assert torch.exp(learned.log_variances).tolist() == pytest.approx(expected, rel=1e-3)
 
 
 def test_what_a_task_counts_is_told_beside_what_is_learned() -> None:

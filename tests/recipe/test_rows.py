@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -15,9 +16,11 @@ import pytest
 from serendip.bundle import Bundle
 from serendip.data.dataset import Dataset
 from serendip.data.features.declared import Category
+from serendip.data.rows import EventRows
 from serendip.evaluate import ROW_METRICS, evaluate_rows
 from serendip.model import find
 from serendip.recipe import Evaluated, EvaluatedRows, RecipeError, evaluate_labels, judge_recipe, reading, run_recipe
+from serendip.recipe.calibrating import calibrated, learned_on, uncalibrated
 from serendip.recipe.learning import figure_of
 from serendip.recipe.rows import of_rows
 from serendip.recipe.splitting import splits_of
@@ -154,11 +157,82 @@ def test_calibration_closes_the_gap_and_the_evaluation_shows_both() -> None:
     assert after.figure("auc") == pytest.approx(before.figure("auc"), abs=1e-6)
 
 
+SEVERAL = (
+    'model.tasks=["liked", "again"]',
+    "model.score=liked + again",
+    "model.length=2",
+    "model.hidden=4",
+    "model.factors=2",
+    "model.epochs=1",
+    "pipeline.fallback=[]",
+)
+
+
+def revisited() -> Dataset:
+    """As `meals`; the dishes that are liked most are seldom eaten again."""
+    rng = np.random.default_rng(1)
+    labels = {
+        "liked": DATA.events.labels["liked"],
+        "again": (rng.random(len(DATA.events)) < 0.5 - 0.4 * np.array(CHANCES)[DATA.events.items]).astype(np.float32),
+    }
+    kinds: Any = dict.fromkeys(labels, "binary")
+    schema = msgspec.structs.replace(DATA.schema, labels=kinds)
+    return replace(DATA, events=replace(DATA.events, labels=labels), schema=schema)
+
+
+def test_each_task_of_several_is_calibrated(tmp_path: Path) -> None:
+    data = revisited()
+    found = judge_recipe(
+        recipe(*SEVERAL, ROWS, "fit.calibration=platt", "evaluate.compare=[]", model="mmoe"), data=data
+    )
+    assert isinstance(found, EvaluatedRows) and list(found.evaluations) == ["liked", "again"]
+    for label in ("liked", "again"):
+        after, before = found.evaluations[label].values()
+        assert before.name == "mmoe, not calibrated" and after.figure("logloss") != before.figure("logloss")
+    bundle = run_recipe(recipe(*SEVERAL, "fit.calibration=isotonic", model="mmoe"), data=data)
+    again = Bundle.load(bundle.save(tmp_path / "b"))
+    scorer = again.pipeline.scorer  # type: ignore[attr-defined]
+    assert [one.task for one in scorer.calibrations] == ["liked", "again"]
+    told = again.foretold([0], [3])
+    assert told["score"][0] == pytest.approx(told["foretold"].sum(), rel=1e-5)
+    assert again.rescored("again").foretold([0], [3])["score"][0] == pytest.approx(told["foretold"][1], rel=1e-5)
+
+
+def test_a_calibration_learned_from_some_rows_is_right_on_others() -> None:
+    """What a model foretells of rare tasks is off as a rule, whatever it knows of their order."""
+    rows = EventRows.of(revisited())
+    scorer = find("mmoe")(tasks=("liked", "again"), length=2, hidden=4, factors=2, epochs=1, learning_rate=0.1).fit(
+        rows.data
+    )
+    made = learned_on(scorer.lower(), None, rows, "platt")
+    raw = evaluate_rows(scorer, rows, ("logloss",))
+    after = evaluate_rows(calibrated(scorer.lower(), made), rows, ("logloss",))
+    for label in ("liked", "again"):
+        assert after[label].figure("logloss") <= raw[label].figure("logloss") + 1e-4
+    assert uncalibrated(scorer.lower()) is None
+    with pytest.raises(SerendipError, match=r"needs a task that is a binary label of the events\. Got none"):
+        learned_on(find("popular")().fit(rows.data).lower(), None, rows, "platt")
+
+
+def test_epochs_can_be_chosen_by_some_of_the_tasks() -> None:
+    data = revisited()
+    split = splits_of(recipe().evaluate, data, 0, rows=True)[0]
+    model = find("mmoe")(tasks=("liked", "again"), length=2, hidden=4, factors=2, epochs=1).fit(split.train)
+    own = {name: one.figure("auc") for name, one in evaluate_rows(model, split, ("auc",)).items()}
+    for tasks in (("liked",), ("again",), ()):
+        expected = np.mean([own[name] for name in tasks or own])
+        assert figure_of("auc", model, split, 1, tasks=tasks)(model.lower()) == pytest.approx(expected)
+    with pytest.raises(SerendipError, match=r"labels to judge by must be learned: liked, again\. Got gone instead"):
+        figure_of("auc", model, split, 1, tasks=("gone",))(model.lower())
+    with pytest.raises(RecipeError, match=r"fit\.validate_tasks must come with fit\.validate"):
+        run_recipe(recipe('fit.validate_tasks=["liked"]'), data=DATA)
+
+
 def test_calibration_needs_a_binary_label() -> None:
     for chosen in (recipe("fit.calibration=platt", model="ease"), recipe("fit.calibration=platt")):
         with pytest.raises(RecipeError, match="calibration must go with a model that learns a label"):
             run_recipe(chosen, data=DATA)
     frame = pl.DataFrame({"user_id": [1, 1, 2, 2] * 5, "item_id": [1, 2, 1, 2] * 5, "stars": [1.0, 2.0, 3.0, 4.0] * 5})
     rated = Dataset.from_frames(frame, labels={"stars": "rating"})
-    with pytest.raises(SerendipError, match=r"one binary label, such as dcn_v2 with model\.label.*learns stars"):
+    with pytest.raises(SerendipError, match=r"a binary label, such as dcn_v2 with model\.label.*learns stars"):
         run_recipe(recipe("fit.calibration=platt", "model.label=stars"), data=rated)

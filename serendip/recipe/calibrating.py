@@ -1,0 +1,98 @@
+"""Probabilities that come true as often as they say: learned on a part held out, of one label or of each of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serendip.data.dataset import Dataset
+from serendip.data.rows import EventRows, row_queries
+from serendip.evaluate.foretold import foretell, read_by
+from serendip.model import Model
+from serendip.recipe.sections import Calibrating
+from serendip.scorers import Calibrated, Calibration, TaskCalibration, TaskScorer
+from serendip.types import Scorer, SerendipError
+
+BINARY = "binary"
+
+
+def require_binary(model: Model, data: Dataset) -> None:
+    """That the model learns a binary label of the events, and if it learns just one, that.
+
+    Raises:
+        SerendipError: it does not; it says what it learns.
+    """
+    known, kinds = data.events.labels, data.schema.labels
+    learned = model.labels or tuple(getattr(model.config, "tasks", ())) or tuple(known)
+    found = [name for name in learned if kinds.get(name) == BINARY]
+    if found or any(name not in known for name in learned):  # what there is not, the fit itself refuses
+        return
+    raise SerendipError(
+        "fit.calibration needs a model that learns a binary label, such as dcn_v2 with model.label, or one of several "
+        f"tasks. {model.name} learns {', '.join(learned) or 'interest'}. Leave fit.calibration out."
+    )
+
+
+def learned_on(scorer: Scorer, label: str | None, rows: EventRows, kind: Calibrating) -> dict[str, Calibration]:
+    """From what a scorer says of rows to their labels, by label.
+
+    Args:
+        scorer: what had not seen the rows.
+        label: what its score is the logit of; None: it is of several tasks, and each that is a binary label counts.
+        rows: what was held out.
+        kind: of the calibrations.
+
+    Raises:
+        SerendipError: no row has both a score and the label, or no task is a binary label.
+    """
+    if label is not None:
+        scores = {label: foretell(scorer, rows, (label,), ())[label].values}
+    else:
+        scores = _foretold(scorer, rows)
+    made = {}
+    for name, values in scores.items():
+        able = np.isfinite(values) & ~np.isnan(rows.labels[name])
+        if not able.any():
+            raise SerendipError(
+                f"fit.calibration needs held-out events that have the label {name!r} and a score. There are none among "
+                f"{len(rows):,}. Try another split, or leave it out."
+            )
+        made[name] = Calibration.fit(values[able], rows.labels[name][able], kind=kind, probabilities=label is None)
+    return made
+
+
+def calibrated(scorer: Scorer, by: Mapping[str, Calibration]) -> Scorer:
+    """The scorer with the calibrations that `learned_on` found."""
+    if isinstance(scorer, TaskScorer):
+        return scorer.calibrated([TaskCalibration.of(name, one) for name, one in by.items()])
+    ((label, one),) = by.items()
+    return Calibrated(scorer, label, one)
+
+
+def uncalibrated(scorer: Scorer) -> Scorer | None:
+    """What it was before; None where it is not calibrated."""
+    if isinstance(scorer, Calibrated):
+        return scorer.part
+    return scorer.calibrated(()) if isinstance(scorer, TaskScorer) and scorer.calibrations else None
+
+
+def _foretold(scorer: Scorer, rows: EventRows) -> dict[str, NDArray[np.float64]]:
+    """``[m]`` of each task that is a binary label, NaN where nothing is foretold."""
+    tasks = scorer.tasks if isinstance(scorer, TaskScorer) else ()
+    names = [name for name in tasks if name in rows.labels and rows.label(name)[1] == BINARY]
+    if not isinstance(scorer, TaskScorer) or not names:
+        raise SerendipError(
+            "fit.calibration needs a task that is a binary label of the events. "
+            f"Got {', '.join(tasks) or 'none'} instead. Leave fit.calibration out."
+        )
+    out = {name: np.full(len(rows), np.nan) for name in names}
+    for chosen, queries in row_queries(rows, read_by(scorer)):
+        found = scorer.foretold(queries, rows.items[chosen, None])
+        for name in names:
+            out[name][chosen] = found[name][:, 0]
+    return out
+
+
+__all__ = ["calibrated", "learned_on", "require_binary", "uncalibrated"]
