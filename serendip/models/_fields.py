@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
+from serendip.data.examples import are_examples
 from serendip.data.sample import Negatives, Taken, hard, shuffled
 from serendip.data.streamed import Streamed
 from serendip.models._asked import features_of, query_inputs
@@ -104,12 +105,14 @@ class Taught:
         labels: ``[m, t]`` of all events; NaN where an event does not say.
         tasks: ``[t]`` what the labels measure, by name.
         drawn: ``[t]`` the labels of items that are drawn against an event; None: none are drawn.
+        weighed: whether the labels are the weights of the events, which then do not count for as much besides.
     """
 
     rows: Codes
     labels: Floats
     tasks: Mapping[str, LabelKind]
     drawn: tuple[float, ...] | None = None
+    weighed: bool = False
 
     def means(self, negatives: int) -> NDArray[np.float64]:
         """``[t]`` of all that is learned, with so many items drawn against each event; 0 where nothing is known."""
@@ -188,6 +191,7 @@ class FieldsModel(NeuralModel):
     """While it learns: the features of the events, which are the same in every epoch."""
     _shown: Shown | None = None
     """While it learns: what retrieval would have shown before each event."""
+    streams: ClassVar[bool] = True
     apart: ClassVar[bool] = False
     """Whether events of a history are read one by one, before the fields, in place of a field that is their mean."""
     space = declare(**WIDE)
@@ -232,6 +236,7 @@ class FieldsModel(NeuralModel):
 
         o, asked, own = self.config, query_inputs(data), self._item_inputs(data)
         taught = self.taught(data)
+        require_interest(self.name, data, taught)
         if not isinstance(data, Streamed):
             require_positives(self.name, taught)
         if o.length == 0 and not asked:
@@ -284,10 +289,10 @@ class FieldsModel(NeuralModel):
     def _batches(self, data: Dataset, given: Mapping[str, NDArray[Any]], rng: np.random.Generator) -> Iterator[Step]:
         o, events = self.config, data.events
         taught = self.taught(data)
-        past = Earlier.of(data, apart=taught.drawn is None) if o.length else None
+        past = Earlier.of(data, apart=set(taught.tasks) != {INTEREST}) if o.length else None
         against = self._against(data, taught.rows)
         weights = np.ones(len(events), np.float32)
-        counting = weights_of(data, taught.rows, o.weight)
+        counting = None if taught.weighed else weights_of(data, taught.rows, o.weight)
         if counting is not None:
             weights[taught.rows] = counting
         for rows, lists in self.dealt(drawn(taught.rows, events.users, o.per_user, rng), events.users, rng):
@@ -411,6 +416,24 @@ def some(model: str, rows: Codes, what: str) -> Codes:
     if not len(rows):
         raise SerendipError(f"{model} needs {what}. The data have none. Try a longer log.")
     return rows
+
+
+def require_interest(name: str, data: Dataset, taught: Taught) -> None:
+    """That there are items to draw, where they are drawn against events.
+
+    Args:
+        name: of the model.
+        data: the log.
+        taught: what it learns.
+
+    Raises:
+        SerendipError: the rows are of no users and items.
+    """
+    if taught.drawn is not None and are_examples(data):
+        raise SerendipError(
+            f"{name}: rows without users and items show no interest in items, so that labels must be learned. They "
+            f"have {', '.join(data.events.labels)}. Try model.label, or model.tasks of a model of several."
+        )
 
 
 def require_positives(name: str, taught: Taught) -> None:

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from serendip.data.dataset import Dataset
-from serendip.models._fields import INTEREST, Codes, Taught, some, start_of
+from serendip.models._fields import INTEREST, Codes, Taught, require_positives, some, start_of
 from serendip.models._retrieval import Step
 from serendip.models._tasks import Balance, Score, Tasks, Weights, balance, task_errors, tasks_of
 from serendip.models.two_tower import Options as TwoTowerOptions
@@ -106,6 +106,7 @@ class Joint(TwoTower):
         Formula.of(self._formula, (RETRIEVAL, *tasks))
         net.tasks = None
         if said is not None:
+            require_positives(self.name, said)
             heads = Heads(SharedBottom(3 * o.factors, tuple(tasks), (o.head,)))
             for head, kind, mean in zip(heads.heads, tasks.values(), said.means(0), strict=True):
                 torch.nn.init.constant_(head.bias, start_of(kind, mean))  # type: ignore[arg-type]

@@ -94,7 +94,8 @@ class WatchTime(LayersModel):
         label = self.config.label
         if label is None:
             rows = some(self.name, np.flatnonzero(data.events.weight > 0), "an event with interest")
-            return Taught(rows, data.events.weight[:, None].astype(np.float32), {WATCHED: "duration"}, drawn=(0.0,))
+            watched = data.events.weight[:, None].astype(np.float32)
+            return Taught(rows, watched, {WATCHED: "duration"}, drawn=(0.0,), weighed=True)
         durations, kind = label_of(self.name, data, label)
         if kind != "duration" or bool((durations < 0).any()):
             got = f"a {kind}" if kind != "duration" else f"one of {np.nanmin(durations):g}"

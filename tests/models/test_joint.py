@@ -113,3 +113,10 @@ def test_an_event_of_no_interest_teaches_the_tasks_alone() -> None:
 def test_what_cannot_be_is_said_before_training(options: dict[str, Any], said: str) -> None:
     with pytest.raises(SerendipError, match=said):
         find("joint")(**{**SMALL, **options}).fit(tastes(), ONE)
+
+
+def test_a_task_that_no_event_is_of_is_said_before_training() -> None:
+    log = pl.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [1, 2, 2, 3], "bought": [0, 0, 0, 0]})
+    data = Dataset.from_frames(log, labels={"bought": "binary"})
+    with pytest.raises(SerendipError, match="joint: the label 'bought' must be 1 for some of the events"):
+        find("joint")(**SMALL).fit(data, ONE)
