@@ -34,7 +34,7 @@ $(VENV)/.serve: $(VENV)/.core
 	@touch $@
 
 $(VENV)/.tune: $(VENV)/.serve
-	$(BIN)/python -m pip install --quiet -c constraints.txt --editable ".[text,tune]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt --editable ".[index,text,tune]"
 	@touch $@
 
 # The index of PyTorch's own builds need not hold what it depends on in the versions pinned here: that comes first.

@@ -96,3 +96,26 @@ def test_refuses_other_vectors(vectors, error, text):
 def test_refuses_other_dimensions():
     with pytest.raises(ValueError, match=r"query vectors must be \[q, 2\]. Got shape \(1, 3\) instead."):
         Exact(np.zeros((3, 2), np.float32)).search(np.zeros((1, 3), np.float32), 1)
+
+
+@pytest.mark.parametrize("share", [None, 0.9, 0.01, 1e-4])
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_request_over_many_items_is_answered_in_blocks(share, precision):
+    """Ties, unknown items, exclusions and masks as in sorting."""
+    rng = np.random.default_rng(7)
+    n, k = 150_000, 20
+    vectors, queries = whole(rng, n, 5), whole(rng, 2, 5)
+    vectors[rng.integers(0, n, 300)] = np.nan
+    mask = None if share is None else rng.random((1, n)) < share
+    index = Exact(vectors, 1, precision=precision)
+    scores = queries @ vectors.T
+    exclude = np.argsort(-np.nan_to_num(scores, nan=-np.inf), axis=1)[:, :30].astype(np.int32)
+    recs = index.search(queries, k, exclude, None if mask is None else pack_mask(mask))
+    assert_lists(recs, scores, k, exclude, mask)
+    queries[1] = np.nan
+    assert index.search(queries, 3).counts.tolist() == [3, 0]
+
+
+def test_refuses_another_precision():
+    with pytest.raises(ValueError, match="precision must be float32 or int8. Got 'int4' instead."):
+        Exact(np.zeros((3, 2), np.float32), precision="int4")
