@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from serendip.data.change import Change
     from serendip.data.dataset import Dataset
+from serendip.data.streamed import Streamed
 
 log = logging.getLogger("serendip.model")
 
@@ -59,6 +60,7 @@ class Model(ABC):
         uses_item_features: whether it needs an items table with categories or text.
         predicts_ratings: whether what it learns is a `serendip.types.Predictor`, to be judged by its errors.
         learns_in_epochs: whether the training loop trains it, so that it can be validated, resumed and continued.
+        streams: whether it can learn from rows that are read piece by piece (`serendip.data.streamed`).
         synthetic: the function of ``serendip.data.synthetic`` whose data it must rank better than popularity does;
             `serendip.checks` holds it to that.
         space: what `serendip.tune` searches: wide ranges and choices for the options that are worth it. Options that
@@ -72,6 +74,7 @@ class Model(ABC):
     uses_item_features: ClassVar[bool] = False
     predicts_ratings: ClassVar[bool] = False
     learns_in_epochs: ClassVar[bool] = False
+    streams: ClassVar[bool] = False
     synthetic: ClassVar[str] = "checkerboard"
     space: ClassVar[Space] = MappingProxyType({})
 
@@ -125,7 +128,17 @@ class Model(ABC):
         """Learn from the data and return what answers. The data are read only."""
 
     def fit(self, data: Dataset, run: Run | None = None) -> Self:
-        """Learn from the data, from scratch; the data are not changed."""
+        """Learn from the data, from scratch; the data are not changed.
+
+        Raises:
+            SerendipError: the data are read piece by piece, and the model needs all of them at once; or whatever
+                learning raises.
+        """
+        if isinstance(data, Streamed) and not self.streams:
+            raise SerendipError(
+                f"{self.name} cannot learn from rows that are read piece by piece. Try a ranker, such as deepfm, or "
+                "leaving data.streamed out."
+            )
         self._scorer = self.learn(data, run or Run())
         return self
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +23,10 @@ PIECE = 65_536
 """Rows that are read at a time."""
 MIXED = 4
 """Pieces from all over the file whose rows are mixed."""
+PARTS = 20
+"""Pieces, at least, that a file is dealt out in to hold some of them out."""
+MOST_HELD = 500_000
+"""Rows that are held out at most, as they are kept in memory."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +38,17 @@ class Streamed(Dataset):
 
     Attributes: as of `Dataset`, of the sample; and
         path: the file.
-        rows: how many it has.
+        rows: how many are learned from.
         columns: those that are read.
         piece: how many rows are read at a time.
+        pieces: where in the file each piece begins that is learned from, and how many rows it has.
     """
 
     path: Path = Path()
     rows: int = 0
     columns: tuple[str, ...] = ()
     piece: int = PIECE
+    pieces: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def read(
@@ -80,13 +86,12 @@ class Streamed(Dataset):
             ) from error
         if rows == 0:
             raise SerendipError(f"{file} must have rows to learn from. Got none.")
-        starts = np.random.default_rng(seed).permutation(_starts(rows, piece))
-        frame = pl.concat([_rows(file, None, at, piece) for at in np.sort(starts[: -(-sample // piece)])])
-        some = frame if len(frame) <= sample else frame.sample(sample, seed=seed)
-        data = Examples.read(some, labels, features, without=without).dataset()
+        pieces = _pieces(0, rows, piece)
+        found = _sampled(file, None, pieces, sample, seed)
+        data = Examples.read(found, labels, features, without=without).dataset()
         read = (*labels, *dict.fromkeys(one.column or name for name, one in data.schema.features.items()))
         held = {one.name: getattr(data, one.name) for one in fields(Dataset)}
-        return cls(**held, path=file, rows=rows, columns=read, piece=piece)
+        return cls(**held, path=file, rows=rows, columns=read, piece=piece, pieces=tuple(pieces))
 
     def parts(self, rng: np.random.Generator) -> Iterator[tuple[Dataset, dict[str, NDArray[Any]]]]:
         """Every row once, in random order: pieces in random order, and the rows of several of them mixed.
@@ -95,13 +100,41 @@ class Streamed(Dataset):
             Parts of the data, whose events have labels and no context, and their features ``[m, …]`` by name.
         """
         assert self.features is not None
-        starts = rng.permutation(_starts(self.rows, self.piece))
+        order = rng.permutation(len(self.pieces))
         plain = Schema(user=USER, item=ITEM, labels=self.schema.labels)
-        for begin in range(0, len(starts), MIXED):
-            frames = [_rows(self.path, self.columns, at, self.piece) for at in starts[begin : begin + MIXED]]
+        for begin in range(0, len(order), MIXED):
+            frames = [_rows(self.path, self.columns, *self.pieces[at]) for at in order[begin : begin + MIXED]]
             frame = pl.concat(frames)
             table = frame.select(*self.schema.labels, pl.lit(EVERYBODY).alias(USER), pl.lit(THING).alias(ITEM))
             yield Dataset.from_frames(table, schema=plain, part=True), self.features.context(None, frame, learning=True)
+
+    def held_out(self, share: float, seed: int = 0) -> tuple[Self, Dataset]:
+        """The file without a random share of its pieces, and these as a data set.
+
+        Features are fitted to a sample of what is left. Short files are dealt out in smaller pieces, `PARTS` or more.
+        At most `MOST_HELD` rows are held out.
+
+        Args:
+            share: of the rows, above 0 and below 1.
+            seed: of the choice.
+
+        Raises:
+            SerendipError: there is one row to learn from, or whatever `Examples` raises.
+        """
+        if self.rows < 2:
+            raise SerendipError(f"{self.path} must have rows to hold out and others to learn from. Got {self.rows}.")
+        size = min(self.piece, -(-self.rows // PARTS))
+        pieces = [part for at, count in self.pieces for part in _pieces(at, count, size)]
+        number = max(1, min(round(share * len(pieces)), MOST_HELD // size, len(pieces) - 1))
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(pieces))[:number])
+        kept = [pieces[at] for at in np.setdiff1d(np.arange(len(pieces)), chosen)]
+        found = _sampled(self.path, self.columns, kept, len(self.events), seed)
+        test = pl.concat([_rows(self.path, self.columns, *pieces[at]) for at in chosen])
+        data, held = (
+            Examples.read(frame, self.schema.labels, self.schema.features).dataset() for frame in (found, test)
+        )
+        own = {one.name: getattr(data, one.name) for one in fields(Dataset)}
+        return replace(self, **own, rows=self.rows - len(test), piece=size, pieces=tuple(kept)), held
 
     def where(self, keep: NDArray[np.bool_]) -> Dataset:
         """Refused: rows of a file are not chosen one by one.
@@ -110,18 +143,28 @@ class Streamed(Dataset):
             SerendipError: always.
         """
         raise SerendipError(
-            f"{self.path} is streamed and cannot be split. Try a file for each part: to learn from, and to judge by."
+            f"{self.path} is streamed and cannot be split row by row. Try held_out, or a file for each part."
         )
 
 
-def _starts(rows: int, piece: int) -> NDArray[np.int64]:
-    return np.arange(0, rows, piece)
+def _sampled(
+    path: Path, columns: Sequence[str] | None, pieces: Sequence[tuple[int, int]], sample: int, seed: int
+) -> pl.DataFrame:
+    """So many rows, or fewer, of pieces chosen at random."""
+    order = np.random.default_rng(seed).permutation(len(pieces))
+    enough = int(np.searchsorted(np.cumsum([pieces[at][1] for at in order]), sample)) + 1
+    frame = pl.concat([_rows(path, columns, *pieces[at]) for at in np.sort(order[:enough])])
+    return frame if len(frame) <= sample else frame.sample(sample, seed=seed)
 
 
-def _rows(path: Path, columns: Sequence[str] | None, start: Any, count: int) -> pl.DataFrame:
+def _pieces(start: int, rows: int, size: int) -> list[tuple[int, int]]:
+    return [(at, min(size, start + rows - at)) for at in range(start, start + rows, size)]
+
+
+def _rows(path: Path, columns: Sequence[str] | None, start: int, count: int) -> pl.DataFrame:
     lazy = pl.scan_parquet(path)
     chosen = lazy if columns is None else lazy.select(columns)
-    return chosen.slice(int(start), count).collect()
+    return chosen.slice(start, count).collect()
 
 
 __all__ = ["MIXED", "PIECE", "SAMPLE", "Streamed"]

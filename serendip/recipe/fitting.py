@@ -14,6 +14,7 @@ from serendip.bundle import Bundle
 from serendip.data.dataset import Dataset
 from serendip.data.features.declared import Sentence
 from serendip.data.roles import TABLE_OF
+from serendip.data.streamed import Streamed
 from serendip.model import Run, describe, find
 from serendip.pipeline import first_of, retrieve
 from serendip.recipe.funnel import Funnel, learning_choices, stage_name
@@ -288,8 +289,9 @@ class Fitter:
 
 
 def automatic_fallback(model: Choice, data: Dataset) -> tuple[Choice, ...]:
-    """Content where the items have categories or text, then popular; none for popular, which is never short."""
-    if model.name == "popular":
+    """Content where the items have categories or text, then popular; none for popular, which is never short, nor where
+    rows are read piece by piece, of which it cannot learn."""
+    if model.name == "popular" or isinstance(data, Streamed):
         return ()
     described = bool(data.schema.categories or data.schema.text) and bool(data.items_listed.any())
     names = (*(["content"] if described and model.name != "content" else []), "popular")

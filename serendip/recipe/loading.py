@@ -12,6 +12,7 @@ from serendip.data.examples import load_examples
 from serendip.data.features.declared import column_of
 from serendip.data.findings import DataError, SchemaError
 from serendip.data.impressions import ITEM, USER, with_churn, with_impressions
+from serendip.data.streamed import Streamed
 from serendip.recipe.reading import RecipeError
 from serendip.recipe.sections import DataSection, Recipe
 from serendip.types import SerendipError
@@ -22,7 +23,7 @@ BESIDE_SOURCE = ("source", "positive_from")
 """The keys that may stand beside ``source``: a set's columns are known."""
 COUNTED = (ITEM, USER)
 """The columns that impressions bring."""
-BESIDE_EXAMPLES = ("examples", "labels", "encoding")
+BESIDE_EXAMPLES = ("examples", "streamed", "labels", "encoding")
 """The keys that may stand beside ``examples``."""
 BESIDE_DEMO = (*BESIDE_SOURCE, "target", "event_weights")
 """Those that may stand beside the generated one, which has several kinds of events."""
@@ -47,6 +48,11 @@ def load_data(recipe: Recipe, *, part: bool = False) -> Dataset:
         raise RecipeError(
             'data must name either events, such as "events.parquet", or source, such as "demo", or examples, a table '
             f"without users and items. Got {' and '.join(named) or 'neither'}."
+        )
+    if section.streamed and section.examples is None:
+        raise RecipeError(
+            "data.streamed must come with data.examples, a Parquet file of rows with labels. A log of users and items "
+            "is read as a whole."
         )
     if section.source is not None:
         data = _published(section, section.source)
@@ -101,6 +107,8 @@ def _examples(section: DataSection, path: str, recipe: Recipe) -> Dataset:
     if refused:
         raise RecipeError(f"data.examples is a table without users and items. Leave out {', '.join(refused)}.")
     try:
+        if section.streamed:
+            return Streamed.read(path, section.labels, recipe.features or None, seed=recipe.run.seed)
         return load_examples(path, section.labels, recipe.features or None, section.encoding)
     except SchemaError:
         raise

@@ -101,6 +101,13 @@ class DataSection(Section, frozen=True):
             "from the other columns. Needs labels; without [features], every other column is one.",
         ),
     ] = None
+    streamed: Annotated[
+        bool,
+        Meta(
+            description="Whether the rows of examples are read piece by piece whenever they are learned from, as more "
+            "of them lie in a Parquet file than in memory. Features are fitted to a sample of 200,000 rows."
+        ),
+    ] = False
     columns: Annotated[
         dict[str, str | tuple[str, ...]],
         Meta(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from serendip.data.dataset import Dataset
+from serendip.data.streamed import Streamed
 from serendip.evaluate import Split, make
+from serendip.evaluate.split import given
 from serendip.recipe.sections import EvaluateSection, Recipe
+from serendip.types import SerendipError
 
 FOLDS = 5
+SHARE = 0.2
 UNSEEDED = ("last_out", "global_time")
 """Splits that leave nothing to chance."""
 
@@ -29,6 +35,8 @@ def splits_of(section: EvaluateSection, data: Dataset, seed: int, *, rows: bool 
     Raises:
         SerendipError: an option that the split does not have, or data that it cannot be made from.
     """
+    if isinstance(data, Streamed):
+        return [_of_pieces(section, data, seed)]
     name = section.split or _suited(data, rows=rows)
     options = {key: getattr(section, key) for key in ("test", "n", "given", "folds")}
     options = {key: value for key, value in options.items() if value is not None}
@@ -40,6 +48,19 @@ def splits_of(section: EvaluateSection, data: Dataset, seed: int, *, rows: bool 
         return [make(name, data, **options)]
     options.setdefault("folds", FOLDS)
     return [make(name, data, fold=fold, **options) for fold in range(options["folds"])]
+
+
+def _of_pieces(section: EvaluateSection, data: Streamed, seed: int) -> Split:
+    if section.split not in (None, "at_random"):
+        raise SerendipError(
+            f"evaluate.split must be at_random, or left out, where data.streamed is set. Got {section.split!r} instead."
+        )
+    train, test = data.held_out(SHARE if section.test is None else section.test, seed)
+    said = (
+        f"Hold out {len(test.events):,} of {data.rows:,} rows, in pieces of {train.piece:,} from all over the file "
+        f"(seed {seed}); learn from the rest."
+    )
+    return replace(given(train, test, name="at_random", repeats=True), description=said)
 
 
 def _suited(data: Dataset, *, rows: bool) -> str:

@@ -70,6 +70,20 @@ def test_what_is_streamed_is_learned_as_what_is_not(file: Path) -> None:
         assert ((scores > 0) == truth).mean() > 0.98
 
 
+def test_pieces_from_all_over_the_file_are_held_out(file: Path) -> None:
+    data = Streamed.read(file, BOTH, sample=300, piece=1024)
+    train, test = data.held_out(0.2, seed=1)
+    held = test.events.labels["number"]
+    left = np.concatenate([part.events.labels["number"] for part, _ in train.parts(np.random.default_rng(0))])
+    np.testing.assert_array_equal(np.sort(np.concatenate([left, held])), np.arange(3000))
+    assert 450 <= len(held) == 3000 - train.rows <= 600 and len(np.unique(held // 150)) > 3
+    assert not np.isin(train.events.labels["number"], held).any()  # features have not heard of them
+    again, _ = train.held_out(0.5, seed=2)
+    rest = np.concatenate([part.events.labels["number"] for part, _ in again.parts(np.random.default_rng(0))])
+    assert len(rest) == again.rows and np.isin(rest, left).all() and len(np.unique(rest)) == len(rest)
+    np.testing.assert_array_equal(data.held_out(0.2, seed=1)[1].events.labels["number"], held)
+
+
 def test_what_cannot_be_streamed_is_said(file: Path, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a,bought\n1,0\n")
     with pytest.raises(SerendipError, match="must be a Parquet file"):
@@ -79,5 +93,11 @@ def test_what_cannot_be_streamed_is_said(file: Path, tmp_path: Path) -> None:
         Streamed.read(tmp_path / "none.parquet", LABELS)
     with pytest.raises(SerendipError, match="sample and piece must be 1 row or more"):
         Streamed.read(file, LABELS, piece=0)
-    with pytest.raises(SerendipError, match="cannot be split"):
-        Streamed.read(file, LABELS, sample=200, piece=200).where(np.ones(200, bool))
+    data = Streamed.read(file, LABELS, sample=200, piece=200)
+    with pytest.raises(SerendipError, match="cannot be split row by row"):
+        data.where(np.ones(200, bool))
+    with pytest.raises(SerendipError, match="popular cannot learn from rows that are read piece by piece"):
+        find("popular")().fit(data)
+    pl.DataFrame({"a": [1.0], "bought": [0]}).write_parquet(tmp_path / "one.parquet")
+    with pytest.raises(SerendipError, match="must have rows to hold out and others to learn from"):
+        Streamed.read(tmp_path / "one.parquet", LABELS).held_out(0.5)
