@@ -79,11 +79,10 @@ def videos_job(
     folder: str,
     model: str,
     options: Mapping[str, Any],
-    seed: int,
+    seeds: Sequence[int],
     cores: int = 1,
-    paired: str | None = None,
-    judged: bool = True,
-) -> dict[str, Any]:
+    paired: Sequence[str] | None = None,
+) -> list[dict[str, Any]]:
     """Train to 30 April, as many epochs as are best on 1 May by the mean AUC (or XAUC) of what is learned, and judge on
     2 to 8 May.
 
@@ -91,14 +90,14 @@ def videos_job(
         folder: of the data.
         model: its name.
         options: of the model.
-        seed: of the fit.
+        seeds: of the fits.
         cores: threads.
-        paired: a file to write what was foretold to, for differences between models; None: none.
-        judged: whether the test is looked at.
+        paired: for each seed a file to write what was foretold to, for differences between models; None: the test is
+            not looked at.
 
     Returns:
-        ``epochs``, how good they were on 1 May, and by task the figures of the test, with an interval over users for
-        those that have one.
+        For each seed: ``epochs``, how good they were on 1 May, and by task the figures of the test; with the first seed
+        those that have one also with an interval over users.
     """
     stay(cores)
     from serendip.data.rows import EventRows
@@ -108,8 +107,7 @@ def videos_job(
     parts = videos(folder)
     data = log_of(folder, parts["train"])
     validate, test = (EventRows.held(data, log_of(folder, parts[name])) for name in ("validate", "test"))
-    made = find(model)(**options)
-    tasks = _tasks(made)
+    tasks = tasks_of(options)
     chosen_by = [name for name in tasks if name in FREQUENT] or tasks
     metric = "xauc" if tasks == [PLAYED] else "auc"
 
@@ -117,30 +115,58 @@ def videos_job(
         found = evaluate_rows(scorer, validate, (metric,), label=chosen_by, learned=tasks)
         return float(np.mean([one.figure(metric) for one in found.values()]))
 
-    fitted = made.fit(data, Run(seed=seed, threads=cores, validation=judge, patience=1))
-    found = evaluate_rows(fitted, test, (), label=tasks, learned=tasks, threads=cores) if judged else {}
-    if paired is not None:
-        np.savez(paired, **{name: one.predicted for name, one in found.items()})
-    training = fitted.training
-    return {
-        "epochs": None if training is None else training.best_epoch,
-        "validated": None if training is None else training.best,
-        "tasks": {name: _figures(name, one) for name, one in found.items()},
-    }
+    results = []
+    for at, seed in enumerate(seeds):
+        fitted = find(model)(**options).fit(data, Run(seed=seed, threads=cores, validation=judge, patience=1))
+        found = {} if paired is None else evaluate_rows(fitted, test, (), label=tasks, learned=tasks, threads=cores)
+        if paired is not None:
+            np.savez(paired[at], **{name: one.predicted for name, one in found.items()})
+        training = fitted.training
+        results.append(
+            {
+                "seed": seed,
+                "epochs": None if training is None else training.best_epoch,
+                "validated": None if training is None else training.best,
+                "tasks": {name: _figures(name, one, sure=at == 0) for name, one in found.items()},
+            }
+        )
+    return results
 
 
-def difference_job(folder: str, task: str, one: str, other: str, metric: str, cores: int = 1) -> dict[str, float]:
-    """How much better what one file foretells is than what another does, with an interval over users."""
+def differences_job(
+    folder: str, ones: Sequence[str], others: Mapping[str, Sequence[str]], metric: str, cores: int = 1
+) -> dict[str, Any]:
+    """How much better what some files foretell is than what others do, seed by seed, with an interval over users for
+    the first.
+
+    Args:
+        folder: of the data.
+        ones: a file for each seed.
+        others: by task, a file for each seed.
+        metric: by which.
+        cores: threads.
+    """
     stay(cores)
     from serendip.data.rows import EventRows
     from serendip.evaluate.clustered import Rows, clustered_difference
 
     parts = videos(folder)
     test = EventRows.held(log_of(folder, parts["train"]), log_of(folder, parts["test"]))
-    rows = Rows(test.labels[task].astype(np.float64), test.who.astype(np.int64))
-    a, b = (np.load(file)[task] for file in (one, other))
-    found = clustered_difference(metric, rows, a, b, 0.95, 1000, 0)
-    return {"value": found.value, "low": found.low, "high": found.high}
+    who, made = test.who.astype(np.int64), {}
+    for task, files in others.items():
+        labels = test.labels[task].astype(np.float64)
+        rows = Rows(labels, who, who)
+        pairs = [(np.load(one)[task], np.load(other)[task]) for one, other in zip(ones, files, strict=True)]
+        found = [
+            clustered_difference(metric, rows, *pair, 0.95, 1000 if at == 0 else 2, 0) for at, pair in enumerate(pairs)
+        ]
+        made[task] = {
+            "values": [one.value for one in found],
+            "low": found[0].low,
+            "high": found[0].high,
+            "standard_error": found[0].standard_error,
+        }
+    return made
 
 
 def _tasks(model: Any) -> list[str]:
@@ -162,21 +188,18 @@ def ahead(one: Sequence[Any], other: Sequence[Any], metric: str) -> Any:
     return paired(a, b)
 
 
-def _figures(task: str, found: Any) -> dict[str, Any]:
+def _figures(task: str, found: Any, *, sure: bool) -> dict[str, Any]:
     from serendip.evaluate.clustered import minimum_detectable_effect
 
     if task == PLAYED:
         return {name: found.figure(name) for name in ("xauc", "mae", "weighted_per_user_loss")}
-    interval = found.interval("auc")
-    figures: dict[str, Any] = {
-        "auc": found.figure("auc"),
-        "logloss": found.figure("logloss"),
-        "ece": found.figure("ece"),
-    }
-    figures |= {"low": interval.low, "high": interval.high, "mean": found.mean}
-    if task in FREQUENT:
-        return {**figures, "gauc": found.figure("gauc")}
-    return {**figures, "detectable": minimum_detectable_effect(interval.standard_error)}
+    named = ("auc", "logloss", "ece", *(("gauc",) if task in FREQUENT else ()))
+    figures: dict[str, Any] = {name: found.figure(name) for name in named}
+    if sure:
+        interval = found.interval("auc")
+        figures |= {"low": interval.low, "high": interval.high, "mean": found.mean}
+        figures["detectable"] = minimum_detectable_effect(interval.standard_error)
+    return figures
 
 
 def shop(folder: str, kinds: Sequence[str], *, held: bool) -> tuple[Any, Any]:

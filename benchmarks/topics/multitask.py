@@ -25,14 +25,18 @@ FILES = [
 SEEDS = (0, 1, 2)
 DATA = "kuairand_pure_late"
 
-_BASE: dict[str, Any] = {"epochs": 8, "batch_size": 1024, "factors": 16, "hidden": 128, "learning_rate": 0.001}
+_BASE: dict[str, Any] = {
+    "epochs": 8, "batch_size": 1024, "factors": 16, "hidden": 128, "learning_rate": 0.001, "length": 20,
+}  # fmt: skip
+_LEARNED = {**_BASE, "balance": "uncertainty"}
 TRIALS: list[dict[str, Any]] = [
-    {**_BASE, "length": 20},
-    {**_BASE, "length": 20, "dropout": 0.3, "reg": 1e-3},
-    {**_BASE, "length": 0, "dropout": 0.3, "reg": 1e-3},
-    {**_BASE, "length": 20, "learning_rate": 0.0003, "dropout": 0.3, "reg": 1e-2},
+    _BASE,
+    _LEARNED,
+    {**_LEARNED, "dropout": 0.3, "reg": 1e-3},
+    {**_LEARNED, "dropout": 0.3, "reg": 1e-2},
 ]
-"""What is tried, of all six tasks over shared layers; every model then learns with what was best on 1 May."""
+"""What is tried, of all six tasks over shared layers; every model then learns with what was best on 1 May, those of one
+task, or without weights of tasks, without ``balance``."""
 RULE = (
     "trained to 30 April; options chosen once, of the trials of shared_bottom with seed 0, by the mean AUC of click, "
     "long view and like on 1 May, and used for every model; the number of epochs of each fit by the same day; 2 to 8 "
@@ -91,16 +95,26 @@ def videos(topic: Topic) -> None:
 def chosen(folder: Path) -> tuple[dict[str, Any], list[Any]]:
     """The best of the trials, and what each of them reached."""
     learned = {"tasks": list(jobs.VIDEOS)}
-    found = [fitted(folder, "shared_bottom", {**trial, **learned}, 0, judged=False) for trial in TRIALS]
+    found = [fitted(folder, "shared_bottom", {**trial, **learned}, SEEDS[:1], judged=False)[0] for trial in TRIALS]
     best = max(range(len(TRIALS)), key=lambda number: found[number]["validated"])
     return TRIALS[best], [(trial, one["validated"], one["epochs"]) for trial, one in zip(TRIALS, found, strict=True)]
 
 
-def fitted(folder: Path, model: str, options: dict[str, Any], seed: int, *, judged: bool = True) -> Any:
-    """One fit, kept for the next time, and where it left what it foretells."""
+def options_of(name: str, best: dict[str, Any]) -> dict[str, Any]:
+    """The best options with what a model learns: what tasks count only where there are several."""
+    learned = MODELS[name][1]
+    kept = {option: value for option, value in best.items() if option != "balance" or len(learned.get("tasks", ())) > 1}
+    return {**kept, **learned}
+
+
+def fitted(
+    folder: Path, model: str, options: dict[str, Any], seeds: Sequence[int] = SEEDS, *, judged: bool = True
+) -> Any:
+    """Fits, kept for the next time, and where they left what they foretell."""
     return kept_job(
         "benchmarks.multitask_jobs:videos_job", depends=FILES, threads=1, folder=str(folder), model=model,
-        options=options, seed=seed, judged=judged, paired=str(paired(model, options, seed)) if judged else None,
+        options=options, seeds=list(seeds),
+        paired=[str(paired(model, options, seed)) for seed in seeds] if judged else None,
     )  # fmt: skip
 
 
@@ -117,7 +131,7 @@ def one(topic: Topic, name: str, model: str, learned: dict[str, Any]) -> None:
 
     def make() -> list[Row]:
         best, trials = chosen(data_dir(DATA))
-        found = [fitted(data_dir(DATA), model, {**best, **learned}, seed) for seed in SEEDS]
+        found = fitted(data_dir(DATA), model, options_of(name, best))
         rows = [_row(name, task, metric, found) for task in tasks for metric in figures_of(task)]
         rows[0].details = {"rule": RULE, "trials": trials, "chosen": best, "learned": learned, "by_seed": found}
         return rows
@@ -138,34 +152,39 @@ def _row(name: str, task: str, metric: str, found: Sequence[Any]) -> Row:
     if metric == "auc":
         first = found[0]["tasks"][task]
         note = f"seed 0: 95% over users [{first['low']:.4f}, {first['high']:.4f}]; mean label {first['mean']:.4f}"
-        if "detectable" in first:
+        if task not in jobs.FREQUENT:
             note += f"; least detectable effect {first['detectable']:.4f}"
     return Row(f"{DATA}/{name}_{task}", metric, mean(values), "", spread(values), len(values), note=note)
 
 
 def gains(topic: Topic, name: str) -> None:
-    """How much better several tasks together foretell each than one alone does, paired over users, with seed 0."""
-    model, learned = MODELS[name]
+    """How much better several tasks together foretell each than one alone does, paired over users."""
+    learned = MODELS[name][1]
     tasks = jobs.tasks_of(learned)
     metric = "gain of auc over a task alone"
     pairs = [(f"{DATA}/{name}_{task}", metric) for task in tasks]
 
     def make() -> list[Row]:
         best, _ = chosen(data_dir(DATA))
+
+        def files(of: str) -> list[str]:
+            return [str(paired(MODELS[of][0], options_of(of, best), seed)) for seed in SEEDS]
+
+        found = run_job(
+            "benchmarks.multitask_jobs:differences_job", folder=str(data_dir(DATA)), ones=files(name),
+            others={task: files(f"single_{task}") for task in tasks}, metric="auc",
+        )  # fmt: skip
         rows = []
         for task in tasks:
-            files = [
-                str(paired(kind, {**best, **what}, 0)) for kind, what in ((model, learned), MODELS[f"single_{task}"])
-            ]
-            found = run_job(
-                "benchmarks.multitask_jobs:difference_job", folder=str(data_dir(DATA)), task=task, one=files[0],
-                other=files[1], metric="auc",
-            )  # fmt: skip
-            note = f"seed 0: 95% over users [{found['low']:+.4f}, {found['high']:+.4f}]"
-            rows.append(Row(f"{DATA}/{name}_{task}", metric, found["value"], "", n=1, peer=f"single_{task}", note=note))
+            said = found[task]
+            note = f"seed 0: 95% over users [{said['low']:+.4f}, {said['high']:+.4f}]"
+            values = said["values"]
+            row = Row(f"{DATA}/{name}_{task}", metric, mean(values), "", spread(values), len(values), note=note)
+            row.peer = f"single_{task}"
+            rows.append(row)
         return rows
 
-    topic.row(pairs, make, depends=[*FILES, TRIALS, learned], timed=False, seeds=SEEDS[:1], data=[DATA])
+    topic.row(pairs, make, depends=[*FILES, TRIALS, learned], timed=False, seeds=SEEDS, data=[DATA])
 
 
 def shop(topic: Topic) -> None:
