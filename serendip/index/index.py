@@ -95,12 +95,14 @@ class VectorIndex:
             return Recs(np.concatenate([one.items for one in parts]), np.concatenate([one.scores for one in parts]))
         return self._search(vectors, k, exclude, None if allow is None else allow[0])
 
-    def upsert(self, codes: Ids, vectors: Floats) -> VectorIndex:
+    def upsert(self, codes: Ids, vectors: Floats, n: int | None = None) -> VectorIndex:
         """An index in which these items have these vectors.
 
         Args:
-            codes: ``[m]``, each once; those that are new follow `n` without a gap.
+            codes: ``[m]``, each once.
             vectors: ``[m, d]`` float32, finite.
+            n: codes are below it from now on, those without a vector included; None: as far as ``codes`` reach, of
+                which those that are new then follow without a gap.
 
         Raises:
             SerendipError: a code twice or out of bounds, vectors of another size, or numbers that are not finite.
@@ -118,13 +120,16 @@ class VectorIndex:
                 f"vectors must be finite. Got NaN or infinity for the items {odd[:5].tolist()} instead."
             )
         new = np.sort(codes[codes >= self.n])
-        if len(new) and not np.array_equal(new, np.arange(self.n, self.n + len(new))):
+        if n is None and len(new) and not np.array_equal(new, np.arange(self.n, self.n + len(new))):
             raise SerendipError(f"New codes must follow {self.n - 1} without a gap. Got {new[:5].tolist()} instead.")
+        least = max(self.n, int(new[-1]) + 1 if len(new) else 0)
+        n = least if n is None else n
+        if not least <= n <= MOST:
+            raise SerendipError(f"n must be {least} or more, and at most {MOST}. Got {n} instead.")
         keep = ~np.isin(self.fresh, codes)
         every = np.concatenate([self.fresh[keep], codes.astype(np.int32)])
         order = np.argsort(every)
         late = np.concatenate([self.late[keep], vectors])[order]
-        n = self.n + len(new)
         return replace(self, n=n, dead=self._killed(codes, n), fresh=every[order], late=late)
 
     def delete(self, codes: Ids) -> VectorIndex:
@@ -150,13 +155,19 @@ class VectorIndex:
             known &= ~bit_of(self.dead[None], at, at)
         return np.asarray(known | np.isin(codes, self.fresh))
 
+    def of(self, codes: Ids) -> Floats:
+        """``[m, d]`` the vectors of items, NaN for those that are not in the index."""
+        codes = np.asarray(codes, np.int32)
+        out = np.full((len(codes), self.dimensions), np.nan, np.float32)
+        late = np.isin(codes, self.fresh)
+        built = self.holds(codes) & ~late
+        out[built] = self.exact.vectors[codes[built]]
+        out[late] = self.late[np.searchsorted(self.fresh, codes[late])]
+        return out
+
     def vectors(self) -> Floats:
         """``[n, d]`` all vectors, NaN for items that are not in the index: what to build anew from."""
-        out = np.full((self.n, self.dimensions), np.nan, np.float32)
-        base = np.flatnonzero(self.holds(np.arange(len(self.exact), dtype=np.int32)))
-        out[base] = self.exact.vectors[base]
-        out[self.fresh] = self.late
-        return out
+        return self.of(np.arange(self.n, dtype=np.int32))
 
     def pack(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and a header in JSON values that `serendip.index.unpack` takes beside the vectors.

@@ -117,5 +117,5 @@ def test_a_request_over_many_items_is_answered_in_blocks(share, precision):
 
 
 def test_refuses_another_precision():
-    with pytest.raises(ValueError, match="precision must be float32 or int8. Got 'int4' instead."):
+    with pytest.raises(ValueError, match=r"precision must be float32 or int8\. Got 'int4' instead\."):
         Exact(np.zeros((3, 2), np.float32), precision="int4")

@@ -175,6 +175,17 @@ def test_refuses(call, said):
     assert index.changed == 0
 
 
+def test_codes_without_a_vector(index):
+    grown = index.upsert(np.array([N + 2]), 50 * blobs(1, seed=8), N + 4)
+    assert len(grown) == N + 4
+    assert grown.holds(np.arange(N, N + 4)).tolist() == [False, False, True, False]
+    assert np.isnan(grown.of(np.array([N, 100]))).all()
+    np.testing.assert_array_equal(grown.of(np.array([N + 2, 1])), [*(50 * blobs(1, seed=8)), index.exact.vectors[1]])
+    check(grown, table_of(grown), ask(), 7, None, np.ones((1, N + 4), bool))
+    with pytest.raises(SerendipError, match=r"n must be 2004 or more"):
+        grown.upsert(np.array([3]), blobs(1), 2003)
+
+
 def test_more_than_there_are():
     recs = check(approximate("faiss_ivf", blobs()), blobs(), ask(), N + 10)
     assert recs.counts.tolist() == [N] * 3
