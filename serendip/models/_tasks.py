@@ -85,7 +85,7 @@ class TaskConfig(LayersConfig, frozen=True):
 
     tasks: Tasks = ()
     weights: Weights = {}  # noqa: RUF012  (msgspec gives each its own)
-    balance: Balance = "fixed"
+    balance: Balance = "uncertainty"
 
 
 class LayersModel(FieldsModel):
