@@ -59,7 +59,10 @@ def source_of(what: Any, n_items: int, threads: int | None, *, scores: bool) -> 
     scorer = lower() if callable(lower) else what
     if isinstance(scorer, Stage):
         if scores:
-            raise SerendipError(f"auc needs scores of all items. Got the stage {name} instead. Try its scorer.")
+            raise SerendipError(
+                f"auc needs scores of all items. Got the stage {name} instead, as a recipe makes. Try its scorer, or "
+                "a figure of lists such as ndcg@10."
+            )
         return Source(name, lambda queries: (scorer(queries), None), rows)
     _same_catalogue(name, getattr(scorer, "n_items", n_items), n_items)
     if isinstance(scorer, Embedder) and not scores:

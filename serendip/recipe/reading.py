@@ -229,7 +229,8 @@ def _check_metrics(names: Mapping[str, str], section: str, source: Source) -> No
                 define(name)
         except SerendipError as error:
             key = (section, place)
-            raise RecipeError(f"{source.place(key)}{'.'.join(key)}: {error}") from error
+            others = "" if "@" in name else f" Figures of events one by one are {', '.join(ROW_METRICS)}."
+            raise RecipeError(f"{source.place(key)}{'.'.join(key)}: {error}{others}") from error
 
 
 def _check_space(space: Mapping[str, Any], source: Source) -> None:

@@ -167,7 +167,7 @@ def test_auc_is_taken_over_items_not_in_training() -> None:
     scores = np.array([[9, 8, 1, 2], [1, 1, 5, 5]])
     assert evaluate(Known(scores), split, ["auc"]).values["auc"].tolist() == [0, 0.5]
     assert evaluate(Known(scores), split, ["auc"], exclude_seen=False).values["auc"].tolist() == [0, 1 / 6]
-    with pytest.raises(SerendipError, match=r"auc needs scores of all items\. Got the stage Fixed instead"):
+    with pytest.raises(SerendipError, match=r"Got the stage Fixed instead, as a recipe makes\. Try its scorer, or"):
         evaluate(Fixed([0]), split, ["auc"])
     with pytest.raises(SerendipError, match=r"Got Vectors without score\(\) instead"):
         evaluate(Vectors(train), split, ["auc"])

@@ -158,6 +158,7 @@ def test_what_is_no_override_is_refused(text: str) -> None:
         ("[evaluate]\nmetrics = []", ["evaluate.metrics must be a list with at least one entry", "Got [] instead"]),
         ('[evaluate]\nmetrics = ["mrr@5", "ndgc@10"]', ["line 2: evaluate.metrics[1]:", "Did you mean 'ndcg'?"]),
         ('[tune]\nmetric = "ndgc@10"', ["line 2: tune.metric: A metric must be one of", "Did you mean 'ndcg'?"]),
+        ('[evaluate]\nmetrics = ["loglos"]', ["Figures of events one by one are auc, gauc, logloss, ece"]),
         ('[tune]\nmetric = "ndcg"', ["tune.metric: ndcg must say how many places count"]),
         ('[evaluate]\nmetrics = ["ndcg@0"]', ["evaluate.metrics[0]: ndcg must say how many places count"]),
         ('[data]\nevent_weights = { view = "x" }', ["data.event_weights.view must be a number ≥ 0", 'Got "x" instead']),
