@@ -356,7 +356,8 @@ class Option:
 
     Attributes:
         name: as it is written.
-        type: ``int``, ``float``, ``text``, ``true or false``, or the allowed values separated by ``|``.
+        type: ``int``, ``float``, ``text``, ``true or false``, a ``list`` or ``table of`` such, or the allowed values
+            separated by ``|``.
         default: its value when it is not given; ``msgspec.NODEFAULT`` where it must be given.
         bounds: such as ``≥ 1, < 10``, or empty.
         doc: one line.
@@ -392,20 +393,24 @@ def _option(field: msgspec.inspect.Field) -> Option:
         doc = (kind.extra_json_schema or {}).get("description", "")
         kind = kind.type
     parts = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
-    bounds = [
-        f"{sign} {limit:g}"
-        for part in parts
-        for key, sign in _BOUNDS.items()
-        if (limit := getattr(part, key, None)) is not None
-    ]
+    bounds = [bound for part in parts for bound in _bounds(part)]
     make = field.default_factory
     default = field.default if field.default is not msgspec.NODEFAULT or make is msgspec.NODEFAULT else make()
     return Option(field.name, " | ".join(_kind(part) for part in parts), default, ", ".join(bounds), doc)
 
 
+def _bounds(kind: msgspec.inspect.Type) -> list[str]:
+    found = [(sign, getattr(kind, key, None)) for key, sign in _BOUNDS.items()]
+    return [f"{sign} {limit:g}" for sign, limit in found if limit is not None]
+
+
 def _kind(kind: msgspec.inspect.Type) -> str:
     if isinstance(kind, msgspec.inspect.Metadata):
         return _kind(kind.type)
+    if isinstance(kind, msgspec.inspect.ListType | msgspec.inspect.VarTupleType):
+        return " ".join(("list of", _kind(kind.item_type), *_bounds(kind.item_type)))
+    if isinstance(kind, msgspec.inspect.DictType):
+        return " ".join(("table of", _kind(kind.value_type), *_bounds(kind.value_type)))
     if isinstance(kind, msgspec.inspect.LiteralType):
         return " | ".join(str(value) for value in kind.values)
     name = type(kind).__name__.removesuffix("Type").lower()

@@ -184,11 +184,16 @@ def test_defaults_that_are_made_anew_are_described_by_their_value() -> None:
         layers: Annotated[list[int], msgspec.Meta(min_length=1, description="Sizes.")] = msgspec.field(
             default_factory=lambda: [64, 32]
         )
+        weights: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}  # noqa: RUF012  (msgspec gives each its own)
         needed: int
 
-    layers, needed = describe(type("Layered", (Sample,), {"Config": Lists}))
-    assert (layers.type, layers.bounds, layers.default) == ("list", "length ≥ 1", [64, 32])
+    layered = type("Layered", (Sample,), {"Config": Lists})
+    layers, weights, needed = describe(layered)
+    assert (layers.type, layers.bounds, layers.default) == ("list of int", "length ≥ 1", [64, 32])
+    assert (weights.type, weights.default) == ("table of float ≥ 0", {})
     assert needed.default is msgspec.NODEFAULT
+    with pytest.raises(SerendipError, match=r"weights must be table of float ≥ 0\. Got \{'a': -1\} instead"):
+        layered(needed=1, weights={"a": -1})
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def _extremes(option: Option) -> Iterator[Any]:
     """Values at the bounds of an option, small and large where it has none, and each of those it may choose among."""
     kinds = option.type.split(" | ")
     if kinds[0] not in ("int", "float", "text", "true or false"):
-        chosen = [kind for kind in kinds if kind.isidentifier() and kind not in ("vartuple", "dict")]
+        chosen = [kind for kind in kinds if kind.isidentifier()]
         yield from chosen if len(chosen) == len(kinds) > 1 else ()
     elif kinds[0] == "true or false":
         yield from (True, False)
