@@ -12,10 +12,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from serendip.bundle.attributes import Attributes, Said
+from serendip.bundle.filters import Filters, said_of
 from serendip.bundle.ids import Lists, column, encode, is_id, listed, padded, some
 from serendip.data.dataset import Histories
 from serendip.data.events import bag_of
 from serendip.data.vocab import Vocab
+from serendip.filter import Allowed
 from serendip.pipeline import scoring
 from serendip.types import ABSENT, Bagged, Ids, Queries, Recs, SerendipError, Stage, pack_mask
 
@@ -67,6 +69,7 @@ class Request:
         said: what is said of each query's user and moment now, by column, or None.
         moments: ``[q]`` unix seconds at which they ask, or None.
         events: by bag, the items of events of other kinds, in place of those that are stored.
+        fitting: the items that a filter allows and that may be shown at all, or None for all.
     """
 
     users: pl.Series
@@ -83,6 +86,7 @@ class Request:
     said: Sequence[Said | None] | None = None
     moments: NDArray[np.int64] | None = None
     events: Mapping[str, Lists] = field(default_factory=dict)
+    fitting: Allowed | None = None
 
     def blocks(self, size: int | None = None) -> Iterator[slice]:
         """Rows to be answered together: ``size`` of them, or as many as their histories allow; at least one block.
@@ -114,6 +118,9 @@ class Request:
             for row, part in enumerate(parts):
                 mask[row, slice(None) if part is None else part] = True
             queries = replace(queries, allow=pack_mask(mask))
+        if self.fitting is not None:
+            both = self.fitting.bits if queries.allow is None else queries.allow & self.fitting.bits
+            queries = replace(queries, allow=both)
         if self.moments is not None:
             queries = replace(queries, time=self.moments[rows])
         if self.attributes is None:
@@ -152,22 +159,24 @@ class Desk:
     Attributes:
         user_ids, item_ids, histories, attributes: as the bundle has them.
         kinds: of events, that a scorer reads beside the history.
+        filters: over the items.
     """
 
     user_ids: Vocab
     item_ids: Vocab
     histories: Histories
+    filters: Filters
     attributes: Attributes | None = None
     kinds: tuple[str, ...] = ()
 
     def everyone(self, k: int, *, exclude_seen: bool, **given: Any) -> Request:
-        """A request for all users; ``exclude``, ``allow`` and ``moments`` as of `request`."""
+        """A request for all users; ``exclude``, ``allow``, ``filtered`` and ``moments`` as of `request`."""
         codes = np.arange(len(self.user_ids), dtype=np.int32)
         return self._request(self.user_ids.ids, codes, k, exclude_seen=exclude_seen, **given)
 
     def request(self, users: Any, k: int, *, exclude_seen: bool, **given: Any) -> Request:
-        """A request for these external ids; ``history``, ``exclude``, ``allow``, ``attributes``, ``events`` and
-        ``moments`` (there ``time``) as of `Bundle.queries`."""
+        """A request for these external ids; ``history``, ``exclude``, ``allow``, ``filtered`` (there ``filter``),
+        ``attributes``, ``events`` and ``moments`` (there ``time``) as of `Bundle.queries`."""
         single = users is None or is_id(users)
         asked = listed("users", [users] if single else users)
         named = np.array([user is not None for user in asked], bool)
@@ -192,8 +201,11 @@ class Desk:
         attributes: Any = None,
         moments: Any = None,
         events: Any = None,
+        filtered: Any = None,
     ) -> Request:
         wanted, n = checked_k(k), len(self.item_ids)
+        fitting = self.filters.allowed(filtered)
+        notes += said_of(fitting, filtered, min(wanted, n))
         given = {"history": history, "exclude": exclude, "allow": allow}
         lists = {
             what: Lists.read(self.item_ids, what, values, len(codes), single=single, sharing=what != "history")
@@ -235,6 +247,7 @@ class Desk:
             said=said,
             moments=self._moments(moments, len(codes)),
             events=bags,
+            fitting=fitting,
         )
 
     def _bags(self, given: Any, q: int, *, single: bool) -> tuple[dict[str, Lists], tuple[str, ...]]:

@@ -21,12 +21,14 @@ from serendip.bundle.attributes import Attributes
 from serendip.bundle.content import Content
 from serendip.bundle.crowd import Crowd, similar_items
 from serendip.bundle.errors import BundleError
+from serendip.bundle.filters import Filters
 from serendip.bundle.golden import Golden
 from serendip.bundle.ids import is_id, known_codes, listed
 from serendip.bundle.manifest import Manifest
 from serendip.bundle.store import File
 from serendip.data.dataset import Histories
 from serendip.data.vocab import ExternalId, Vocab
+from serendip.filter import Allowed, Filter
 from serendip.pipeline import retrievers, scoring
 from serendip.types import ABSENT, Queries, SerendipError, Stage
 
@@ -52,6 +54,7 @@ class Bundle:
         pipeline: what answers.
         golden: made-up queries and what the pipeline answered when the bundle was built.
         attributes: features and what is known of users, where a scorer reads features.
+        shown: bits of the items that may be shown at all (see `serendip.catalogue`), or None for all.
     """
 
     manifest: Manifest
@@ -63,6 +66,7 @@ class Bundle:
     golden: Golden
     attributes: Attributes | None = None
     _learned: Mapping[str, File] = field(default_factory=dict)
+    shown: NDArray[Any] | None = None
 
     @classmethod
     def build(
@@ -154,6 +158,7 @@ class Bundle:
         history: Sequence[Any] | None = None,
         exclude: Sequence[Any] | None = None,
         allow: Sequence[Any] | None = None,
+        filter: str | Filter | None = None,
         attributes: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         events: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         time: int | Sequence[int] | None = None,
@@ -168,6 +173,8 @@ class Bundle:
                 list for a single user.
             exclude: item ids not to be shown: a list per user, or one list for all.
             allow: the only item ids that may be shown: a list per user (None: all), or one list for all.
+            filter: what items must be like to be shown, such as ``category in ["a", "b"] and price < 20``; see
+                `serendip.filter.parse`.
             attributes: what is known of who asks and of the moment, by the columns that features read: a mapping per
                 user (None: nothing), or one for a single user. Of a known user it replaces what is stored, column by
                 column.
@@ -176,12 +183,12 @@ class Bundle:
             time: when they ask (unix seconds), one for all or one per user; None: now, where a feature reads it.
 
         Raises:
-            SerendipError: ids, lists, attributes, events, times or k of another form, or ``allow`` without any item
-                that is known.
+            SerendipError: ids, lists, attributes, events, times or k of another form, ``allow`` without any item that
+                is known, or a filter that cannot be read or does not fit the items.
         """
         return self._desk.request(
-            users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow, attributes=attributes,
-            events=events, moments=time,
+            users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow, filtered=filter,
+            attributes=attributes, events=events, moments=time,
         ).queries()  # fmt: skip
 
     def answer(
@@ -193,14 +200,15 @@ class Bundle:
         history: Sequence[Any] | None = None,
         exclude: Sequence[Any] | None = None,
         allow: Sequence[Any] | None = None,
+        filter: str | Filter | None = None,
         attributes: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         events: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         time: int | Sequence[int] | None = None,
     ) -> Answer:
         """As `recommend` for the given users, with notes. See `queries` for the arguments."""
         request = self._desk.request(
-            users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow, attributes=attributes,
-            events=events, moments=time,
+            users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow, filtered=filter,
+            attributes=attributes, events=events, moments=time,
         )  # fmt: skip
         frames, notes = zip(*(self._reply(request, rows) for rows in request.blocks()), strict=True)
         known = request.codes != ABSENT
@@ -215,6 +223,7 @@ class Bundle:
         history: Sequence[Any] | None = None,
         exclude: Sequence[Any] | None = None,
         allow: Sequence[Any] | None = None,
+        filter: str | Filter | None = None,
         attributes: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         events: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         time: int | Sequence[int] | None = None,
@@ -224,17 +233,18 @@ class Bundle:
         Args:
             users: one id, a list of ids (None in it: somebody unknown), or None: all users there are, unless there is a
                 history or are attributes or events, which then are somebody unknown's.
-            k, exclude_seen, history, exclude, allow, attributes, events, time: see `queries`.
+            k, exclude_seen, history, exclude, allow, filter, attributes, events, time: see `queries`.
 
         Raises:
             SerendipError: see `queries`.
         """
         if any(one is not None for one in (users, history, attributes, events)):
             return self.answer(
-                users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow,
+                users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow, filter=filter,
                 attributes=attributes, events=events, time=time,
             ).frame  # fmt: skip
-        return pl.concat(self.iter_recommend(k, exclude_seen=exclude_seen, exclude=exclude, allow=allow, time=time))
+        how: dict[str, Any] = {"exclude_seen": exclude_seen, "exclude": exclude, "allow": allow, "filter": filter}
+        return pl.concat(self.iter_recommend(k, **how, time=time))
 
     def iter_recommend(
         self,
@@ -244,18 +254,21 @@ class Bundle:
         exclude_seen: bool = True,
         exclude: Sequence[ExternalId] | None = None,
         allow: Sequence[ExternalId] | None = None,
+        filter: str | Filter | None = None,
         time: int | Sequence[int] | None = None,
     ) -> Iterator[pl.DataFrame]:
         """As `recommend` for all users, a block of users at a time, so that memory does not grow with their number.
 
         Args:
             block: how many users at a time; None: as many as their histories allow.
-            k, exclude_seen, exclude, allow, time: see `queries`; one list for all.
+            k, exclude_seen, exclude, allow, filter, time: see `queries`; one list for all.
 
         Raises:
             SerendipError: see `queries`; a block below 1.
         """
-        request = self._desk.everyone(k, exclude_seen=exclude_seen, exclude=exclude, allow=allow, moments=time)
+        request = self._desk.everyone(
+            k, exclude_seen=exclude_seen, exclude=exclude, allow=allow, filtered=filter, moments=time
+        )
         return (self._reply(request, rows)[0] for rows in request.blocks(block))
 
     def similar_items(self, items: Any, k: int = 10) -> pl.DataFrame:
@@ -414,6 +427,14 @@ class Bundle:
 
         return updating.continued(self._content, data)
 
+    def fitting(self, filter: str | Filter | None) -> Allowed | None:
+        """The items that a filter allows and that may be shown at all; None: all of them.
+
+        Raises:
+            FilterError: no filter, or one that does not fit the items.
+        """
+        return self._desk.filters.allowed(filter)
+
     @cached_property
     def kinds_read(self) -> tuple[str, ...]:
         """The kinds of events, of those that are not the target, that a scorer reads beside the history."""
@@ -508,7 +529,8 @@ class Bundle:
 
     @cached_property
     def _desk(self) -> Desk:
-        return Desk(self.user_ids, self.item_ids, self.histories, self.attributes, self.kinds_read)
+        filters = Filters(self.items, self.shown)
+        return Desk(self.user_ids, self.item_ids, self.histories, filters, self.attributes, self.kinds_read)
 
     def _reply(self, request: Request, rows: slice) -> tuple[pl.DataFrame, tuple[str, ...]]:
         recs = self.pipeline(request.queries(rows)).top(request.k)

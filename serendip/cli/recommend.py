@@ -26,6 +26,7 @@ EXAMPLES = (
     "serendip recommend --history '\"a,1\",b' --history c",
     "serendip recommend --attribute age=31 --attribute device=tv",
     "serendip recommend --history 1193 --event view=661,914",
+    "serendip recommend --user new --filter 'genres has \"Comedy\"'",
     "serendip recommend --all --out recs.parquet",
 )
 
@@ -45,6 +46,16 @@ def recommend(
             "-k", min=1, metavar="N", help="How many items. Left out: the recipe's pipeline.k.", show_default=False
         ),
     ] = None,
+    filtered: Annotated[
+        str | None,
+        typer.Option(
+            "--filter",
+            metavar="CONDITION",
+            help="What items must be like to be shown: conditions on their attributes, joined by and, or, not and "
+            "parentheses.",
+            show_default=False,
+        ),
+    ] = None,
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Show what the user has already seen, too.")
     ] = False,
@@ -59,7 +70,7 @@ def recommend(
     _check(asker, everybody, out)
     loaded = load(bundle, show)
     places = k or int(loaded.manifest.recipe.get("pipeline", {}).get("k", 10))
-    how: dict[str, Any] = {"exclude_seen": not include_seen, "time": time}
+    how: dict[str, Any] = {"exclude_seen": not include_seen, "filter": filtered, "time": time}
     if everybody and out is not None:
         _done(show, out, _write(_watched(loaded, places, show, **how), out))
         return

@@ -24,6 +24,7 @@ from serendip.pipeline.stages import (
     retrieve,
     retrievers,
     scoring,
+    with_indices,
 )
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "retrievers",
     "scoring",
     "to_dict",
+    "with_indices",
 ]

@@ -39,6 +39,14 @@ def besides(queries: Queries, items: Ids) -> Queries:
     return replace(queries, exclude=exclude)
 
 
+def within(queries: Queries, n: int) -> Queries:
+    """The queries as a stage that knows n items understands them: the mask of what is allowed is no wider."""
+    width = (n + 7) // 8
+    if queries.allow is None or queries.allow.shape[1] <= width:
+        return queries
+    return replace(queries, allow=np.ascontiguousarray(queries.allow[:, :width]))
+
+
 def append(left: Recs, right: Recs) -> Recs:
     """Both lists one after the other, without repeats, as wide as the longest."""
     room = replace(Recs.empty(len(left), left.items.shape[1] + right.items.shape[1]), notes=left.notes)

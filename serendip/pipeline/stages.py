@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar, cast
 
 import numpy as np
 
-from serendip.index.exact import Exact
+from serendip.index import Exact, VectorIndex
 from serendip.kernels.topk import top_k
-from serendip.pipeline.lists import append, besides, block_rows, permitted, reasons, spread, stack
+from serendip.pipeline.lists import append, besides, block_rows, permitted, reasons, spread, stack, within
 from serendip.pipeline.ranking import Rank
 from serendip.scorers.calibrated import Calibrated, ranked_by
 from serendip.types import ABSENT, Embedder, Index, Queries, Recs, Scorer, SerendipError, Stage
@@ -44,14 +44,17 @@ class Retrieve:
     """The items of the whole catalogue that one scorer puts first. Made by `retrieve`.
 
     Attributes:
-        scorer: what scores; an `Embedder` is searched through an exact index, built at the first call.
+        scorer: what scores; an `Embedder` is searched through an index.
         name: stands in ``Recs.columns["source"]``.
         k: how many items to find; None: ``queries.k``.
+        index: over the scorer's vectors, and perhaps those of items that it does not know; None: an exact one, built
+            at the first call.
     """
 
     scorer: Scorer
     name: str
     k: int | None = None
+    index: VectorIndex | None = None
     _index: _Once[Index] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -59,9 +62,9 @@ class Retrieve:
 
     def __call__(self, queries: Queries, recs: Recs | None = None) -> Recs:
         """``[q, min(k, n)]`` items, behind the given lists if there are any; the notes say why a list is empty."""
-        q, n = len(queries), self.scorer.n_items
+        q, n = len(queries), self.n_items
         given = None if recs is None else permitted(recs, queries)
-        asked = queries if given is None else besides(queries, given.items)
+        asked = within(queries if given is None else besides(queries, given.items), n)
         k = min(queries.k if self.k is None or queries.k < 1 else self.k, n)
         if k < 1 or q == 0:
             found = Recs.empty(q)
@@ -76,7 +79,14 @@ class Retrieve:
         found = replace(found, columns={**found.columns, "source": source}, notes=reasons(self.name, asked, found, n))
         return found if given is None else append(given, found)
 
+    @property
+    def n_items(self) -> int:
+        """How many items it knows."""
+        return self.scorer.n_items if self.index is None else len(self.index)
+
     def _build(self) -> Index:
+        if self.index is not None:
+            return self.index
         return Exact(np.asarray(cast(Embedder, ranked_by(self.scorer)).item_vectors(), np.float32))
 
     def _search(self, queries: Queries, k: int) -> Recs:
@@ -140,19 +150,35 @@ class Chain:
         return Recs.empty(len(queries)) if recs is None else recs
 
 
-def retrieve(scorer: Scorer, *, name: str, k: int | None = None) -> Retrieve:
+def retrieve(scorer: Scorer, *, name: str, k: int | None = None, index: VectorIndex | None = None) -> Retrieve:
     """A stage that finds the items a scorer puts first.
 
     Args:
         scorer: what answers (``model.lower()``).
         name: letters, digits, ``_ . -``, at most 64; replies name it as the source of each item.
         k: how many items to find; None: as many as the query asks for.
+        index: over the vectors of the scorer (`serendip.index.build`), which then must have such; None: exact search.
 
     Raises:
-        SerendipError: not a scorer, a name that is no name, or a k below 1.
+        SerendipError: not a scorer, a name that is no name, a k below 1, or an index for a scorer without vectors or
+            with others.
     """
     _check("retrieve", scorer, name, k)
-    return Retrieve(scorer, name, k)
+    if index is not None and (not isinstance(ranked_by(scorer), Embedder) or len(index) < scorer.n_items):
+        raise SerendipError(
+            f"retrieve(index=…) must be over the {scorer.n_items} vectors of a scorer that has such. "
+            f"Got one over {len(index)} for {type(scorer).__name__}."
+        )
+    return Retrieve(scorer, name, k, index)
+
+
+def with_indices(stage: Stage, indices: Mapping[str, VectorIndex]) -> Stage:
+    """The stage with other indices for some of its retrievers, by their names."""
+    if isinstance(stage, Retrieve):
+        return retrieve(stage.scorer, name=stage.name, k=stage.k, index=indices.get(stage.name, stage.index))
+    if isinstance(stage, FirstOf | Chain):
+        return replace(stage, stages=tuple(with_indices(part, indices) for part in stage.stages))
+    return stage
 
 
 def rank(scorer: Scorer, *, name: str, k: int | None = None, named: float = 0.0) -> Rank:

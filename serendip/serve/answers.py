@@ -16,6 +16,8 @@ from msgspec import UNSET, UnsetType
 from serendip.bundle import Bundle
 from serendip.bundle.ask import UNREAD
 from serendip.bundle.attributes import MOMENT
+from serendip.bundle.filters import said_of
+from serendip.filter import FilterError
 from serendip.serve import wire
 from serendip.serve.search import Search
 from serendip.serve.wire import ApiError, ExternalId, FoundItem, Item
@@ -72,9 +74,9 @@ class Answers:
     def recommend(self, asked: Sequence[wire.RecommendRequest]) -> list[wire.RecommendReply]:
         """One reply per request, in their order; those that differ only in the user are answered at once."""
         replies: list[wire.RecommendReply | None] = [None] * len(asked)
-        groups: dict[tuple[int, bool, int | None], list[int]] = {}
+        groups: dict[tuple[int, bool, int | None, str | None], list[int]] = {}
         for place, one in enumerate(asked):
-            key = (one.k, one.exclude_seen, None if one.allow is None else id(one.allow))
+            key = (one.k, one.exclude_seen, None if one.allow is None else id(one.allow), one.filter)
             groups.setdefault(key, []).append(place)
         for places in groups.values():
             for place, reply in zip(places, self._together([asked[place] for place in places]), strict=True):
@@ -103,6 +105,7 @@ class Answers:
                 history=query.history,
                 exclude=query.exclude,
                 allow=asked.allow,
+                filter=asked.filter,
                 exclude_seen=asked.exclude_seen,
                 attributes=query.attributes,
                 events=query.events,
@@ -194,13 +197,18 @@ class Answers:
         return wire.HistoryReply(self._users[code], len(newest), [self._found(item) for item in newest[:limit]])
 
     def _together(self, asked: Sequence[wire.RecommendRequest]) -> list[wire.RecommendReply]:
-        """Replies to requests that agree in ``k``, ``exclude_seen`` and ``allow``.
+        """Replies to requests that agree in ``k``, ``exclude_seen``, ``allow`` and ``filter``.
 
         Raises:
-            ApiError: 422 for attributes of another type than the features were learned from.
+            ApiError: 422 for attributes of another type than the features were learned from, or a filter that cannot be
+                read or does not fit the items.
         """
-        k = asked[0].k
+        k, filtered = asked[0].k, asked[0].filter
         allow, strange = self._known("allow", asked[0].allow)
+        try:
+            strange += said_of(self._bundle.fitting(filtered), filtered, k)
+        except FilterError as error:
+            raise ApiError(422, "invalid_filter", str(error)) from error
         people = [self._person(one) for one in asked]
         now = int(time.time())
         said = [dict(one.attributes) for one in asked] if any(one.attributes for one in asked) else None
@@ -212,6 +220,7 @@ class Answers:
                 history=[one.history for one in people] if any(one.history is not None for one in people) else None,
                 exclude=[one.exclude for one in people] if any(one.exclude for one in people) else None,
                 allow=allow,
+                filter=filtered,
                 attributes=said,
                 events=[one.events or None for one in people] if any(one.events for one in people) else None,
                 time=[now if one.time is None else one.time for one in asked],

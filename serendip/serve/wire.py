@@ -19,6 +19,7 @@ MAX_QUERIES = 1_000
 MAX_PLACES = 100_000
 MAX_FOUND = 50
 MAX_HISTORY = 500
+MAX_FILTER = 10_000
 MAX_ATTRIBUTES = 200
 MAX_KINDS = 100
 SHOWN = 60
@@ -47,6 +48,13 @@ Exclude = Annotated[
 Allow = Annotated[
     Annotated[list[ExternalId], Meta(max_length=MAX_IDS)] | None,
     Meta(description="If given, only these item ids may be shown."),
+]
+Filter = Annotated[
+    Annotated[str, Meta(max_length=MAX_FILTER)] | None,
+    Meta(
+        description='What items must be like to be shown, by their attributes, such as `category in ["a", "b"] and '
+        'price < 20` or `genres has "Comedy"`.'
+    ),
 ]
 Attribute = bool | int | float | str | None
 Attributes = Annotated[
@@ -88,6 +96,7 @@ class RecommendRequest(Request, frozen=True, kw_only=True):
     history: History = None
     exclude: Exclude = []
     allow: Allow = None
+    filter: Filter = None
     exclude_seen: ExcludeSeen = True
     attributes: Attributes = {}
     events: Events = {}
@@ -106,7 +115,7 @@ class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class BatchRequest(Request, frozen=True, kw_only=True):
-    """Asks for items for many users at once; ``k``, ``allow`` and ``exclude_seen`` hold for all."""
+    """Asks for items for many users at once; ``k``, ``allow``, ``filter`` and ``exclude_seen`` hold for all."""
 
     example: ClassVar[dict[str, Any]] = {"queries": [{"user_id": 1}, {"history": [50, 172]}], "k": 10}
 
@@ -120,6 +129,7 @@ class BatchRequest(Request, frozen=True, kw_only=True):
     ]
     k: K = 10
     allow: Allow = None
+    filter: Filter = None
     exclude_seen: ExcludeSeen = True
 
 

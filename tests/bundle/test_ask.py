@@ -12,6 +12,7 @@ import pytest
 from serendip.bundle import Bundle, ask, ids
 from serendip.data.dataset import Dataset
 from serendip.data.schema import Schema
+from serendip.filter import parse
 from serendip.pipeline import retrieve
 from serendip.scorers import Blend, StaticScores, TowerScorer
 from serendip.scorers.feeds import Feed
@@ -322,3 +323,41 @@ def test_kinds_that_are_not_kept_and_items_that_are_not_known_are_noted(shop: Bu
 def test_events_of_another_form_are_refused(shop: Bundle, events: Any) -> None:
     with pytest.raises(SerendipError, match=r"events( of view)? must"):
         shop.queries([1, 2], events=events)
+
+
+def test_a_filter_says_what_items_must_be_like(bundle: Bundle) -> None:
+    for users in (101, [104, None], None):
+        found = bundle.recommend(users, 4, filter='genres has "b" and year < 2020')
+        assert set(found["item_id"]) <= {11, 14, 17}
+        assert len(found)
+    assert set(bundle.recommend(101, 4, filter='genres has "b"')["item_id"]) == {14, 17, 20}  # 11 is seen
+    both = bundle.recommend([101, 102], 4, filter='genres has "b"', allow=[[14, 15], None], exclude=[20])
+    assert both.filter(both["user_id"] == 101)["item_id"].to_list() == [14]
+    assert set(both.filter(both["user_id"] == 102)["item_id"]) == {11, 14, 17}
+    whole = pl.concat(bundle.iter_recommend(2, filter=parse("year == 2015"), exclude_seen=False))
+    assert whole["item_id"].to_list() == [15] * 5
+
+
+def test_a_filter_that_leaves_little_says_so(bundle: Bundle) -> None:
+    none = bundle.answer(101, 3, filter='genres has "zebra"')
+    assert len(none.frame) == 0
+    assert none.notes[0] == 'filter: no item of the catalogue fits genres has "zebra"'
+    one = bundle.answer(101, 3, filter="year == 2021")
+    assert one.frame["item_id"].to_list() == [21]
+    assert one.notes[0] == "filter: 1 item of the catalogue fits year == 2021"
+    assert bundle.answer(101, 50, filter="year > 0").notes == bundle.answer(101, 50).notes
+    assert bundle.answer(101, 3, filter="year > 2018").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("yaer > 3", r"Got 'yaer' instead\. Did you mean 'year'\?"),
+        ("year > 'x'", r"the attribute 'year' \(number\)"),
+        ("year >", "Got the end"),
+        (3, "filter must be a text. Got 3"),
+    ],
+)
+def test_a_filter_that_does_not_fit_is_an_error(bundle: Bundle, text: Any, said: str) -> None:
+    with pytest.raises(SerendipError, match=said):
+        bundle.recommend(101, filter=text)

@@ -43,6 +43,16 @@ def test_a_newcomer_and_a_history(run: Any, bundle: Path, world: World) -> None:
     assert not {row["item_id"] for row in rows} & set(items)
 
 
+def test_a_filter(run: Any, bundle: Path) -> None:
+    loaded = Bundle.load(bundle)
+    some = loaded.item_ids.ids.head(2).to_list()
+    text = f"item_id in {some}"
+    rows = json.loads(run("recommend", "--bundle", bundle, "--user", "new", "--filter", text, "--json").stdout)
+    assert {row["item_id"] for row in rows} == set(some)
+    wrong = run("recommend", "--bundle", bundle, "--user", "new", "--filter", "prize < 3", code=4)
+    assert "A filter must be about attributes of the items: item_id" in " ".join(wrong.stderr.split())
+
+
 def test_ids_may_hold_commas(run: Any, here: Path) -> None:
     """Who liked both is like those who liked one more: a history that is read in any other way gives another list."""
     rows = [(user, item) for user in range(4) for item in ("Seven, or: Se7en", "Heat", "Casino, Royale")]

@@ -85,6 +85,21 @@ def test_excluded_and_seen_items_are_not_shown_and_allowed_ones_only(answers: An
     assert ids(one(answers, user_id=1, allow=[120, 101], k=9)) == [101, 120]
 
 
+def test_a_filter_says_what_items_must_be_like(answers: Answers) -> None:
+    assert ids(one(answers, user_id=1, k=3, filter="item_id in [111, 101, 102]")) == [101, 111]
+    replies = answers.batch(wire.BatchRequest(queries=[wire.Query(user_id=1)], k=1, filter="title is missing")).replies
+    assert ids(replies[0]) == [121]
+    none = one(answers, user_id=1, k=2, filter='title == "x"')
+    assert none.items == []
+    assert none.notes[0] == 'filter: no item of the catalogue fits title == "x"'
+    for wrong in ("price < 3", "title <", "title < 3"):
+        with pytest.raises(ApiError) as caught:
+            one(answers, filter=wrong)
+        assert (caught.value.status, caught.value.reply.error.code) == (422, "invalid_filter")
+    together = answers.recommend([RecommendRequest(k=1, filter=text) for text in ("item_id == 120", "item_id == 101")])
+    assert [ids(reply) for reply in together] == [[120], [101]]
+
+
 def test_a_list_that_cannot_be_filled_says_so(answers: Answers) -> None:
     for allow in ([], [999]):
         reply = one(answers, user_id=1, allow=allow)
