@@ -7,7 +7,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import ctr_jobs, frappe, kernel_jobs, moment_jobs, rating_jobs, scale_jobs, sequence_jobs, tower_jobs
+from benchmarks import (
+    ctr_jobs,
+    frappe,
+    kernel_jobs,
+    moment_jobs,
+    multitask_jobs,
+    rating_jobs,
+    scale_jobs,
+    sequence_jobs,
+    tower_jobs,
+)
 from benchmarks.harness import Row, same
 from benchmarks.peers import judging
 from benchmarks.scale_plot import costs
@@ -189,3 +199,35 @@ def test_random_parts_are_of_the_size_asked_for():
     assert one.sum() == other.sum() == 200
     assert (one == rating_jobs.part(1000, 0.2, 0)).all()
     assert 10 < (one & other).sum() < 80
+
+
+def test_what_tells_a_label_of_the_census_is_none_of_its_features(tmp_path):
+    rows = 200
+    table = pl.DataFrame(
+        {
+            "age": range(rows),
+            "marital_stat": ["Never married", " Never married ", "Widowed", "Divorced"] * (rows // 4),
+            "income_50k": [0, 1, 0, 0] * (rows // 4),
+            "instance_weight": [1.5] * rows,
+            "sex": ["Male", "Female"] * (rows // 2),
+        }
+    )
+    table.write_parquet(tmp_path / "test.parquet")
+    parts = multitask_jobs.census(str(tmp_path))
+    assert {name: len(part.events) for name, part in parts.items()} == {"train": 120, "validate": 40, "test": 40}
+    for part in parts.values():
+        read = {one.name for one in part.features.inputs}
+        assert read == {"age", "sex"}
+        assert not read & {*multitask_jobs.TELLING, *multitask_jobs.CENSUS}
+        never = part.events.context["age"] % 4 < 2
+        np.testing.assert_array_equal(part.events.labels["never_married"], never)
+
+
+def test_repeated_rows_of_the_videos_are_dropped_and_days_kept_apart(tmp_path):
+    columns = {"user_id": 1, "item_id": 2, "hourmin": 1230, "time_ms": 1_650_000_000_000, "tab": 1}
+    columns |= {**dict.fromkeys(multitask_jobs.VIDEOS, 0), "play_time_ms": 1500}
+    for name, days in {"0425_0430": (20220430, 20220430), "0501_0508": (20220501, 20220508, 20220508)}.items():
+        pl.DataFrame([{**columns, "date": day} for day in days]).write_parquet(tmp_path / f"log_{name}.parquet")
+    parts = multitask_jobs.videos(str(tmp_path))
+    assert [len(parts[name]) for name in ("train", "validate", "test")] == [1, 1, 1] and parts["repeated"] == 2
+    assert parts["train"][multitask_jobs.PLAYED].to_list() == [1.5]
