@@ -69,6 +69,27 @@ def test_a_search_continues_in_its_folder(events: pl.DataFrame, tmp_path: Path) 
         tune_recipe(recipe(), data=Dataset.from_frames(events.head(800)), folder=tmp_path)
 
 
+def test_models_of_labels_are_tuned_by_what_they_are_judged_by() -> None:
+    """The test and what is chosen by are the last events, each by itself; the odds as they are foretell best."""
+    frame = pl.DataFrame(
+        {
+            "user_id": [row % 30 for row in range(600)],
+            "item_id": [row % 7 for row in range(600)],
+            "timestamp": [1_600_000_000 + 60 * row for row in range(600)],
+            "liked": [int(row * row % 10 < row % 7) for row in range(600)],
+        }
+    )
+    data = Dataset.from_frames(frame, labels={"liked": "binary"})
+    odds = {"name": "tests.recipe.toys", "label": "liked", "boldness": 9.0}
+    space = {"boldness": {"low": 0.3, "high": 9.0, "log": True}}
+    asked = read({"model": odds, "tune": {"trials": 6, "metric": "logloss", "space": space}, "run": {"threads": 1}})
+    found = tune_recipe(asked, data=data)
+    assert found.metric == "logloss" and found.minimise and found.options["boldness"] < 3
+    assert "Judged by logloss" in found.rule and "Learn from the events before" in found.rule
+    by_default = tune_recipe(read({**asked.plain(), "tune": {"trials": 1, "space": space}}), data=data)
+    assert by_default.metric == "auc" and tuned_recipe(asked, by_default).tune.metric == "auc"
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
