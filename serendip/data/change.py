@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset
 from serendip.data.events import Events
+from serendip.data.read import read
 from serendip.data.schema import Schema
 from serendip.data.vocab import Vocab
 from serendip.types import ABSENT, SerendipError
@@ -122,9 +123,24 @@ class Change:
 
 
 def read_part(schema: Schema, events: Any, users: Any = None, items: Any = None, **how: Any) -> Dataset:
-    """A part of a log read by the schema of the whole; ``how`` as of `Dataset.from_frames`."""
-    plain = msgspec.structs.replace(schema, relations={}, event_types=(), features={})
-    return Dataset.from_frames(events, users, items, schema=plain, part=True, **how)
+    """A part of a log read by the schema of the whole; ``how`` as of `Dataset.from_frames`.
+
+    Labels and context that its events lack are left out, as nothing is learned of them: what comes of an event may not
+    be known yet. So are ratings, where they do not say what is of interest.
+    """
+    table = read(events, "events", encoding=how.get("encoding") or "utf-8")
+    there = table.frame.columns
+    rated = schema.rating in there or schema.positive_from is not None
+    plain = msgspec.structs.replace(
+        schema,
+        relations={},
+        event_types=(),
+        features={},
+        rating=schema.rating if rated else None,
+        labels={name: kind for name, kind in schema.labels.items() if name in there},
+        context=tuple(name for name in schema.context if name in there),
+    )
+    return Dataset.from_frames(table, users, items, schema=plain, part=True, **how)
 
 
 def _fields(events: Events) -> dict[str, Any]:

@@ -25,7 +25,8 @@ def read(source: Any, role: str = "events", *, encoding: str = "utf-8") -> Table
 
     Args:
         source: a Polars, pandas or PyArrow table; a path of a Parquet, CSV, TSV, ``::``-separated, JSON, Arrow or
-            RecBole file; a folder of such files; or a list of these, which are put one below the other.
+            RecBole file; a folder of such files; or a list of these, which are put one below the other. One that was
+            read before stays as it is.
         role: ``events``, ``users``, ``items`` or the name of a relation: tells RecBole files of one folder apart, and
             what the columns of a MovieLens file without header are.
         encoding: of text files.
@@ -33,6 +34,8 @@ def read(source: Any, role: str = "events", *, encoding: str = "utf-8") -> Table
     Raises:
         SerendipError: no such file, an unknown format, an unreadable or empty file, a wrong encoding.
     """
+    if isinstance(source, Table):
+        return source
     parts = tuple(_parts(source, role, encoding))
     if len(parts) == 1:
         return Table(role, parts[0].frame, parts)

@@ -87,6 +87,24 @@ def test_without_times_a_repeated_pair_counts_again() -> None:
     assert change.after.events.items.tolist() == [0, 0, 2, 1]
 
 
+def test_labels_and_context_may_be_missing_of_new_events() -> None:
+    """What came of them is not known yet, and of impressions it is never a column."""
+    said = {"bought": [1, 0, 0], "place": [1.0, 2.0, 3.0], "stars": [5.0, 1.0, 3.0]}
+    labels = {"bought": "binary"}
+    columns = {"rating": "stars", "context": ["place"]}
+    data = Dataset.from_frames(log(("b", 5, 1), ("b", 3, 9), ("d", 3, 2), **said), labels=labels, columns=columns)
+    change = Change.read(data, log(("b", 4, 11)))
+    assert rows(change.after)[-2:] == [("b", 4, 11), ("d", 3, 2)]
+    assert np.isnan(change.after.events.labels["bought"][2]) and np.isnan(change.after.events.labels["rating"][2])
+    again = Change.read(data, log(("b", 4, 11), bought=[1], place=[2.0], stars=[4.0]))
+    assert again.after.events.labels["bought"][2] == 1 and again.after.events.context["place"][2] == 2
+    choosy = Dataset.from_frames(
+        log(("b", 5, 1), ("d", 3, 2), stars=[5.0, 1.0]), columns={"rating": "stars"}, positive_from=3
+    )
+    with pytest.raises(SchemaError, match='expected a column "stars"'):
+        Change.read(choosy, log(("b", 4, 11)))
+
+
 def test_rows_of_items_are_added_and_replaced() -> None:
     table = pl.DataFrame({"item_id": [5, 9], "year": [2001, 1950], "colour": ["red", "blue"]})
     change = Change.read(known(), log(("b", 7, 11)), items=table)
