@@ -495,6 +495,7 @@ class Bundle:
             created=_now(),
             serendip=manifest.package_version(),
             data=manifest.summary(data),
+            index={part.name: part.index.stats for part in retrievers(pipeline) if part.index is not None},
             files=entries,
             **said,
         )

@@ -25,8 +25,10 @@ from serendip.data.dataset import Dataset, Histories
 from serendip.data.events import Kinds
 from serendip.data.features import Features
 from serendip.data.vocab import Vocab
-from serendip.pipeline import from_dict, scoring, to_dict
-from serendip.types import ABSENT, Scorer, SerendipError, Stage
+from serendip.index import VectorIndex, unpack
+from serendip.pipeline import from_dict, retrievers, scoring, to_dict, with_indices
+from serendip.scorers.calibrated import ranked_by
+from serendip.types import ABSENT, Embedder, Scorer, SerendipError, Stage
 
 USERS = "users.parquet"
 ITEMS = "items.parquet"
@@ -37,6 +39,8 @@ KINDS = "kinds.json"
 """The kinds of events, where the log names them: those that ``kind`` in the histories means."""
 FEATURES = ("features.safetensors", "features.json")
 SCORERS = "scorers"
+INDEX = "index"
+"""Folder of what makes search approximate: arrays and a description for each retriever that has such an index."""
 LEARNED = "learned"
 """Folder of what training can go on from: a file for each scorer that has such. Nothing reads it to answer."""
 MOST_JSON_BYTES = 1 << 22
@@ -124,6 +128,17 @@ def encode(content: Content) -> dict[str, File]:
         tensors, header = kinds.dump(part.scorer)
         files[f"{SCORERS}/{part.name}.safetensors"] = tensorfile.encode(tensors)
         files[f"{SCORERS}/{part.name}.json"] = [msgspec.json.encode(header)]
+    for part in retrievers(content.pipeline):
+        if part.index is None or part.index.stats.backend == "exact":
+            continue
+        if len(part.index) != part.scorer.n_items or part.index.changed:
+            raise SerendipError(
+                f"A bundle's index must be as it was built. That of {part.name!r} has changed since. "
+                "Try: save the bundle that the live items were opened over."
+            )
+        tensors, header = part.index.pack()
+        files[f"{INDEX}/{part.name}.safetensors"] = tensorfile.encode(tensors)
+        files[f"{INDEX}/{part.name}.json"] = [msgspec.json.encode(header)]
     files |= {f"{LEARNED}/{name}.safetensors": file for name, file in content.learned.items()}
     return files
 
@@ -138,6 +153,8 @@ def decode(files: Mapping[str, memoryview], sizes: Sizes) -> Content:
     expected = {USERS, ITEMS, HISTORIES, PIPELINE, GOLDEN, *(FEATURES if set(FEATURES) & set(files) else ())}
     expected |= {f"{SCORERS}/{name}.{suffix}" for name in names for suffix in ("safetensors", "json")}
     expected |= {KINDS} & set(files)
+    searched = [name for name in sorted(names) if f"{INDEX}/{name}.json" in files]
+    expected |= {f"{INDEX}/{name}.{suffix}" for name in searched for suffix in ("safetensors", "json")}
     learned: dict[str, File] = {
         name: [files[path]] for name in sorted(names) if (path := f"{LEARNED}/{name}.safetensors") in files
     }
@@ -159,6 +176,7 @@ def decode(files: Mapping[str, memoryview], sizes: Sizes) -> Content:
     parts = {name: _scorer(files, name, len(items)) for name in sorted(names)}
     with _naming(PIPELINE):
         pipeline = from_dict(_json(files[PIPELINE], Any), parts)
+        pipeline = with_indices(pipeline, {name: _index(files, name, parts[name]) for name in searched})
         _require({part.name for part in scoring(pipeline)} == names, "must use every scorer of the bundle")
         described = frozenset() if attributes is None else {one.name for one in attributes.features.inputs}
         lacking = sorted(read_by(pipeline) - described)
@@ -212,6 +230,16 @@ def _scorer(files: Mapping[str, memoryview], name: str, n_items: int) -> Scorer:
         scorer = kinds.restore(tensorfile.decode(f"{name}.safetensors", files[f"{SCORERS}/{name}.safetensors"]), header)
         _require(scorer.n_items == n_items, f"must score the {n_items} items of the catalogue. Got {scorer.n_items}")
         return scorer
+
+
+def _index(files: Mapping[str, memoryview], name: str, scorer: Scorer) -> VectorIndex:
+    with _naming(f"{INDEX}/{name}"):
+        embedder = ranked_by(scorer)
+        if not isinstance(embedder, Embedder):
+            raise BundleError("must be of a scorer that has vectors")
+        arrays = tensorfile.decode(f"{name}.safetensors", files[f"{INDEX}/{name}.safetensors"])
+        vectors = np.asarray(embedder.item_vectors(), np.float32)
+        return unpack(vectors, arrays, _json(files[f"{INDEX}/{name}.json"], dict[str, Any]))
 
 
 def _attributes(files: Mapping[str, memoryview], users: pl.DataFrame) -> Attributes | None:

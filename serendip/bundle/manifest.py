@@ -14,6 +14,7 @@ import numpy as np
 from serendip.bundle.errors import BundleError
 from serendip.bundle.store import MANIFEST, FileEntry
 from serendip.data.schema import Schema
+from serendip.index import Stats
 from serendip.types import SerendipError
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         start: version of the bundle that the fit went on from; None if it began afresh.
         schema: what the columns of the data mean, so that more can be read alike; None in bundles of before.
         updates: what was taken in since, oldest first.
+        index: by retriever, the index over its vectors: what was chosen, recall and milliseconds when it was built.
         files: checksum and size of each file of the content.
     """
 
@@ -86,6 +88,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     start: str | None = None
     schema: Schema | None = None
     updates: tuple[Update, ...] = ()
+    index: dict[str, Stats] = {}
     files: dict[str, FileEntry]
 
 

@@ -12,7 +12,7 @@ from serendip.bundle.content import encode
 from serendip.bundle.errors import BundleError
 from serendip.bundle.golden import record
 from serendip.bundle.manifest import Manifest, version_of
-from serendip.pipeline import from_dict, scoring, to_dict
+from serendip.pipeline import from_dict, retrievers, scoring, to_dict, with_indices
 from serendip.scorers.tasks import TaskScorer
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def rescored(made: Manifest, content: Content, formula: str, name: str | None = 
             f"those of several tasks are: {', '.join(tasks) or 'none'}. Try a bundle of mmoe, esmm or joint."
         )
     pipeline = from_dict(to_dict(content.pipeline), {**parts, chosen: tasks[chosen].scored_by(formula)})
+    indices = {part.name: part.index for part in retrievers(content.pipeline) if part.index is not None}
+    pipeline = with_indices(pipeline, indices)
     after = replace(content, pipeline=pipeline, golden=record(pipeline, len(content.items)))
     entries = {file: store.entry(held) for file, held in encode(after).items()}
     recipe = _said(made.recipe, chosen, formula)

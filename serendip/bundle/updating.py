@@ -18,10 +18,11 @@ from serendip.data.dataset import Dataset, Events
 from serendip.data.findings import DataError, SchemaError
 from serendip.data.schema import Schema
 from serendip.data.vocab import Vocab
-from serendip.pipeline import from_dict, scoring, to_dict
-from serendip.scorers.calibrated import Calibrated
+from serendip.index import build
+from serendip.pipeline import from_dict, retrievers, scoring, to_dict, with_indices
+from serendip.scorers.calibrated import Calibrated, ranked_by
 from serendip.scorers.grown import grown
-from serendip.types import ABSENT, Scorer, SerendipError, Stage, Updatable
+from serendip.types import ABSENT, Embedder, Scorer, SerendipError, Stage, Updatable
 
 if TYPE_CHECKING:
     from serendip.data.features import Feature
@@ -72,7 +73,19 @@ def update(
             notes.append(f"{part.name} cannot take in new events: what is new stays unknown to it")
             renewed = grown(part.scorer, change.after.n_users, change.after.n_items)
         scorers[part.name] = renewed
-    return Updated(change, from_dict(to_dict(content.pipeline), scorers), schema, tuple(notes))
+    pipeline = _indexed(from_dict(to_dict(content.pipeline), scorers), made, run or Run())
+    return Updated(change, pipeline, schema, tuple(notes))
+
+
+def _indexed(pipeline: Stage, made: Manifest, run: Run) -> Stage:
+    """The pipeline with indices over its new vectors, where it had some."""
+    found = {}
+    for part in retrievers(pipeline):
+        scorer = ranked_by(part.scorer)
+        if part.name in made.index and isinstance(scorer, Embedder):
+            vectors = np.asarray(scorer.item_vectors(), np.float32)
+            found[part.name] = build(vectors, made.index[part.name].asked, threads=run.threads, seed=run.seed)
+    return with_indices(pipeline, found)
 
 
 def _joined(

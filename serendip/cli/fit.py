@@ -142,6 +142,9 @@ def _show(bundle: Bundle, path: Path, recipe: Recipe, show: Output) -> None:
     made = bundle.summary()
     if unread := unread_features(recipe, bundle):
         show.say(f"Note: {unread}")
+    for name, index in bundle.manifest.index.items():
+        found = f"{index.backend}, recall {index.recall:.3f}, {index.ms:.2f} ms a query ({index.exact_ms:.2f} exactly)"
+        show.say(f"Index of {name}: {index.note or found}")
     show.result(
         {"bundle": path, **made},
         lambda: show.text(

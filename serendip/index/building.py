@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -96,7 +97,7 @@ def unpack(
 ) -> VectorIndex:
     """The inverse of `VectorIndex.pack`, over the same vectors; arrays and header need not be trusted.
 
-    Where the library of the index is not installed, the index searches exactly, and ``stats.note`` says so.
+    Where the library of the index is not installed, the index searches exactly, and `VectorIndex.lacking` says so.
 
     Raises:
         SerendipError: arrays or a header that are not of an index over such vectors.
@@ -116,7 +117,7 @@ def unpack(
             raise SerendipError(f"An index of the kind {stats.backend} must have no arrays. Got {', '.join(arrays)}.")
         return fresh_index(exact, None, stats)
     if not _can(stats.backend):
-        return fresh_index(exact, None, msgspec.structs.replace(stats, note=_missing(stats.backend)))
+        return replace(fresh_index(exact, None, stats), lacking=_missing(stats.backend), kept=dict(arrays))
     _check_curve(stats)
     engine = ENGINES[stats.backend].unpack(exact.vectors, arrays, threads)
     first, _, second, _ = engine.ladder(stats.asked.k)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -42,6 +43,8 @@ class VectorIndex:
         dead: bits ``[ceil(n/8)]`` of the items whose vector in the table is not to be found, or None.
         fresh: codes of the vectors that came later, ascending.
         late: those vectors.
+        lacking: why there is no engine although one was built: its library is not installed here.
+        kept: the arrays of that engine.
     """
 
     exact: Exact
@@ -51,6 +54,8 @@ class VectorIndex:
     dead: Bits | None
     fresh: Ids
     late: Floats
+    lacking: str = ""
+    kept: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.n
@@ -174,9 +179,8 @@ class VectorIndex:
 
         Only what was built, that is: changes are in `serendip.catalogue`.
         """
-        return ({} if self.engine is None else self.engine.pack()), cast(
-            "dict[str, Any]", msgspec.to_builtins(self.stats)
-        )
+        arrays = dict(self.kept) if self.engine is None else self.engine.pack()
+        return arrays, cast("dict[str, Any]", msgspec.to_builtins(self.stats))
 
     def _search(self, vectors: Floats, k: int, exclude: Ids | None, bits: Bits | None) -> Recs:
         """As `search`, of queries that are all allowed the same."""

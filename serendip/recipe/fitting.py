@@ -18,6 +18,7 @@ from serendip.data.streamed import Streamed
 from serendip.model import Run, describe, find
 from serendip.pipeline import first_of, retrieve
 from serendip.recipe.funnel import Funnel, learning_choices, stage_name
+from serendip.recipe.indexing import indexed
 from serendip.recipe.learning import Learning, Watch, check_learning, fitted, require_epochs, silently
 from serendip.recipe.loading import load_data
 from serendip.recipe.sections import Choice, PipelineSection, Recipe
@@ -129,7 +130,9 @@ def run_recipe(
         check_kinds(recipe, start.kinds_read, loaded.schema.kinds)
         starts = starts_of(recipe, start, loaded)
     fitter = Fitter(loaded, run or run_of(recipe), watch, Learning.of(recipe), starts=starts)
-    pipeline = fitter.pipeline(recipe.model, recipe.pipeline)
+    pipeline = indexed(
+        fitter.pipeline(recipe.model, recipe.pipeline), loaded, recipe.index, run or run_of(recipe), watch
+    )
     kept = None if evaluation is None else dict(evaluation)
     with watch("Building the bundle"):
         return Bundle.build(

@@ -12,13 +12,14 @@ from msgspec import Meta
 
 from serendip.data.features.declared import Feature
 
-# The command line reads its help from here, so this file imports nothing heavy: the three lists below stand in
-# `serendip.data.schema` and `serendip.evaluate.split` as well, and a test holds them together.
+# The command line reads its help from here, so this file imports nothing heavy: the lists below stand in
+# `serendip.data.schema`, `serendip.evaluate.split` and `serendip.index.stats` as well, and a test holds them together.
 TimeKind = Literal["unix", "rank", "none"]
 LabelKind = Literal["binary", "count", "rating", "duration"]
 SplitName = Literal["last_out", "global_time", "per_user", "at_random", "k_fold", "cold_items", "cold_users"]
 
 Calibrating = Literal["isotonic", "platt"]
+Backend = Literal["auto", "exact", "exact_int8", "faiss_ivf", "faiss_hnsw", "scann"]
 
 Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -263,6 +264,26 @@ class PipelineSection(Section, frozen=True):
     k: Annotated[Positive, Meta(description="How many items `serendip recommend` lists where -k is not given.")] = 10
 
 
+class IndexSection(Section, frozen=True):
+    """How the vectors of items are searched, for models that have such."""
+
+    backend: Annotated[
+        Backend,
+        Meta(
+            description='"exact": every item is looked at; "exact_int8": the same lists, faster, by a compiled search; '
+            '"faiss_ivf", "faiss_hnsw" or "scann": nearly so, many times faster where items are many, with '
+            "`pip install 'serendip[index]'`; \"auto\": by how many items there are and what is installed."
+        ),
+    ] = "exact"
+    recall: Annotated[
+        float,
+        Meta(
+            gt=0, le=1, description="Share of the true k best that an approximate index must find; it is tuned to it."
+        ),
+    ] = 0.95
+    k: Annotated[int, Meta(ge=1, le=1000, description="Length of the lists that the recall is of.")] = 100
+
+
 class EvaluateSection(Section, frozen=True):
     """How the model is tested: on events that training has not seen."""
 
@@ -375,6 +396,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         FitSection()
     )
     pipeline: Annotated[PipelineSection, Meta(description="How the answer is put together.")] = PipelineSection()
+    index: Annotated[IndexSection, Meta(description="How the vectors of items are searched.")] = IndexSection()
     evaluate: Annotated[EvaluateSection, Meta(description="How the model is tested.")] = EvaluateSection()
     tune: Annotated[TuneSection, Meta(description="How the model's options are chosen by `serendip tune`.")] = (
         TuneSection()

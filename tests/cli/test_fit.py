@@ -37,6 +37,13 @@ def test_the_recipe_says_where_and_the_flag_wins(run: Any, data_flags: list[obje
     assert (here / "elsewhere" / "manifest.json").exists()
 
 
+def test_says_which_index_there_is(run: Any, data_flags: list[object], here: Path) -> None:
+    flags = ["--model", "ials", "--set", "model.iterations=1", "--set", "index.backend=faiss_ivf"]
+    said = " ".join(run("fit", *data_flags, *flags).stderr.split())
+    assert "Index of ials: faiss_ivf needs at least 1,000 vectors, there are" in said
+    assert Bundle.load(here / "out" / "bundle").manifest.index["ials"].backend == "exact"
+
+
 def test_the_default_place(run: Any, data_flags: list[object], here: Path) -> None:
     run("fit", *data_flags, "--model", "popular", "--quiet")
     assert (here / "out" / "bundle" / "manifest.json").exists()

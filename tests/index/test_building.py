@@ -101,8 +101,11 @@ def test_a_library_that_is_missing_where_it_is_loaded(monkeypatch):
     monkeypatch.setattr("serendip.index.building.installed", hidden("faiss"))
     back = unpack(vectors, *packed)
     assert back.engine is None
-    assert back.stats.note == "faiss is not installed: searching exactly. Try: pip install 'serendip[index]'"
+    assert back.lacking == "faiss is not installed: searching exactly. Try: pip install 'serendip[index]'"
     assert back.search(vectors[:1], 5).counts.tolist() == [5]
+    monkeypatch.undo()
+    there = unpack(vectors, *back.pack())
+    assert (there.engine is None, there.lacking, there.stats) == (False, "", index.stats)
 
 
 def broken(backend, name, change):
