@@ -73,22 +73,28 @@ class Judged:
         ]
 
     def plot(self) -> Markup:
-        """What came true over what was foretold, a line for each model, beside the diagonal that is perfect."""
-        ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
-        parts = [plots.line_at(tick, plots.figure(tick)) for tick in ticks]
-        parts += [plots.words(tick, plots.HEIGHT + 16, plots.figure(tick), "middle", "tick") for tick in ticks]
+        """What came true over what was foretold, a line for each model, beside the diagonal that is perfect.
+
+        Both axes end above the largest chance, as most labels are rare.
+        """
+        ends = [float(end.max()) for found in self.chances.values() for end in (found.predicted, found.observed)]
+        ticks = plots.steps(max(ends, default=1.0))
+        top = ticks[-1]
+        parts = [plots.line_at(tick / top, plots.figure(tick)) for tick in ticks]
+        parts += [plots.words(tick / top, plots.HEIGHT + 16, plots.figure(tick), "middle", "tick") for tick in ticks]
         parts.append(
-            Markup('<line class="grid" stroke-dasharray="4 4" x1="0" y1="{:.1f}" x2="100%" y2="{:.1f}"/>').format(
+            Markup('<line class="broken" x1="0" y1="{:.1f}" x2="100%" y2="{:.1f}"/>').format(
                 plots.height_of(0), plots.height_of(1)
             )
         )
         for number, (name, found) in enumerate(self.chances.items()):
             points = [
-                (float(x), plots.height_of(float(y))) for x, y in zip(found.predicted, found.observed, strict=True)
+                (float(x) / top, plots.height_of(float(y) / top))
+                for x, y in zip(found.predicted, found.observed, strict=True)
             ]
             parts += [plots.segment(before, after, number) for before, after in pairwise(points)]
             for place, (x, y) in enumerate(points):
-                said = Markup("<title>{}: {:.3f} foretold, {:.3f} came true, of {:,} rows</title>").format(
+                said = Markup("<title>{}: {:.3g} foretold, {:.3g} came true, of {:,} rows</title>").format(
                     name, found.predicted[place], found.observed[place], int(found.count[place])
                 )
                 parts.append(Markup("<g>{}{}</g>").format(said, plots.shape(plots.percent(x), y, number)))

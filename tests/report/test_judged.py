@@ -53,6 +53,19 @@ def test_the_page_shows_every_label_and_the_gap_before_and_after(stored: Any) ->
     assert len(ids) == len(set(ids))
 
 
+def test_chances_of_what_is_rare_fill_the_plot(stored: Any) -> None:
+    """The same chances, all a fiftieth as large: every mark stands where it stood, and the axes say 0.02 for 1."""
+    small = json.loads(json.dumps(stored))
+    for model in small["labels"]["liked"]["models"].values():
+        for name in ("predicted", "observed", "low", "high") if model["bins"] else ():
+            model["bins"][name] = [value / 50 for value in model["bins"][name]]
+    plots = [str(read_judged(one)[0][0].plot()) for one in (stored, small)]
+    marks = [re.findall(r"</title>.*?</g>", plot) for plot in plots]
+    assert len(marks[0]) > 2 and marks[0] == marks[1]
+    ticks = [re.findall(r'text-anchor="middle">([0-9.]+)<', plot) for plot in plots]
+    assert [float(end) for end in (ticks[0][-1], ticks[1][-1])] == [1, 0.02]
+
+
 def test_other_figures_are_refused(stored: Any) -> None:
     with pytest.raises(SerendipError, match=r"at least one model\. Got none"):
         render(evaluation={"labels": {}})
