@@ -25,6 +25,9 @@ ABSENT = -1
 Ids = NDArray[np.int32]
 Floats = NDArray[np.float32]
 
+SOURCE = "source."
+"""Begins the names of what is said of an item by the source that named it."""
+
 _NOTHING: Mapping[str, NDArray[Any]] = MappingProxyType({})
 
 
@@ -51,7 +54,8 @@ class Input:
 
     Attributes:
         name: of the feature.
-        side: whose it is: ``user``, ``item`` or ``context``.
+        side: whose it is: ``user``, ``item`` or ``context``; or ``pair``, of whoever asks and an item together, as
+            `Queries.pairs` holds it.
         size: of codes: every code is below it, and `ABSENT` is none; None: the values are float32 numbers.
         width: how many codes (`ABSENT`-padded) or numbers each has; 0: one code, an array ``[q]``.
         table: features with codes of one kind share the embedding table of this name; "" for the feature's own.
@@ -60,7 +64,7 @@ class Input:
     """
 
     name: str
-    side: Literal["user", "item", "context"]
+    side: Literal["user", "item", "context", "pair"]
     size: int | None = None
     width: int = 0
     table: str = ""
@@ -80,6 +84,8 @@ class Queries:
             ``history`` but of a width of its own. Any may be missing.
         features: ``[q]``, ``[q, m]`` (`ABSENT`-padded codes) or ``[q, d]`` floats by name; missing values are NaN or
             `ABSENT`.
+        pairs: ``[q, c]`` or ``[q, c, w]`` numbers by name of each query and each of the items that a scorer is asked
+            about, in their order; NaN where nothing is known. Any may be missing.
         time: ``[q]`` unix seconds (UTC) of the request, or None.
         exclude: ``[q, e]`` item codes never to be shown, `ABSENT`-padded anywhere, or None.
         allow: bits of the items that may be shown (see `pack_mask`), one row for all or one a query, or None for all.
@@ -90,6 +96,7 @@ class Queries:
     history: Ids
     bags: Mapping[str, NDArray[Any]] = field(default_factory=lambda: _NOTHING)
     features: Mapping[str, NDArray[Any]] = field(default_factory=lambda: _NOTHING)
+    pairs: Mapping[str, Floats] = field(default_factory=lambda: _NOTHING)
     time: NDArray[np.int64] | None = None
     exclude: Ids | None = None
     allow: NDArray[np.uint8] | None = None
@@ -100,6 +107,7 @@ class Queries:
         shapes: dict[str, Any] = {"history": self.history, "time": self.time, "exclude": self.exclude}
         shapes |= {f"bags[{name!r}]": value for name, value in self.bags.items()}
         shapes |= {f"features[{name!r}]": value for name, value in self.features.items()}
+        shapes |= {f"pairs[{name!r}]": value for name, value in self.pairs.items()}
         for name, value in shapes.items():
             if value is not None and len(value) != q:
                 raise ValueError(f"Queries.{name} must have one row per user ({q}). Got {len(value)} instead.")
@@ -129,6 +137,7 @@ class Queries:
             history=self.history[rows],
             bags={name: value[rows] for name, value in self.bags.items()},
             features={name: value[rows] for name, value in self.features.items()},
+            pairs={name: value[rows] for name, value in self.pairs.items()},
             time=None if self.time is None else self.time[rows],
             exclude=None if self.exclude is None else self.exclude[rows],
             allow=allow if allow is None or len(allow) == 1 else allow[rows],
@@ -354,6 +363,16 @@ class Bagged(Protocol):
 
 
 @runtime_checkable
+class Paired(Protocol):
+    """A scorer that reads what is known of a query and an item together. One that does not say so reads nothing."""
+
+    @property
+    def pair_names(self) -> tuple[str, ...]:
+        """The names of those of `Queries.pairs` that it reads."""
+        ...
+
+
+@runtime_checkable
 class Foreteller(Protocol):
     """A scorer that says what labels of an event would be, each on its own scale."""
 
@@ -469,6 +488,19 @@ Metric = Callable[[Recs, Truth], NDArray[np.float64]]
 """A figure per query, ``[q]``: the mean and the significance test both use it. NaN: not defined for that query."""
 
 
+def by_source(scores: Floats, sources: NDArray[np.integer[Any]], names: Sequence[str]) -> dict[str, Floats]:
+    """What sources say of the items that they named, as `Queries.pairs`: ``source.NAME`` is 1 and the score, or NaN.
+
+    Args:
+        scores: ``[q, c]``.
+        sources: ``[q, c]`` places among the names, `ABSENT` where nothing is known.
+        names: of the sources.
+    """
+    both = np.stack([np.ones_like(scores), scores], axis=-1)
+    own = {name: (sources == place)[..., None] for place, name in enumerate(names)}
+    return {SOURCE + name: np.where(mask, both, np.float32(np.nan)) for name, mask in own.items()}
+
+
 def as_rows(items: Ids | None, q: int, n: int) -> Ids | None:
     """The ``items`` argument of `Scorer.score` as ``[c]`` or ``[q, c]`` int32, checked; None stays None."""
     if items is None:
@@ -490,6 +522,7 @@ __all__: list[str] = [
     "Index",
     "Log",
     "Metric",
+    "Paired",
     "Predictor",
     "Queries",
     "Recs",

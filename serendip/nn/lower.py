@@ -109,7 +109,8 @@ def lower_ranker(
         SerendipError: as `serendip.nn.export.to_onnx`; or what was given does not fit together.
     """
     later = NewFields(net.items) if item_feeds else None
-    parts: dict[str, Any] = {"told": told, "alone": alone, "item": later, "item_feeds": item_feeds}
+    both = () if net.pairs is None else tuple(Feed.feature(one) for one in net.pairs.inputs)
+    parts: dict[str, Any] = {"told": told, "alone": alone, "item": later, "item_feeds": item_feeds, "pair_feeds": both}
     if foretells is not None:
         parts |= {"kind": TaskScorer, "tasks": tuple(tasks), "formula": formula}
     return lower_pairs(AskedFields(net), Scores(net, foretells), feeds, items, **parts)
@@ -126,6 +127,7 @@ def lower_pairs(
     alone: bool = False,
     item: nn.Module | None = None,
     item_feeds: Sequence[Feed] = (),
+    pair_feeds: Sequence[Feed] = (),
     kind: type[RankScorer] = RankScorer,
     **more: Any,
 ) -> RankScorer:
@@ -133,11 +135,13 @@ def lower_pairs(
 
     Args:
         query: from a mapping of tensors, named by ``feeds``, to ``[b, e]``.
-        pairs: from ``query`` ``[b, e]`` and ``item`` ``[b, d]`` to a mapping with ``score``.
+        pairs: from ``query`` ``[b, e]``, ``item`` ``[b, d]`` and what is named by ``pair_feeds`` to a mapping with
+            ``score``.
         feeds, items, told, tied, alone: as of `lower_towers`.
         item: for items that come later, from features to ``[b, d]``, or to a mapping as of `lower_towers`; None: such
             items cannot be scored.
         item_feeds: its inputs.
+        pair_feeds: what is known of a query and an item together.
         kind: of the scorer.
         more: what it has besides.
 
@@ -150,6 +154,7 @@ def lower_pairs(
     network = to_onnx(query, _tensors(of_queries(_queries(feeds, known), feeds, known)[0]), [VECTOR])
     rng, width = np.random.default_rng(0), signature(network).outputs[VECTOR].shape[1]
     fed = {QUERY: rng.normal(size=(EXAMPLES, width or 0)), ITEM: rng.normal(size=(EXAMPLES, table.shape[1]))}
+    fed |= _features(pair_feeds, rng)
     made = to_onnx(pairs, _tensors({name: value.astype(np.float32) for name, value in fed.items()}), [SCORE])
     outputs = [VECTOR, *([TOLD] if said.shape[1] and not isinstance(item, NewFields) else [])]
     later = b"" if item is None else to_onnx(item, _tensors(_features(item_feeds, rng)), outputs)
@@ -163,6 +168,7 @@ def lower_pairs(
         item=np.frombuffer(later, np.uint8),
         item_feeds=tuple(item_feeds),
         ranker=np.frombuffer(made, np.uint8),
+        pair_feeds=tuple(pair_feeds),
         **more,
     )
 

@@ -33,6 +33,7 @@ class Ranker(nn.Module):
         histories: Sequence[str] = (),
         read: Table | None = None,
         apart: bool = False,
+        pairs: Fields | None = None,
         bias: Tensor | None = None,
     ) -> None:
         """A ranker.
@@ -46,6 +47,8 @@ class Ranker(nn.Module):
             read: the vectors of the items of histories; None: those that the items have as fields.
             apart: whether the events of histories reach the parts one by one, before the fields, in place of their
                 means: ``[b, t + f, d]``, zeros where there is none, t being as many as the longest has.
+            pairs: the fields of a query and an item together, numbers all, between those of either; None: there are
+                none.
             bias: that number to begin with, of no axis, or ``[k]``; None: 0.
 
         Raises:
@@ -57,7 +60,7 @@ class Ranker(nn.Module):
         if histories and items.ids is None and read is None:
             raise ValueError("A history must be of items with vectors. Got items that have features only.")
         self.items, self.fields, self.own, self.histories, self.apart = items, query, read, tuple(histories), apart
-        self.parts = nn.ModuleList(parts)
+        self.parts, self.pairs = nn.ModuleList(parts), pairs
         self.bias = nn.Parameter(torch.zeros(()) if bias is None else bias.clone())
         self.per_item = ("own.weight",) if read is not None else ()
         self.balance: nn.Module | None = None
@@ -76,7 +79,8 @@ class Ranker(nn.Module):
         own = () if self.items.features is None else self.items.features.inputs
         itself = () if self.items.ids is None else ("item",)
         means = () if self.apart else self.histories
-        return (*means, *(one.name for one in asked), *itself, *(one.name for one in own))
+        both = () if self.pairs is None else self.pairs.inputs
+        return (*means, *(one.name for one in (*asked, *both)), *itself, *(one.name for one in own))
 
     def query(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """``[b, f, d]`` the fields of queries; before them, where they are apart, the events of histories.
@@ -90,11 +94,14 @@ class Ranker(nn.Module):
             parts.append(self.fields(inputs))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
 
-    def together(self, inputs: Mapping[str, Tensor], codes: Tensor) -> Tensor:
-        """``[b·c, f, d]`` all fields of items ``[b, c]`` for ``b`` queries."""
+    def together(
+        self, inputs: Mapping[str, Tensor], codes: Tensor, pairs: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """``[b·c, f, d]`` all fields of items ``[b, c]`` for ``b`` queries; ``pairs`` ``[b, c, …]`` are of both."""
         known, items = self.query(inputs), self.items(codes)  # [b, f, d], [b, c, g, d]
         wide = known.unsqueeze(1).expand(-1, codes.shape[1], -1, -1)
-        return torch.cat([wide, items], dim=2).flatten(0, 1)
+        both = [] if self.pairs is None else [self.pairs(pairs or {})]
+        return torch.cat([wide, *both, items], dim=2).flatten(0, 1)
 
     def forward(self, fields: Tensor) -> Tensor:
         """``[b]`` or ``[b, k]`` from fields ``[b, f, d]``, those of the query first."""
@@ -157,9 +164,10 @@ class Scores(nn.Module):
         self.ranker, self.foretells = ranker, foretells
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``score`` ``[b]``, or ``[b, t]``, from ``query`` ``[b, f·d]`` and ``item`` ``[b, g·d]``."""
-        d = self.ranker.items.dim
-        flat = torch.cat([inputs[QUERY], inputs[ITEM]], dim=1)
+        """``score`` ``[b]``, or ``[b, t]``, from ``query`` ``[b, f·d]``, ``item`` ``[b, g·d]`` and what is of both."""
+        d, pairs = self.ranker.items.dim, self.ranker.pairs
+        both = [] if pairs is None else [pairs(inputs).flatten(1)]
+        flat = torch.cat([inputs[QUERY], *both, inputs[ITEM]], dim=1)
         found = self.ranker(flat.reshape(flat.shape[0], -1, d))
         return {SCORE: found if self.foretells is None else self.foretells(found)}
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from serendip.scorers.calibrate import Calibration
 from serendip.scorers.common import require, voted
-from serendip.types import Bagged, Featured, Floats, Ids, Queries, Recs, Scorer, Similar
+from serendip.types import Bagged, Featured, Floats, Ids, Paired, Queries, Recs, Scorer, Similar
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,11 @@ class Calibrated:
     def bag_names(self) -> tuple[str, ...]:
         """As `serendip.types.Bagged.bag_names`."""
         return self.part.bag_names if isinstance(self.part, Bagged) else ()
+
+    @property
+    def pair_names(self) -> tuple[str, ...]:
+        """As `serendip.types.Paired.pair_names`."""
+        return self.part.pair_names if isinstance(self.part, Paired) else ()
 
     @property
     def tasks(self) -> tuple[str, ...]:

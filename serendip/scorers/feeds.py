@@ -26,7 +26,8 @@ class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         name: of the input; also of the bag or feature it is taken from.
         of: ``history``: the items of the history, the latest on the right; ``aligned``: an array of ``Queries.bags``
             with something of each of these events; ``bag``: an array of codes in ``Queries.bags`` with events of its
-            own; ``feature``: an array of ``Queries.features``, or of features of items.
+            own; ``feature``: an array of ``Queries.features``, or of features of items; ``pair``: one of
+            ``Queries.pairs``.
         width: how many of the latest events, or how many values, each query has; 0: one value, an array ``[q]``.
         size: of codes (int64): every code is below it, others become `ABSENT`; None: numbers (float32), NaN where
             missing.
@@ -35,15 +36,15 @@ class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-    of: Literal["history", "aligned", "bag", "feature"]
+    of: Literal["history", "aligned", "bag", "feature", "pair"]
     width: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 0
     size: Annotated[int, msgspec.Meta(ge=0, le=1 << 31)] | None = None
     vectors: bool = False
 
     @classmethod
     def feature(cls, given: Input) -> Feed:
-        """Of an array of features."""
-        return cls(given.name, "feature", given.width, given.size)
+        """Of an array of features, or of pairs."""
+        return cls(given.name, "pair" if given.side == "pair" else "feature", given.width, given.size)
 
     def fault(self) -> str | None:
         """What is not sound about it, or None."""
@@ -153,6 +154,26 @@ def plain(feed: Feed, given: NDArray[Any] | None, rows: int) -> NDArray[Any]:
     return np.where((array >= 0) & (array < feed.size), array, ABSENT).astype(np.int64)
 
 
+def of_pairs(queries: Queries, feeds: Sequence[Feed], width: int) -> dict[str, Floats]:
+    """By name, ``[q, width]`` or ``[q, width, w]`` numbers of each query and each of so many items, or NaN.
+
+    Raises:
+        SerendipError: an array of another shape.
+    """
+    out = {}
+    for feed in feeds:
+        shape = (len(queries), width, feed.width) if feed.width else (len(queries), width)
+        given = queries.pairs.get(feed.name)
+        array = np.full(shape, np.nan, np.float32) if given is None else np.asarray(given, np.float32)
+        if array.shape != shape:
+            raise SerendipError(
+                f"pairs[{feed.name!r}] must have numbers for each item asked about, {list(shape)}. "
+                f"Got the shape {list(array.shape)} instead."
+            )
+        out[feed.name] = np.where(np.isfinite(array), array, np.float32(np.nan))
+    return out
+
+
 def _kept(feed: Feed, codes: NDArray[Any], items: Items) -> Mask:
     """``[q, t]`` which events count: those of known items; of other codes those that the network knows."""
     size = len(items.known) if feed.size is None else feed.size
@@ -208,4 +229,4 @@ def _fed(feed: Feed, codes: NDArray[np.int64], items: Items) -> Mapping[str, NDA
     return {feed.name: vectors, feed.name + PRESENT: present}
 
 
-__all__ = ["PRESENT", "Feed", "Items", "fault", "of_queries", "plain"]
+__all__ = ["PRESENT", "Feed", "Items", "fault", "of_pairs", "of_queries", "plain"]

@@ -14,6 +14,7 @@ from serendip.network.network import Network
 from serendip.network.onnxfile import Port
 from serendip.scorers.asked import NO_NETWORK, TOLD, VECTOR, Asked
 from serendip.scorers.common import BLOCK, require
+from serendip.scorers.feeds import Feed, fault, of_pairs
 from serendip.types import Floats, Ids, Queries, as_rows
 
 QUERY, ITEM, SCORE = "query", "item", "score"
@@ -30,12 +31,15 @@ class RankScorer(Asked):
     """``score_j = g( f(query), v_j )``: what is known of a query by one network, once; its scores by another.
 
     Attributes: as of `serendip.scorers.asked.Asked`; and
-        ranker: the bytes of the network g, from ``query`` ``[b, e]`` and ``item`` ``[b, d]`` to ``score`` ``[b]``.
+        ranker: the bytes of the network g, from ``query`` ``[b, e]``, ``item`` ``[b, d]`` and what is known of both
+            together to ``score`` ``[b]``.
+        pair_feeds: what it is told of a query and an item together, from ``Queries.pairs``.
         names: ``[f]`` of the fields that it crosses, where it tells how strongly; empty: it does not.
         crosses: ``[f, f]`` how strongly it crosses each two of them; see `serendip.scorers.crossed`.
     """
 
     ranker: NDArray[np.uint8] = field(default_factory=lambda: NO_NETWORK)
+    pair_feeds: tuple[Feed, ...] = ()
     names: tuple[str, ...] = ()
     crosses: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
@@ -49,6 +53,11 @@ class RankScorer(Asked):
             out[rows, places] = np.where(np.isfinite(scores), scores, -np.inf)
         return out
 
+    @property
+    def pair_names(self) -> tuple[str, ...]:
+        """As `serendip.types.Paired.pair_names`."""
+        return tuple(feed.name for feed in self.pair_feeds)
+
     def _blank(self, queries: Queries, items: Ids | None, value: float) -> Floats:
         """``[q, c]`` of that value."""
         codes = as_rows(items, len(queries), self.n_items)
@@ -59,6 +68,7 @@ class RankScorer(Asked):
         codes = as_rows(items, len(queries), self.n_items)
         every = np.arange(self.n_items, dtype=np.int32) if codes is None else codes
         width = every.shape[-1]
+        pairs = of_pairs(queries, self.pair_feeds, width)
         for rows, vectors in self._asked(queries) if width else ():
             step = max(1, BLOCK // (width * (vectors.shape[1] + self.items.shape[1])))
             for start in range(0, len(rows), step):
@@ -68,7 +78,8 @@ class RankScorer(Asked):
                 row, place = (chosen[self._scored[own[row, place]]] for chosen in (row, place))
                 if len(row):
                     fed = {QUERY: vectors[start + row], ITEM: self.items[own[row, place]]}
-                    size = sum(value.shape[1] for value in fed.values())
+                    fed |= {name: value[part[row], place] for name, value in pairs.items()}
+                    size = sum(value[0].size for value in fed.values())
                     yield (
                         part[row],
                         place,
@@ -99,8 +110,15 @@ class RankScorer(Asked):
         float32, d, e = np.dtype(np.float32), self.items.shape[1], self._told.shape[1]
         wide = self._ranker.signature.inputs.get(QUERY)
         width = wide.shape[1] if wide is not None and len(wide.shape) == 2 else None
+        what = fault(self.pair_feeds)
+        require(self, what is None, str(what))
+        sound = all(feed.of == "pair" and feed.size is None for feed in self.pair_feeds)
+        require(self, sound, "what it is told of a query and an item together must be numbers of the pair")
+        require(self, not {QUERY, ITEM} & set(self.pair_names), "its inputs must have different names")
+        pairs = dict(port for feed in self.pair_feeds for port in feed.ports(0))
         self._ranker.require(
-            {QUERY: Port(float32, (None, width)), ITEM: Port(float32, (None, d))}, {SCORE: Port(float32, self._outputs)}
+            {QUERY: Port(float32, (None, width)), ITEM: Port(float32, (None, d)), **pairs},
+            {SCORE: Port(float32, self._outputs)},
         )
         self._query.require(
             dict(port for feed in self.feeds for port in feed.ports(e)), {VECTOR: Port(float32, (None, width))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,6 +107,42 @@ def test_what_is_exported_scores_as_the_module_and_survives_a_bundle(ids: bool) 
     assert later.n_items == N + 1 and np.isfinite(later.score(asked)[0, N])
     if not ids:
         assert np.allclose(later.score(asked)[:2, N], found[:2, 0], atol=1e-5)  # the same features, the same score
+
+
+def test_what_is_known_of_a_query_and_an_item_is_a_field_between_theirs() -> None:
+    both = Fields((Input("source.found", "pair", None, 2), Input("times", "pair")), D, sigma=1.0)
+    items = ItemFields(N, D, sigma=1.0)
+    net = Ranker(
+        items, Fields((TOWN,), D, sigma=1.0), (Crossed(CrossNetwork(lambda: CrossV2(D * 4), 2), D * 4),), pairs=both
+    )
+    assert net.names == ("town", "source.found", "times", "item")
+    vectors = items(torch.arange(N)).flatten(1).detach().numpy()
+    scorer = restore(*dump(lower_ranker(net, [Feed.feature(TOWN)], vectors, alone=True)))
+    assert scorer.pair_names == ("source.found", "times")
+    codes = np.array([[3, 1], [0, 5]], np.int32)
+    said = {
+        "source.found": np.array([[[1, 0.5], [np.nan, np.nan]], [[1, -2], [1, 0]]], np.float32),
+        "times": np.array([[2, np.nan], [0, 1]], np.float32),
+    }
+    asked = Queries(
+        np.array([0, 1], np.int32), np.empty((2, 0), np.int32), features={"town": np.array([2, 0])}, pairs=said
+    )
+    with torch.no_grad():
+        tensors = {name: torch.from_numpy(value) for name, value in said.items()}
+        wanted = net(net.together({"town": torch.tensor([2, 0])}, torch.from_numpy(codes), tensors)).view(2, 2)
+    assert np.allclose(scorer.score(asked, codes), wanted.numpy(), atol=1e-5)
+    (alone,) = scorer.score(asked.take(np.array([1])), codes[1:])
+    assert np.allclose(alone, wanted[1].numpy(), atol=1e-5)
+    unknown = replace(asked, pairs={})
+    blank = replace(asked, pairs={name: np.full_like(value, np.nan) for name, value in said.items()})
+    assert np.allclose(scorer.score(unknown, codes), scorer.score(blank, codes))
+    assert scorer.score(unknown).shape == (2, N)
+    with pytest.raises(SerendipError, match=r"pairs\['source.found'\] must have numbers for each item .* \[2, 6, 2\]"):
+        scorer.score(asked)
+    tensors_, header = dump(scorer)
+    wrong = [{**feed, "of": "feature"} for feed in header["pair_feeds"]]
+    with pytest.raises(SerendipError, match="must be numbers of the pair"):
+        restore(tensors_, {**header, "pair_feeds": wrong})
 
 
 def test_networks_that_do_not_fit_together_are_refused() -> None:
