@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from serendip.types import ABSENT, Ids, Scorer, SerendipError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from serendip.types import ABSENT, Floats, Ids, Scorer, SerendipError, by_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +76,16 @@ class Shown:
     Attributes:
         lists: ``[g, c]`` item codes, best first, `ABSENT` on the right.
         at: ``[m]`` for each event of the data the row of its list, or `ABSENT`.
+        scores: ``[g, c]`` that the items have there (`serendip.pipeline.standing`), or None.
+        sources: ``[g, c]`` what named each, as a place among the names, or `ABSENT`; None where ``scores`` is.
+        names: of the sources.
     """
 
     lists: Ids
     at: Ids
+    scores: Floats | None = None
+    sources: NDArray[np.int8] | None = None
+    names: tuple[str, ...] = ()
 
     def before(self, events: NDArray[Any]) -> Ids:
         """``[b, c]`` the lists of these events; `ABSENT` where there is none."""
@@ -89,6 +93,27 @@ class Shown:
         if not len(self.lists):
             return np.full((len(rows), self.lists.shape[1]), ABSENT, np.int32)
         return np.where(rows[:, None] == ABSENT, np.int32(ABSENT), self.lists[np.maximum(rows, 0)])
+
+    def said(self, events: NDArray[Any], items: NDArray[Any]) -> dict[str, Floats]:
+        """What the lists of these events say of items ``[b, c]``, as `serendip.types.Queries.pairs`.
+
+        An item that is not in a list counts as the last one that is: whatever it has, that is not more.
+        """
+        if self.scores is None or self.sources is None:
+            return {}
+        if not self.lists.size:
+            nothing = np.full(items.shape, ABSENT, np.int8)
+            return by_source(np.full(items.shape, np.nan, np.float32), nothing, self.names)
+        rows = self.at[events]
+        some = np.maximum(rows, 0)
+        lists = self.lists[some]
+        place = np.repeat((lists != ABSENT).sum(axis=1, keepdims=True) - 1, items.shape[1], axis=1)
+        for column in range(items.shape[1]):
+            hit = lists == items[:, column, None]
+            place[:, column] = np.where(hit.any(axis=1), hit.argmax(axis=1), place[:, column])
+        there = (rows >= 0)[:, None] & (place >= 0)
+        scores, sources = self.scores[some[:, None], place], self.sources[some[:, None], place]
+        return by_source(scores, np.where(there, sources, ABSENT), self.names)
 
 
 @dataclass(frozen=True)
@@ -118,7 +143,8 @@ class Run:
         start: what to begin with, in place of the model's own beginning, or None.
         freeze: what stays as it begins: groups that the model's module declares, such as ``towers``, and beginnings of
             names of parameters, such as ``users``.
-        shown: what rankers take some of their negatives from (option ``hard``), or None.
+        shown: what rankers take some of their negatives from (option ``hard``) and read the scores of (option
+            ``retrieved``), or None.
         log: called after every epoch with ``epoch``, the ``seconds`` of training so far, the ``examples_per_second`` of
             the epoch, the ``loss``, its parts and the figure of the ``validation`` if there was one; or None.
         pace: called now and then, a few times a second at most, with how training is getting on; or None.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -30,7 +30,7 @@ from serendip.models._room import factors_fit
 from serendip.neural import NeuralConfig, NeuralModel
 from serendip.run import Run, Shown
 from serendip.space import OneOf, Range, declare
-from serendip.types import ABSENT, Floats, Input, Scorer, SerendipError
+from serendip.types import ABSENT, SOURCE, Floats, Input, Scorer, SerendipError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -75,6 +75,13 @@ class FieldsConfig(NeuralConfig, frozen=True):
             ge=0, le=1, description="Share of the negatives taken from what retrieval would show, where that is known."
         ),
     ] = 0.5
+    retrieved: Annotated[
+        bool | None,
+        msgspec.Meta(
+            description="Whether the score with which retrieval names an item, and what named it, are fields, where a "
+            "ranker stands behind it; none: where interest is learned. Rows asked about one by one do not have them."
+        ),
+    ] = None
     items_by: Annotated[
         Literal["auto", "ids", "features", "both"],
         msgspec.Meta(
@@ -135,6 +142,7 @@ class Step:
         labels: ``[b, c, t]``, NaN where they are not known.
         tasks: ``[t]`` what the labels measure, by name.
         weights: ``[b]`` how much each query counts; None: all alike.
+        pairs: of the queries and items together, by name, ``[b, c, …]``.
         lists: which of the ``b·c`` items are compared with each other; None: each is learned by itself.
     """
 
@@ -144,6 +152,7 @@ class Step:
     tasks: Mapping[str, LabelKind]
     weights: Floats | None = None
     lists: Lists | None = None
+    pairs: Mapping[str, Floats] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many queries."""
@@ -155,7 +164,7 @@ class Layout:
     """Which fields there are, in their order; None for what has a vector of its own: a history, or the item itself.
 
     Attributes:
-        query: of who asks, and when.
+        query: of who asks, and when; and of that and the item together.
         item: of what may be named.
     """
 
@@ -245,8 +254,8 @@ class FieldsModel(NeuralModel):
                 "Declare some in the recipe's [features] section, or let length be above 0."
             )
         ids, histories = o.items_by != "features", [HISTORY] if o.length else []
-        means = 0 if self.apart else len(histories)
-        layout = Layout((*(None,) * means, *asked), (*(None,) * ids, *own))
+        means, both = 0 if self.apart else len(histories), self._both(taught)
+        layout = Layout((*(None,) * means, *asked, *both), (*(None,) * ids, *own))
         d, rows = self.width(len(layout)), o.optimiser == "adagrad" or data.n_items > MANY
         factors_fit(self.name, data.n_items, d, COPIES)
         values = data.features.items(data.items) if own and data.features is not None else None
@@ -257,6 +266,7 @@ class FieldsModel(NeuralModel):
             histories=histories,
             apart=self.apart,
             read=Table(data.n_items, d, sigma=SIGMA, sparse=rows) if histories and not ids else None,
+            pairs=Fields(both, d) if both else None,
             bias=torch.from_numpy(self.begin(taught)),
         )
 
@@ -304,7 +314,8 @@ class FieldsModel(NeuralModel):
                 items = np.concatenate([items, against(rows, rng)], axis=1)
                 others = np.tile(np.array(taught.drawn, np.float32), (len(rows), o.negatives, 1))
                 labels = np.concatenate([labels, others], axis=1)
-            yield Step(inputs, items, labels, taught.tasks, None if counting is None else weights[rows], lists)
+            said = self._shown.said(rows, items) if self._shown is not None and self._both(taught) else {}
+            yield Step(inputs, items, labels, taught.tasks, None if counting is None else weights[rows], lists, said)
 
     def dealt(
         self, rows: Codes, users: NDArray[np.integer[Any]], rng: np.random.Generator
@@ -344,7 +355,10 @@ class FieldsModel(NeuralModel):
         def tensor(array: NDArray[Any]) -> Tensor:
             return torch.from_numpy(array).to(device)
 
-        fields = net.together({name: tensor(values) for name, values in batch.inputs.items()}, tensor(batch.items))
+        inputs, pairs = (
+            {name: tensor(values) for name, values in part.items()} for part in (batch.inputs, batch.pairs)
+        )
+        fields = net.together(inputs, tensor(batch.items), pairs)
         labels = tensor(batch.labels).flatten(0, 1)
         weights = None if batch.weights is None else tensor(batch.weights.repeat(batch.items.shape[1]))
         if batch.lists is None:
@@ -377,6 +391,13 @@ class FieldsModel(NeuralModel):
     def renew(self, known: Scorer, change: Change, run: Run) -> Scorer | None:
         """New events are read as they come, and new items get fields from their features; nothing is trained."""
         return renewed(known, change)
+
+    def _both(self, taught: Taught) -> tuple[Input, ...]:
+        """What is known of a query and an item together: what retrieval says of the item, by the option."""
+        reads = self.config.retrieved
+        if self._shown is None or not (set(taught.tasks) == {INTEREST} if reads is None else reads):
+            return ()
+        return tuple(Input(SOURCE + name, "pair", None, 2) for name in self._shown.names)
 
     def _item_inputs(self, data: Dataset) -> tuple[Input, ...]:
         """The features of items that are fields, by the option.

@@ -12,8 +12,8 @@ score.
 """
 
 from serendip.pipeline.describe import from_dict, to_dict
-from serendip.pipeline.lists import permitted
-from serendip.pipeline.ranking import Rank
+from serendip.pipeline.lists import permitted, stack
+from serendip.pipeline.ranking import Rank, said_of, standing
 from serendip.pipeline.stages import (
     Chain,
     FirstOf,
@@ -39,7 +39,10 @@ __all__ = [
     "rank",
     "retrieve",
     "retrievers",
+    "said_of",
     "scoring",
+    "stack",
+    "standing",
     "to_dict",
     "with_indices",
 ]

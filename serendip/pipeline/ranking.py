@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serendip.pipeline.lists import permitted
 from serendip.scorers.calibrated import Calibrated, ranked_by
-from serendip.types import ABSENT, Floats, Queries, Recs, Scorer, SerendipError
+from serendip.types import ABSENT, Floats, Paired, Queries, Recs, Scorer, SerendipError, by_source
 
+EVEN = 1e-6
+"""Of the largest score: a deviation below it is none."""
 NEAR = 60
 """Added to places where two orders become one, so that the first places do not decide alone."""
 
@@ -19,8 +22,8 @@ NEAR = 60
 class Rank:
     """The items that the stages before it named, in the order of one scorer. Made by `serendip.pipeline.rank`.
 
-    All items of a query are scored in one call. What the scorer cannot score keeps its order, and the score that it was
-    named with, behind what it can. Each item keeps the source that named it.
+    All items of a query are scored in one call, which is told what `said_of` says of each. What the scorer cannot score
+    keeps its order, and the score that it was named with, behind what it can. Each item keeps the source that named it.
 
     Attributes:
         scorer: what scores.
@@ -52,7 +55,9 @@ class Rank:
         scorer = ranked_by(self.scorer)
         if lists.items.size == 0:
             return lists.top(k)
-        found = scorer.score(queries, lists.items)
+        reads = scorer.pair_names if isinstance(scorer, Paired) else ()
+        said = {name: value for name, value in said_of(lists).items() if name in reads} if reads else {}
+        found = scorer.score(replace(queries, pairs={**queries.pairs, **said}), lists.items)
         scored = np.isfinite(found) & (lists.items != ABSENT)
         if self.named:
             found = _fused(found, scored, self.named)
@@ -70,6 +75,40 @@ class Rank:
         ).top(k)
 
 
+def said_of(lists: Recs) -> dict[str, Floats]:
+    """What lists say of the items in them, as `serendip.types.Queries.pairs`; nothing where they name no source."""
+    if "source" not in lists.columns:
+        return {}
+    names, places = np.unique(lists.columns["source"], return_inverse=True)
+    scores, sources = standing(lists.scores, np.where(lists.items == ABSENT, ABSENT, places.reshape(lists.items.shape)))
+    return by_source(scores, sources, [str(name) for name in names])
+
+
+def standing(scores: Floats, sources: NDArray[np.integer[Any]]) -> tuple[Floats, NDArray[np.int8]]:
+    """``[q, c]`` scores less their mean, over their deviation, each within its list and its source.
+
+    So they mean the same whatever the scale of a source is, and however long the log is. 0 where all of them are alike.
+
+    Args:
+        scores: ``[q, c]``.
+        sources: ``[q, c]`` of each which it comes from, `ABSENT` where there is none.
+
+    Returns:
+        The scores, NaN where there are none, and the sources.
+    """
+    out = np.full(scores.shape, np.nan, np.float32)
+    for source in np.unique(sources[sources != ABSENT]):
+        own = sources == source
+        count = np.maximum(own.sum(axis=1, keepdims=True), 1)
+        value = np.where(own, scores, 0).astype(np.float64)
+        away = np.where(own, value - value.sum(axis=1, keepdims=True) / count, 0)
+        deviation = np.sqrt(np.square(away).sum(axis=1, keepdims=True) / count)
+        out[own] = (away / np.where(deviation > EVEN * np.abs(value).max(axis=1, keepdims=True), deviation, np.inf))[
+            own
+        ]
+    return out, sources.astype(np.int8)
+
+
 def _fused(found: Floats, scored: NDArray[np.bool_], named: float) -> Floats:
     """``[q, c]`` scores from the places by the scorer and those in the list, of what is scored."""
     order = np.argsort(-np.where(scored, found, -np.inf), axis=1, kind="stable")
@@ -78,4 +117,4 @@ def _fused(found: Floats, scored: NDArray[np.bool_], named: float) -> Floats:
     return np.asarray((1 - named) / (NEAR + by_scorer) + named / (NEAR + as_named), np.float32)
 
 
-__all__ = ["Rank"]
+__all__ = ["Rank", "said_of", "standing"]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset
+from serendip.pipeline import stack, standing
 from serendip.run import Shown
-from serendip.types import ABSENT, Ids, Queries, SerendipError, Stage
+from serendip.types import ABSENT, Ids, Queries, Recs, SerendipError, Stage
 
 BLOCK = 4096
 """Queries asked at a time."""
@@ -59,7 +63,7 @@ def nominated(
     if events.time is None:
         raise SerendipError("What retrieval would have shown must be found in a log with times. Got none.")
     at = np.full(len(events), ABSENT, np.int32)
-    lists: list[Ids] = []
+    found: list[Recs] = []
     total = 0
     for done, (begin, end) in enumerate(zip(cuts, (*cuts[1:], None), strict=True)):
         if progress is not None:
@@ -70,28 +74,42 @@ def nominated(
             continue
         users, place = np.unique(events.users[rows], return_inverse=True)
         at[rows] = total + place
-        lists.append(_asked(data, data.where(before), fit, users, k, begin))
+        found.append(_asked(data, data.where(before), fit, users, k, begin))
         total += len(users)
-    width = max((part.shape[1] for part in lists), default=0)
-    wide = [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=ABSENT) for part in lists]
-    return Shown(np.concatenate([np.empty((0, width), np.int32), *wide]), at)
+    return _as_shown(found, at)
 
 
-def _asked(data: Dataset, earlier: Dataset, fit: Callable[[Dataset], Stage], users: Ids, k: int, time: int) -> Ids:
+def _as_shown(found: Sequence[Recs], at: Ids) -> Shown:
+    """The lists, one after the other, for the events that have one each."""
+    width = max((part.items.shape[1] for part in found), default=0)
+    items = np.concatenate([np.empty((0, width), np.int32), *(_wide(part.items, width, ABSENT) for part in found)])
+    scores = np.concatenate([np.empty((0, width), np.float32), *(_wide(part.scores, width, -np.inf) for part in found)])
+    blank = np.full(items.shape, "", "U1")
+    named = [_wide(part.columns.get("source", np.full(part.items.shape, "")), width, "") for part in found]
+    names, codes = np.unique(np.concatenate([blank[:0], *named]), return_inverse=True)
+    sources = np.where(items == ABSENT, ABSENT, codes.reshape(items.shape))
+    kept = sorted(set(sources[sources != ABSENT].tolist()))
+    places = np.searchsorted(np.array(kept, np.int64), sources)
+    standings, sources = standing(scores, np.where(sources == ABSENT, ABSENT, places))
+    return Shown(items, at, standings, sources, tuple(str(names[code]) for code in kept))
+
+
+def _wide(part: NDArray[Any], width: int, blank: Any) -> NDArray[Any]:
+    return np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=blank)
+
+
+def _asked(data: Dataset, earlier: Dataset, fit: Callable[[Dataset], Stage], users: Ids, k: int, time: int) -> Recs:
     """``[u, ≤ k]`` the lists of users, in the codes of the data, from what the earlier part of it knows."""
     stage = fit(earlier)
     known = earlier.user_ids.encode(data.user_ids.decode(users))
     codes = np.append(data.item_ids.encode(earlier.item_ids.ids), ABSENT).astype(np.int32)
 
-    def ask(part: Ids) -> Ids:
+    def ask(part: Ids) -> Recs:
         queries: Queries = earlier.queries(part, k=k, time=np.full(len(part), time, np.int64))
-        return codes[stage(queries).top(k).items]
+        return stage(queries).top(k)
 
-    parts = [ask(known[start : start + BLOCK]) for start in range(0, len(known), BLOCK)]
-    width = max(part.shape[1] for part in parts)
-    return np.concatenate(
-        [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=ABSENT) for part in parts]
-    )
+    lists = stack([ask(known[start : start + BLOCK]) for start in range(0, len(known), BLOCK)])
+    return replace(lists, items=codes[lists.items])
 
 
 __all__ = ["cuts_of", "nominated"]

@@ -11,7 +11,7 @@ import pytest
 
 from serendip.bundle import Bundle
 from serendip.data.dataset import Dataset
-from serendip.pipeline import chain, first_of, from_dict, rank, retrieve, retrievers, scoring, to_dict
+from serendip.pipeline import chain, first_of, from_dict, rank, retrieve, retrievers, scoring, standing, to_dict
 from serendip.scorers import Calibrated, Calibration, StaticScores
 from serendip.types import Floats, Ids, Queries, Recs, SerendipError
 
@@ -73,6 +73,28 @@ def test_the_order_in_which_items_were_named_may_count_too() -> None:
     assert lists(0.25).items.tolist() == [[3, 2, 0, 1]]
     with pytest.raises(SerendipError, match=r"rank\(named=…\) must be between 0 and 1\. Got 2 instead"):
         lists(2)
+
+
+def test_a_ranker_is_told_what_named_each_item_and_how_high_it_stood() -> None:
+    """Scores 5, 4 of one source and 9 of another: less the mean over the deviation they are 1, -1 and 0."""
+
+    class Told(Asked):
+        pair_names = ("source.found", "source.other", "source.third")
+
+        def score(self, queries: Queries, items: Ids | None = None) -> Floats:
+            self.pairs = queries.pairs
+            return super().score(queries, items)
+
+    ranker, other = Told(), StaticScores(np.array([-np.inf, -np.inf, 9, -np.inf, -np.inf], np.float32))
+    stage = chain(retrieve(FOUND, name="found", k=2), retrieve(other, name="other"), rank(ranker, name="r"))
+    stage(Queries.of([[], []], k=3))
+    nothing = [np.nan, np.nan]
+    assert set(ranker.pairs) == {"source.found", "source.other"}
+    np.testing.assert_allclose(ranker.pairs["source.found"], [[[1, 1], [1, -1], nothing]] * 2)
+    np.testing.assert_array_equal(ranker.pairs["source.other"], [[nothing, nothing, [1, 0]]] * 2)
+    scores, sources = standing(np.array([[3, 3, 3, -np.inf]], np.float32), np.array([[0, 0, 0, -1]]))
+    np.testing.assert_array_equal(scores, [[0, 0, 0, np.nan]])
+    assert sources.tolist() == [[0, 0, 0, -1]]
 
 
 def test_a_ranker_is_described_and_made_again() -> None:

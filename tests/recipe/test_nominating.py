@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -116,6 +119,34 @@ def test_hard_negatives_come_from_the_lists() -> None:
     for event, (user, item) in enumerate(zip(data.events.users, data.events.items, strict=True)):
         near = {code for code in (7, 6, 5) if not taken[user, code]}
         assert (whole[int(item)] <= near) or event == 7
+
+
+def test_a_ranker_reads_what_retrieval_says_of_an_item() -> None:
+    """What is popular stays so: the higher an item stands in the list, the more likely it is taken up."""
+    rng = np.random.default_rng(0)
+    chance = 1 / np.arange(1, 31)
+    taken = [rng.choice(30, 8, replace=False, p=chance / chance.sum()) for _ in range(60)]
+    order = rng.permutation(480) + 1
+    events = pl.DataFrame(
+        {"user_id": np.repeat(np.arange(60), 8), "item_id": np.concatenate(taken), "timestamp": order}
+    )
+    data = Dataset.from_frames(events, time_kind="unix")
+    shown = nominated(
+        data, lambda part: retrieve(find("popular")().fit(part).lower(), name="found"), cuts_of(data), k=15
+    )
+    assert shown.names == ("found",) and shown.scores is not None
+    there = shown.lists != ABSENT
+    np.testing.assert_allclose(np.nanmean(shown.scores, axis=1), 0, atol=1e-6)
+    assert np.isfinite(shown.scores[there]).all() and (np.diff(shown.scores, axis=1)[there[:, 1:]] <= 0).all()
+    options: dict[str, Any] = {"epochs": 15, "batch_size": 32, "learning_rate": 0.02, "items_by": "ids", "hard": 1.0}
+    scorer: Any = find("lr")(**options).fit(data, Run(shown=shown, threads=1)).lower()
+    assert scorer.pair_names == ("source.found",)
+    said = np.array([[[1, z] for z in (-1.5, 0, 1.5)]], np.float32)
+    asked = replace(data.queries(np.array([0], np.int32)), pairs={"source.found": said})
+    low, middle, high = scorer.score(asked, np.array([[7, 7, 7]], np.int32))[0]
+    assert low < middle - 0.1 < high - 0.2
+    unread: Any = find("lr")(retrieved=False, epochs=1).fit(data, Run(shown=shown, threads=1)).lower()
+    assert unread.pair_names == ()
 
 
 def test_lists_of_other_data_are_refused() -> None:
