@@ -27,6 +27,8 @@ FEW_VALUES = 32
 are out of the vocabulary where most are such, and where all are, nothing is left."""
 MOST_VALUES = 100_000
 """A column with more values is hashed."""
+NAMES = re.compile(r"(^|[^a-z0-9])(id|code)$", re.IGNORECASE)
+"""Columns whose whole numbers are names."""
 LONG_TEXT = 3.0
 """Texts with so many words on average, or more, are read as text."""
 
@@ -85,7 +87,7 @@ def _of_column(column: pl.Series, side: Side, named: str, schema: Schema, unix: 
         return Recency(side=side, column=named) if unix and side != "context" else None
     if kind == pl.Boolean or (kind.is_integer() and known.n_unique() <= FEW_VALUES):
         return Category(side=side, column=named)
-    if kind.is_numeric():
+    if kind.is_numeric() and not (kind.is_integer() and NAMES.search(name)):
         return Number(side=side, column=named)
     return _of_text(known, side, named)
 

@@ -97,3 +97,17 @@ def test_what_the_generated_shop_suggests_can_be_fitted() -> None:
     data = Dataset.from_frames(world.events, world.users, world.items, schema=world.schema, features=found)
     assert data.features is not None
     assert len(data.features.inputs) == len(found)
+
+
+def test_whole_numbers_that_name_something_are_no_amounts() -> None:
+    codes = [code // 2 for code in range(200)]
+    items = pl.DataFrame(
+        {"item_id": range(200), "author_id": codes, "artist-id": codes, "zip.code": codes, "paid": codes}
+    )
+    found = suggest(Schema(), pl.DataFrame(), None, items)
+    assert found == {
+        "author_id": Category(side="item"),
+        "artist-id": Category(side="item"),
+        "zip_code": Category(side="item", column="zip.code"),
+        "paid": Number(side="item"),
+    }
