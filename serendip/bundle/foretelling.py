@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import polars as pl
 from serendip.bundle.ask import Desk
 from serendip.bundle.ids import known_codes
 from serendip.bundle.reasons import asked_for, given_by, paired
-from serendip.pipeline import Rank, Retrieve, scoring
-from serendip.types import Foreteller, Ids, Queries, Stage
+from serendip.pipeline import Rank, Retrieve, before, coded, scoring
+from serendip.run import Shown
+from serendip.types import Foreteller, Ids, Paired, Queries, Recs, Stage
 
 
 def foretold(desk: Desk, pipeline: Stage, users: Any, items: Any, history: Sequence[Any] | None) -> pl.DataFrame:
@@ -27,9 +29,23 @@ def foretold(desk: Desk, pipeline: Stage, users: Any, items: Any, history: Seque
         for part, chosen in given_by(parts, queries, codes[rows]):
             if part is not None and isinstance(part.scorer, Foreteller):
                 at = chosen + rows.start
-                said = _said(part, queries.take(chosen), codes[at])
+                said = _said(part, _told(pipeline, part, queries.take(chosen), codes[at]), codes[at])
                 frames.append(_frame(at, request.users[at], ids[codes[at]], *said))
     return pl.concat(frames).sort("pair", maintain_order=True).drop("pair")
+
+
+def _told(pipeline: Stage, part: Retrieve | Rank, queries: Queries, items: Ids) -> Queries:
+    """The queries with what a ranker is told of the items: what would name them, and how high they would stand."""
+    if not (isinstance(part, Rank) and isinstance(part.scorer, Paired) and part.scorer.pair_names):
+        return queries
+    named = before(pipeline, part)
+    lists = Recs.empty(len(queries)) if named is None else named(queries)
+    if "source" not in lists.columns:
+        return queries
+    rows = np.arange(len(queries), dtype=np.int32)
+    said = Shown(lists.items, rows, *coded(lists)).said(rows, items[:, None])
+    own = {name: value for name, value in said.items() if name in part.scorer.pair_names}
+    return replace(queries, pairs={**queries.pairs, **own})
 
 
 def _said(part: Retrieve | Rank, queries: Queries, items: Ids) -> tuple[Any, str, dict[str, Any]]:

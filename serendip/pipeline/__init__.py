@@ -13,11 +13,12 @@ score.
 
 from serendip.pipeline.describe import from_dict, to_dict
 from serendip.pipeline.lists import permitted, stack
-from serendip.pipeline.ranking import Rank, said_of, standing
+from serendip.pipeline.ranking import Rank, coded, said_of, standing
 from serendip.pipeline.stages import (
     Chain,
     FirstOf,
     Retrieve,
+    before,
     chain,
     first_of,
     rank,
@@ -32,7 +33,9 @@ __all__ = [
     "FirstOf",
     "Rank",
     "Retrieve",
+    "before",
     "chain",
+    "coded",
     "first_of",
     "from_dict",
     "permitted",

@@ -77,11 +77,14 @@ class Rank:
 
 def said_of(lists: Recs) -> dict[str, Floats]:
     """What lists say of the items in them, as `serendip.types.Queries.pairs`; nothing where they name no source."""
-    if "source" not in lists.columns:
-        return {}
+    return by_source(*coded(lists)) if "source" in lists.columns else {}
+
+
+def coded(lists: Recs) -> tuple[Floats, NDArray[np.int8], tuple[str, ...]]:
+    """Of lists that name sources: the `standing` of their scores, each source as a place among names, and the names."""
     names, places = np.unique(lists.columns["source"], return_inverse=True)
-    scores, sources = standing(lists.scores, np.where(lists.items == ABSENT, ABSENT, places.reshape(lists.items.shape)))
-    return by_source(scores, sources, [str(name) for name in names])
+    codes = np.where(lists.items == ABSENT, ABSENT, places.reshape(lists.items.shape))
+    return *standing(lists.scores, codes), tuple(str(name) for name in names)
 
 
 def standing(scores: Floats, sources: NDArray[np.integer[Any]]) -> tuple[Floats, NDArray[np.int8]]:
@@ -117,4 +120,4 @@ def _fused(found: Floats, scored: NDArray[np.bool_], named: float) -> Floats:
     return np.asarray((1 - named) / (NEAR + by_scorer) + named / (NEAR + as_named), np.float32)
 
 
-__all__ = ["Rank", "said_of", "standing"]
+__all__ = ["Rank", "coded", "said_of", "standing"]

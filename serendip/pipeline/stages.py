@@ -230,6 +230,18 @@ def retrievers(stage: Stage) -> tuple[Retrieve, ...]:
     return tuple(part for part in _walk(stage) if isinstance(part, Retrieve))
 
 
+def before(stage: Stage, part: Rank) -> Stage | None:
+    """What names the items that a ranker of this pipeline ranks; None where nothing of this module does."""
+    if not isinstance(stage, FirstOf | Chain):
+        return None
+    for place, inner in enumerate(stage.stages):
+        if inner is part:
+            return Chain(stage.stages[:place]) if place and isinstance(stage, Chain) else None
+        if (found := before(inner, part)) is not None:
+            return found
+    return None
+
+
 def scoring(stage: Stage) -> tuple[Retrieve | Rank, ...]:
     """The retrievers and rankers a stage is made of, in order: all that hold a scorer."""
     return tuple(_walk(stage))

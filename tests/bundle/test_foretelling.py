@@ -11,8 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from serendip.bundle import Bundle
+from serendip.bundle.foretelling import foretold
 from serendip.cli import app
-from serendip.types import SerendipError
+from serendip.pipeline import chain, first_of, rank, retrieve
+from serendip.scorers import StaticScores
+from serendip.types import Floats, Ids, Queries, SerendipError
 
 
 def test_each_task_stands_beside_the_score(kept: Path) -> None:
@@ -37,6 +40,31 @@ def test_what_foretells_nothing_is_left_out(bundle: Bundle) -> None:
     assert frame.columns == ["user_id", "item_id", "score", "task", "foretold", "source"]
     with pytest.raises(SerendipError, match="users must be among the 5 users of the bundle"):
         bundle.foretold(999, 20)
+
+
+class Ranker:
+    """Foretells how high what named an item has it."""
+
+    n_items, tasks, pair_names = 12, ("place",), ("source.taste",)
+
+    def score(self, queries: Queries, items: Ids | None = None) -> Floats:
+        assert items is not None
+        return np.zeros(items.shape, np.float32)
+
+    def foretold(self, queries: Queries, items: Ids | None = None) -> dict[str, Floats]:
+        assert set(queries.pairs) == {"source.taste"}
+        return {"place": queries.pairs["source.taste"][:, :, 1]}
+
+
+def test_a_ranker_is_told_what_named_the_item_that_is_asked_about(bundle: Bundle) -> None:
+    """What is not named counts as what is named last."""
+    scores = StaticScores(np.arange(12, dtype=np.float32)[::-1].copy())
+    pipeline = chain(first_of(retrieve(scores, name="taste"), least=3), rank(Ranker(), name="ranker"))
+    items = bundle.item_ids.ids.to_list()
+    frame = foretold(bundle._desk, pipeline, 101, items, None)
+    high = float(np.sqrt(1.5))
+    np.testing.assert_allclose(frame["foretold"], [high, 0, *[-high] * 10], rtol=1e-5, atol=1e-6)
+    assert set(frame["source"]) == {"ranker"}
 
 
 def test_explain_says_it_on_the_command_line(kept: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,7 +118,7 @@ def test_what_is_known_of_a_query_and_an_item_is_a_field_between_theirs() -> Non
     )
     assert net.names == ("town", "source.found", "times", "item")
     vectors = items(torch.arange(N)).flatten(1).detach().numpy()
-    scorer = restore(*dump(lower_ranker(net, [Feed.feature(TOWN)], vectors, alone=True)))
+    scorer: Any = restore(*dump(lower_ranker(net, [Feed.feature(TOWN)], vectors, alone=True)))
     assert scorer.pair_names == ("source.found", "times")
     codes = np.array([[3, 1], [0, 5]], np.int32)
     said = {
