@@ -70,11 +70,16 @@ def check_learning(recipe: Recipe) -> None:
     """That what the recipe says of training goes together.
 
     Raises:
-        RecipeError: patience without a figure, a figure for a model that does not learn in epochs, a calibration for
-            one that learns no label, or a ranker that cannot be one.
+        RecipeError: patience without a figure, a figure for a model that does not learn in epochs, a calibration or
+            rows without users and items for one that learns no label, or a ranker that cannot be one.
     """
     check_funnel(recipe)
     models = [find(one.name)(**one.options) for one in learning_choices(recipe)]
+    if recipe.data.examples is not None and not all(one.learns_labels for one in models):
+        raise RecipeError(
+            "data.examples has no users and items, so that the model must learn its labels: one, as deepfm does with "
+            f"model.label, or several, as mmoe does. {models[0].name} learns none as it is."
+        )
     if recipe.fit.calibration is not None and not any(_calibrates(one) for one in models):
         raise RecipeError(
             f"fit.calibration must go with a model that learns a label, such as dcn_v2 with model.label. "

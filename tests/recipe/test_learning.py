@@ -20,7 +20,7 @@ from serendip.model import Pace, Run, Start
 from serendip.models.lightgcn import LightGCN
 from serendip.recipe import Recipe, RecipeError, evaluate_recipe, read, run_recipe
 from serendip.recipe.fitting import run_of
-from serendip.recipe.learning import narrowed, told, validation_file, worded
+from serendip.recipe.learning import check_learning, narrowed, told, validation_file, worded
 from serendip.recipe.splitting import splits_of
 from serendip.types import SerendipError
 
@@ -197,3 +197,15 @@ def test_exporting_is_a_step_of_its_own(data: Dataset) -> None:
         *(fitted, "end", "Exporting lightgcn", "end"),
         *("Building the bundle", "end"),
     ]
+
+
+@pytest.mark.parametrize(("model", "learns"), [("ials", False), ("deepfm", False), ("mmoe", True)])
+def test_rows_without_users_need_a_model_of_labels(model: str, learns: bool) -> None:
+    said = read(overrides=["data.examples=census.parquet", "data.labels={rich='binary'}"], model=model)
+    if learns:
+        check_learning(said)
+    else:
+        with pytest.raises(RecipeError, match=rf"must learn its labels: .* {model} learns none as it is"):
+            check_learning(said)
+    if model == "deepfm":
+        check_learning(read(overrides=["data.examples=census.parquet", "model.label=rich"], model=model))

@@ -36,6 +36,12 @@ def test_an_empty_recipe_holds_the_defaults(recipe: Any) -> None:
     assert found.evaluate.compare == (Choice("popular"), Choice("item_knn"))
 
 
+def test_rows_without_users_are_answered_by_their_model_alone() -> None:
+    assert read(overrides=["data.examples=x.csv"]).pipeline.fallback == ()
+    said = read(overrides=["data.examples=x.csv", 'pipeline.fallback=["popular"]'])
+    assert said.pipeline.fallback == (Choice("popular"),)
+
+
 def test_values_arrive_in_their_sections(recipe: Any) -> None:
     found = read(
         recipe(
