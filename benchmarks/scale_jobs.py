@@ -14,7 +14,7 @@ SIGMA = 1.2  # of the logarithm of that number
 LEAST = 5
 ITEMS_AT_A_MILLION = 4000
 CHUNK = 5_000_000
-FITS, WITHIN_S = 2, 60.0  # how often a fit is repeated, if it is within that time; the fastest is told
+FITS, WITHIN_S = 5, 120.0  # how often a fit is repeated, if it is within that time; the fastest is told
 
 
 def items_of(events: int) -> int:
