@@ -516,6 +516,8 @@ class Bundle:
         )
 
     def _files(self) -> dict[str, File]:
+        if self.shown is not None:
+            raise SerendipError("Live items are kept in their catalogue. Try: save the bundle that it was opened over.")
         return files_of.encode(self._content)
 
     @property
