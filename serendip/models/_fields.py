@@ -99,6 +99,14 @@ class FieldsConfig(NeuralConfig, frozen=True):
         float,
         msgspec.Meta(ge=0, description="λ: half of it times the squares of the vectors read is added to the loss."),
     ] = 0.0
+    table_reg: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            description="λ: half of it times the squares of all vectors of ids and of features' values is added to the "
+            "loss of every step, so that what is rarely read falls back towards 0.",
+        ),
+    ] = 0.0
     per_user: PerUser = None
     weight: Weight = "auto"
 
@@ -120,6 +128,13 @@ class Taught:
     tasks: Mapping[str, LabelKind]
     drawn: tuple[float, ...] | None = None
     weighed: bool = False
+
+    @property
+    def taken_up(self) -> Codes:
+        """Of the events, those of which some task says more than of an item that is drawn: what is no negative."""
+        assert self.drawn is not None
+        against = np.array(self.drawn, np.float32)
+        return self.rows[(self.labels[self.rows] > against).any(axis=1)]
 
     def means(self, negatives: int) -> NDArray[np.float64]:
         """``[t]`` of all that is learned, with so many items drawn against each event; 0 where nothing is known."""
@@ -258,6 +273,11 @@ class FieldsModel(NeuralModel):
         layout = Layout((*(None,) * means, *asked, *both), (*(None,) * ids, *own))
         d, rows = self.width(len(layout)), o.optimiser == "adagrad" or data.n_items > MANY
         factors_fit(self.name, data.n_items, d, COPIES)
+        if rows and o.table_reg:
+            raise SerendipError(
+                f"{self.name}: table_reg holds all vectors at every step, which needs optimiser = adam and {MANY:,} "
+                f"items at most. Got {o.optimiser} and {data.n_items:,}. Try reg, which holds the vectors read."
+            )
         values = data.features.items(data.items) if own and data.features is not None else None
         return Ranker(
             ItemFields(data.n_items, d, ids=ids, inputs=own, values=values, id_dropout=o.id_dropout, sparse=rows),
@@ -300,7 +320,7 @@ class FieldsModel(NeuralModel):
         o, events = self.config, data.events
         taught = self.taught(data)
         past = Earlier.of(data, apart=set(taught.tasks) != {INTEREST}) if o.length else None
-        against = self._against(data, taught.rows)
+        against = None if taught.drawn is None else self._against(data, taught)
         weights = np.ones(len(events), np.float32)
         counting = None if taught.weighed else weights_of(data, taught.rows, o.weight)
         if counting is not None:
@@ -310,10 +330,9 @@ class FieldsModel(NeuralModel):
             if past is not None:
                 inputs |= past.inputs(rows, o.length)
             items, labels = events.items[rows].astype(np.int64)[:, None], taught.labels[rows][:, None]
-            if taught.drawn is not None:
-                items = np.concatenate([items, against(rows, rng)], axis=1)
-                others = np.tile(np.array(taught.drawn, np.float32), (len(rows), o.negatives, 1))
-                labels = np.concatenate([labels, others], axis=1)
+            if against is not None:
+                others, theirs = against(rows, rng)
+                items, labels = np.concatenate([items, others], axis=1), np.concatenate([labels, theirs], axis=1)
             said = self._shown.said(rows, items) if self._shown is not None and self._both(taught) else {}
             yield Step(inputs, items, labels, taught.tasks, None if counting is None else weights[rows], lists, said)
 
@@ -329,26 +348,31 @@ class FieldsModel(NeuralModel):
         """
         return ((some, None) for some in shuffled(rows, self.config.batch_size, rng))
 
-    def _against(self, data: Dataset, rows: Codes) -> Callable[[Codes, np.random.Generator], Codes]:
-        """What draws ``[b, negatives]`` items for events ``[b]`` that their users did not take up."""
-        o = self.config
-        counts = np.bincount(data.events.items[rows], minlength=data.n_items)
-        draws, taken = Negatives.of(counts, o.popularity), Taken.of(data.matrix())
+    def _against(self, data: Dataset, taught: Taught) -> Callable[[Codes, np.random.Generator], tuple[Codes, Floats]]:
+        """What draws items for events ``[b]`` that their users did not take up, ``[b, negatives]``, and their labels,
+        ``[b, negatives, t]``: NaN where a user who has taken up nearly everything was given one that is no negative."""
+        o, users, n = self.config, data.events.users, data.n_items
+        counts = np.bincount(data.events.items[taught.rows], minlength=n)
+        own = taught.taken_up
+        keys = users[own].astype(np.int64) * n + data.events.items[own]
+        draws, taken = Negatives.of(counts, o.popularity), Taken(np.unique(keys), n)
         shown, number = self._shown, round(o.hard * o.negatives)
 
-        def against(events: Codes, rng: np.random.Generator) -> Codes:
-            users = data.events.users[events]
-            found = draws.apart(rng, users, o.negatives, taken)
+        def against(events: Codes, rng: np.random.Generator) -> tuple[Codes, Floats]:
+            found = draws.apart(rng, users[events], o.negatives, taken)
             if shown is not None and number:
-                near = hard(rng, users, shown.before(events), number, taken)
+                near = hard(rng, users[events], shown.before(events), number, taken)
                 found[:, : near.shape[1]] = np.where(near == ABSENT, found[:, : near.shape[1]], near)
-            return found
+            mine = taken.holds(np.repeat(users[events], o.negatives), found.ravel()).reshape(found.shape)
+            return found, np.where(mine[:, :, None], np.float32(np.nan), np.array(taught.drawn, np.float32))
 
         return against
 
     def loss(self, net: Any, batch: Step) -> Mapping[str, Tensor]:
         """How far the scores are from the labels, and how large what was read is."""
         import torch
+
+        from serendip.nn.embed import Table
 
         device = net.bias.device
 
@@ -367,6 +391,9 @@ class FieldsModel(NeuralModel):
             found = {batch.lists.loss: batch.lists.error(net(fields), labels[:, 0], weights)}
         if self.config.reg:
             found["reg"] = 0.5 * self.config.reg * fields.square().sum() / len(labels)
+        if self.config.table_reg:
+            held = [one.weight.square().sum() for one in net.modules() if isinstance(one, Table)]
+            found["table_reg"] = 0.5 * self.config.table_reg * torch.stack(held).sum()
         return found
 
     def lowered(self, net: Any, data: Dataset) -> Scorer:

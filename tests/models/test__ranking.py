@@ -60,6 +60,19 @@ def asked(town: int, weather: int, items: list[str]) -> np.ndarray[Any, Any]:
     return np.asarray(SCORERS["rating"].score(queries, codes)[0])
 
 
+RARE = Dataset.from_frames(
+    pl.DataFrame(
+        [(0, "rare", 9.0), *((user, item, 1.0 + 2 * (item > "b")) for user in range(60) for item in "abcd")],
+        schema=["user_id", "item_id", "rating"],
+        orient="row",
+    ),
+    pl.DataFrame({"user_id": range(60), "side": list("xy") * 30}),
+    columns={"rating": "rating"},
+    features={"side": Category(side="user")},
+)
+"""One of five items is rated once, the others by everybody."""
+
+
 SCORERS: dict[str, Any] = {}
 
 
@@ -136,6 +149,29 @@ def test_negatives_are_items_that_the_user_did_not_take_up() -> None:
     assert np.array_equal(order.items[:, 0], data.events.items[rows])
     assert taken[users[rows], order.items[:, 0]].all()
     assert not taken[users[rows][:, None], order.items[:, 1:]].any()
+
+
+def test_vectors_that_are_rarely_read_fall_back_where_tables_are_held() -> None:
+    sizes = []
+    for held in (0.0, 0.3):
+        model = find("fm")(**SMALL, label="rating", length=0, table_reg=held).fit(RARE, ONE)
+        learned: Any = model.learned()
+        sizes.append(np.linalg.norm(learned["items.ids.weight"][1:], axis=1))  # row 0 is nobody's
+    assert RARE.item_ids.decode(np.arange(5, dtype=np.int32)).to_list()[4] == "rare"
+    free, held_down = sizes
+    assert held_down[4] < 0.1 * free[4] and (held_down[:4] > 0.5 * free[:4]).all()
+
+
+def test_what_holds_the_tables_is_half_of_the_option_times_their_squares() -> None:
+    model: Any = find("fm")(label="rating", length=0, table_reg=0.5)
+    net = model.build(RARE)
+    batch = next(iter(model.batches(RARE, np.random.default_rng(0))))
+    tables = [values for name, values in net.named_parameters() if name.endswith("weight")]
+    expected = sum(float(values.detach().square().sum()) for values in tables)
+    assert len(tables) == 2
+    assert model.loss(net, batch)["table_reg"].item() == pytest.approx(0.25 * expected)
+    with pytest.raises(SerendipError, match=r"table_reg holds all vectors .* Got adagrad and 5\. Try reg"):
+        find("fm")(label="rating", length=0, table_reg=0.5, optimiser="adagrad").fit(RARE, ONE)
 
 
 def test_what_cannot_be_learned_is_said() -> None:
