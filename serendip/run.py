@@ -95,24 +95,19 @@ class Shown:
         return np.where(rows[:, None] == ABSENT, np.int32(ABSENT), self.lists[np.maximum(rows, 0)])
 
     def said(self, events: NDArray[Any], items: NDArray[Any]) -> dict[str, Floats]:
-        """What the lists of these events say of items ``[b, c]``, as `serendip.types.Queries.pairs`.
-
-        An item that is not in a list counts as the last one that is: whatever it has, that is not more.
-        """
+        """What the lists of these events say of items ``[b, c]``, as `serendip.types.Queries.pairs`; of one that is not
+        in a list nothing, whether it was taken up or not."""
         if self.scores is None or self.sources is None:
             return {}
         if not self.lists.size:
             nothing = np.full(items.shape, ABSENT, np.int8)
             return by_source(np.full(items.shape, np.nan, np.float32), nothing, self.names)
-        rows = self.at[events]
-        some = np.maximum(rows, 0)
-        lists = self.lists[some]
-        place = np.repeat((lists != ABSENT).sum(axis=1, keepdims=True) - 1, items.shape[1], axis=1)
+        lists, rows = self.before(events), np.maximum(self.at[events], 0)
+        place, there = np.zeros(items.shape, np.int64), np.zeros(items.shape, np.bool_)
         for column in range(items.shape[1]):
-            hit = lists == items[:, column, None]
-            place[:, column] = np.where(hit.any(axis=1), hit.argmax(axis=1), place[:, column])
-        there = (rows >= 0)[:, None] & (place >= 0)
-        scores, sources = self.scores[some[:, None], place], self.sources[some[:, None], place]
+            hit = (lists == items[:, column, None]) & (lists != ABSENT)
+            place[:, column], there[:, column] = hit.argmax(axis=1), hit.any(axis=1)
+        scores, sources = self.scores[rows[:, None], place], self.sources[rows[:, None], place]
         return by_source(scores, np.where(there, sources, ABSENT), self.names)
 
 

@@ -35,7 +35,7 @@ def test_lists_say_of_an_item_what_named_it_and_how_high_it_stood() -> None:
     said = shown.said(np.array([0, 1, 2]), np.array([[5, 9, 2], [5, 9, 2], [4, 7, 4]]))
     nothing = [np.nan, np.nan]
     one = [[[1, -0.5], nothing, nothing], [nothing] * 3, [nothing] * 3]
-    other = [[nothing, [1, -1], [1, -1]], [nothing] * 3, [[1, 0], [1, 0], [1, 0]]]
+    other = [[nothing, nothing, [1, -1]], [nothing] * 3, [[1, 0], nothing, [1, 0]]]
     assert list(said) == ["source.ials", "source.popular"]
     np.testing.assert_array_equal(said["source.ials"], np.array(one, np.float32))
     np.testing.assert_array_equal(said["source.popular"], np.array(other, np.float32))

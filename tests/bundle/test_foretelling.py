@@ -57,13 +57,13 @@ class Ranker:
 
 
 def test_a_ranker_is_told_what_named_the_item_that_is_asked_about(bundle: Bundle) -> None:
-    """What is not named counts as what is named last."""
+    """Of what is not named it is told nothing."""
     scores = StaticScores(np.arange(12, dtype=np.float32)[::-1].copy())
     pipeline = chain(first_of(retrieve(scores, name="taste"), least=3), rank(Ranker(), name="ranker"))
     items = bundle.item_ids.ids.to_list()
     frame = foretold(bundle._desk, pipeline, 101, items, None)
     high = float(np.sqrt(1.5))
-    np.testing.assert_allclose(frame["foretold"], [high, 0, *[-high] * 10], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(frame["foretold"], [high, 0, -high, *[np.nan] * 9], rtol=1e-5, atol=1e-6)
     assert set(frame["source"]) == {"ranker"}
 
 
