@@ -10,7 +10,9 @@ import pytest
 from benchmarks import (
     ctr_jobs,
     frappe,
+    frappe_counts,
     kernel_jobs,
+    list_jobs,
     moment_jobs,
     multitask_jobs,
     rating_jobs,
@@ -192,6 +194,41 @@ def test_rows_without_a_score_are_as_likely_as_those_of_training():
     assert found["auc"] == pytest.approx(1 / 3)
     others = math.log1p(math.exp(-1.2)) + 2 * math.log1p(math.exp(-1.0))
     assert found["logloss"] == pytest.approx((math.log(4) + others) / 4)
+
+
+def test_counts_leave_out_the_positive_that_a_row_is_of():
+    known, taken = np.array([0, 0, 0, 1]), np.array([5, 5, 6, 5])
+    users, items = np.array([0, 0, 0, 1, 2, 1]), np.array([5, 6, 7, 5, 5, 6])
+    of = np.array([0, 2, 2, -1, -1, -1])  # the third is a negative drawn for the third positive
+    found = frappe_counts.counts(known, taken, users, items, of)
+    assert found["used"].tolist() == [1, 0, 0, 1, 0, 0]
+    assert found["events"].tolist() == [1, 1, 1, 1, 0, 1]  # log2 of 2 and 1 more, or 1 and 1 more, or none
+    assert found["fresh"].tolist() == [8, 5, 5, 7, 5, 7]  # tenths of (2.5, 1.5, 1.5) / 3, 1.5 / 2 and 0.5 / 1
+    assert found["others"].tolist() == [2, 0, 0, 2, 3, 2]  # 2 log2 of 2, 1, 1, 2, 3, 2
+
+
+def test_columns_beside_the_fields_are_of_the_moment_and_new_pairs_are_judged_alone():
+    made = {"label": [1, 0, 1, 0], "user_id": [1, 1, 2, 2], "item_id": [3, 4, 3, 4], "used": [1, 0, 0, 0]}
+    rows = pl.DataFrame({**made, **{name: [0, 0, 0, 0] for name in frappe.CONTEXT}})
+
+    class Scorer:
+        def score(self, queries, items):
+            return np.array([[3.0], [0.0], [-1.0], [-2.0]], np.float32)
+
+    data = ctr_jobs.training(rows)
+    assert {"used", *frappe.CONTEXT} <= {one.name for one in data.features.inputs}
+    found = ctr_jobs.judged(Scorer(), data, rows, rows["used"].to_numpy() == 0)
+    assert (found["auc"], found["auc_new"]) == (0.75, 0.5)
+
+
+def test_lists_are_of_one_user_and_judged_by_their_order():
+    ratings = pl.DataFrame({"user_id": [1] * 11 + [2] * 4, "item_id": range(15), "rating": [3.0] * 15})
+    one, all_of_them = list_jobs.drawn(ratings, 5, 0), list_jobs.drawn(ratings, 5, 0, None)
+    assert one["user_id"].to_list() == [1] * 5 and all_of_them["user_id"].to_list() == [1] * 10
+    assert all_of_them["item_id"].n_unique() == 10
+    # gains 3 and 1: best first 3 + 1 / log2 3, the other way 1 + 3 / log2 3
+    found = list_jobs.ndcg(np.array([[2.0, 1.0], [1.0, 2.0]]), np.array([[2.0, 1.0], [2.0, 1.0]]))
+    assert found == pytest.approx((1 + (1 + 3 / math.log2(3)) / (3 + 1 / math.log2(3))) / 2)
 
 
 def test_random_parts_are_of_the_size_asked_for():

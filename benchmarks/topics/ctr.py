@@ -1,48 +1,55 @@
 """Rankers on rows with a label: AUC and logloss on Frappe, beside FuxiCTR and DeepCTR-Torch on the same rows.
 
-`benchmarks.frappe` says how the rows are made. The published validation part chooses, for us and for them alike: of
-each setting of the grid one fit with seed 0, after as many epochs as serve it best; then three seeds of the best
-setting, each judged on the test part after the epoch that was best on the validation part. The test part chooses
-nothing.
+`benchmarks.frappe` says how the rows are made. The published validation part chooses, for us and for them alike. Their
+settings are chosen once for each kind of model, by fits of one of them with seed 0 (`FAMILY`): ``dcn_v2`` stands for
+all that have layers. Then each model is fitted with three seeds, and judged on the test part after the epoch that was
+best on the validation part. The test part chooses nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import queue
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ctr_jobs, ctr_ratings, frappe
+from benchmarks import ctr_best, ctr_jobs, ctr_joint, ctr_lists, ctr_ratings, frappe
 from benchmarks.harness import ROOT, THREADS, Missing, Row, Topic, kept_job, mean, peer_python, spread
 
 PACKAGE = ROOT / "serendip"
 PEERS = ROOT / "benchmarks/peers"
 METRICS = ("auc", "logloss")
 SEEDS = (0, 1, 2)
-EPOCHS, PEER_EPOCHS, PATIENCE, BATCH = 15, 40, 3, 4096
-"""Epochs at most: theirs need more, as every step draws all vectors to 0."""
+EPOCHS, PATIENCE, BATCH = 15, 2, 4096
+"""Epochs at most, on both sides."""
 VALIDATION, TEST = "validation", "test"
-BEST = 0.985
 
 BASE: dict[str, Any] = {"batch_size": BATCH, "length": 0, "learning_rate": 0.01, "epochs": EPOCHS}
-DEEP: dict[str, Any] = {"factors": 10, "hidden": 400, "layers": 3}
+DEEP: dict[str, Any] = {"factors": 10, "hidden": 128, "layers": 2}
 OURS: dict[str, dict[str, Any]] = {
+    "dcn_v2": {**DEEP, "crosses": 3},
+    "deepfm": DEEP,
     "lr": {},
     "fm": {"factors": 10},
     "ffm": {"factors": 10},
     "wide_deep": DEEP,
-    "deepfm": DEEP,
     "dcn": {**DEEP, "crosses": 3},
-    "dcn_v2": {**DEEP, "crosses": 3},
     "dlrm": DEEP,
     "autoint": DEEP,
     "final_mlp": DEEP,
 }
 """Our rankers with their widths; `din` is not among them, as it reads events in their order, which these rows lack."""
-GRID = [{"reg": reg} for reg in (0.3, 1.0, 3.0)]
-THEIRS: dict[str, Any] = {"dim": 10, "hidden": 400, "layers": 3, "crosses": 3, "batch_norm": False, "dropout": 0.0}
-PEER_GRID = [{"reg": reg, "lr": lr} for reg, lr in ((0.001, 0.01), (0.01, 0.01), (0.05, 0.01), (0.01, 0.001))]
-"""λ weighs the squares of all vectors of the tables at every step there, and of those that the rows read here."""
+GRID: list[dict[str, Any]] = [
+    {"table_reg": 0.0001},
+    {"table_reg": 0.0001, "schedule": "constant"},
+    {"table_reg": 0.001, "schedule": "constant"},
+]
+THEIRS: dict[str, Any] = {"dim": 10, "hidden": 128, "layers": 2, "crosses": 3, "batch_norm": False, "dropout": 0.0}
+PEER_GRID = [{"reg": reg, "lr": lr} for reg, lr in ((0.0001, 0.01), (0.001, 0.01), (0.01, 0.01))]
+"""λ weighs the squares of all vectors of the tables at every step on both sides."""
 PEER: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("lr", "fm", "wide_deep", "deepfm", "dcn", "dcn_v2", "dlrm", "final_mlp"), ("fuxictr", "FuxiCTR 2.3.7")
@@ -50,14 +57,20 @@ PEER: dict[str, tuple[str, str]] = {
     "autoint": ("deepctr", "DeepCTR-Torch 0.3.0"),
 }
 """Whose model of the same name it is compared with."""
+FAMILY = {model: model if model in ("lr", "fm", "ffm") else "dcn_v2" for model in OURS}
+"""By which model the settings of a model are chosen, with us and in each peer's library."""
+
+Fit = Callable[[str, dict[str, Any], int], list[dict[str, Any]]]
 
 
 def measure(topic: Topic) -> None:
     """All rows of the topic."""
     for model in OURS:
         ranker(topic, model)
-    best(topic)
+    ctr_best.measure(topic, depends, together)
     ctr_ratings.measure(topic)
+    ctr_joint.measure(topic)
+    ctr_lists.measure(topic)
 
 
 def depends(model: str) -> list[Any]:
@@ -73,47 +86,63 @@ def peer_depends(name: str) -> list[Any]:
     return [PEERS / file for file in (f"{name}.txt", f"{name}_rank.py", "judging.py")] + [Path(frappe.__file__)]
 
 
-def ours(model: str, options: dict[str, Any], seed: int, judge: Sequence[str]) -> list[dict[str, Any]]:
-    """The epochs of a fit of ours."""
+def ours(model: str, options: dict[str, Any], seed: int) -> list[dict[str, Any]]:
+    """The epochs of a fit of ours, on one core."""
     if not (PACKAGE / f"models/{model}.py").exists():
         raise Missing(f"{model}: there is no such model")
     file = frappe.written()
     found = kept_job(
         "benchmarks.ctr_jobs:train_job",
         depends=[*depends(model), frappe.checksum(file)],
+        threads=1,
         file=str(file),
         model=model,
         options={**BASE, **OURS[model], **options},
         seed=seed,
-        cores=THREADS,
-        judge=judge,
+        cores=1,
+        judge=[VALIDATION, TEST],
         patience=PATIENCE,
     )
     epochs: list[dict[str, Any]] = found["epochs"]
     return epochs
 
 
-def theirs(model: str, options: dict[str, Any], seed: int, judge: Sequence[str]) -> list[dict[str, Any]]:
-    """The epochs of a fit of the peer's."""
+def theirs(model: str, options: dict[str, Any], seed: int) -> list[dict[str, Any]]:
+    """The epochs of a fit of the peer's, on one core."""
     name, _ = PEER[model]
     file = frappe.written()
     found = kept_job(
         f"benchmarks.peers.{name}_rank:fit",
         depends=[*peer_depends(name), frappe.checksum(file)],
         python=peer_python(name),
+        threads=1,
         file=str(file),
         fields=frappe.FIELDS,
         model=model,
         options={**THEIRS, **options},
-        epochs=PEER_EPOCHS,
+        epochs=EPOCHS,
         seed=seed,
-        cores=THREADS,
+        cores=1,
         batch_size=BATCH,
-        judge=judge,
+        judge=[VALIDATION, TEST],
         patience=PATIENCE,
     )
     epochs: list[dict[str, Any]] = found["epochs"]
     return epochs
+
+
+def together(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
+    """What jobs return, as many of them at a time as there are cores to measure with, each on a core of its own."""
+    cores = queue.SimpleQueue[int]()
+    for core in sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else ():
+        cores.put(core)
+
+    def settle() -> None:
+        if not cores.empty():
+            os.sched_setaffinity(0, {cores.get()})
+
+    with ThreadPoolExecutor(THREADS, initializer=settle) as pool:
+        return list(pool.map(lambda job: job(), jobs))
 
 
 def highest(epochs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -121,18 +150,40 @@ def highest(epochs: list[dict[str, Any]]) -> dict[str, Any]:
     return max(epochs, key=lambda one: float(one[VALIDATION]["auc"]))
 
 
-def side(train: Any, model: str, grid: list[dict[str, Any]]) -> dict[str, Any]:
-    """Choose the options of a model, then its figures: ``values`` by metric, ``validation``, and how they came."""
-    trials = [{"options": one, **highest(train(model, one, 0, [VALIDATION]))} for one in grid]
-    chosen = max(trials, key=lambda one: float(one[VALIDATION]["auc"]))["options"]
-    final = [highest(train(model, chosen, seed, [VALIDATION, TEST])) for seed in SEEDS]
-    return {
-        "values": {metric: [one[TEST][metric] for one in final] for metric in METRICS},
-        "validation": [one[VALIDATION]["auc"] for one in final],
-        "epochs": [one["epoch"] for one in final],
-        "chosen": chosen,
-        "trials": trials,
-    }
+def chooser(model: str, train: Fit) -> str:
+    """By which model the settings of a model are chosen."""
+    if train is ours:
+        return FAMILY[model]
+    peer = PEER[model]
+    return FAMILY[model] if PEER.get(FAMILY[model]) == peer else model
+
+
+def sides(model: str) -> list[dict[str, Any]]:
+    """For us, and for the peer if there is one: how the options were chosen, and the figures of all seeds."""
+    trains: list[tuple[Fit, list[dict[str, Any]]]] = [(ours, GRID)]
+    if model in PEER:
+        trains.append((theirs, PEER_GRID))
+    plans = [(train, chooser(model, train), grid) for train, grid in trains]
+    tried = together([partial(train, by, one, 0) for train, by, grid in plans for one in grid])
+    settings = []
+    for train, by, grid in plans:
+        best = [highest(epochs) for epochs in tried[: len(grid)]]
+        del tried[: len(grid)]
+        trials = [
+            {"options": one, "epoch": found["epoch"], "validation": found[VALIDATION]["auc"]}
+            for one, found in zip(grid, best, strict=True)
+        ]
+        chosen = max(trials, key=lambda one: float(one["validation"]))["options"]
+        settings.append({"train": train, "by": by, "trials": trials, "chosen": chosen})
+    fits = together([partial(one["train"], model, one["chosen"], seed) for one in settings for seed in SEEDS])
+    out = []
+    for place, one in enumerate(settings):
+        final = [highest(epochs) for epochs in fits[place * len(SEEDS) : (place + 1) * len(SEEDS)]]
+        values = {metric: [each[TEST][metric] for each in final] for metric in METRICS}
+        told = {key: value for key, value in one.items() if key != "train"}
+        shown = {"validation": [each[VALIDATION]["auc"] for each in final], "epochs": [each["epoch"] for each in final]}
+        out.append({"values": values, **shown, **told})
+    return out
 
 
 def ranker(topic: Topic, model: str) -> None:
@@ -140,8 +191,8 @@ def ranker(topic: Topic, model: str) -> None:
     label = f"frappe/{model}"
 
     def make() -> list[Row]:
-        mine = side(ours, model, GRID)
-        other = side(theirs, model, PEER_GRID) if model in PEER else None
+        mine, *others = sides(model)
+        other = others[0] if others else None
         rows = [_row(label, model, metric, mine, other) for metric in METRICS]
         rows[0].details = {
             "rows": frappe.checksum(frappe.written()),
@@ -152,16 +203,17 @@ def ranker(topic: Topic, model: str) -> None:
         }
         return rows
 
-    files = [*depends(model), *(peer_depends(PEER[model][0]) if model in PEER else []), Path(__file__)]
+    files = [*depends(model), *(peer_depends(PEER[model][0]) if model in PEER else [])]
+    plan = [GRID, PEER_GRID, BASE, THEIRS, OURS[model], EPOCHS, PATIENCE]
     names = [(label, metric) for metric in METRICS]
-    topic.row(names, make, depends=files, timed=False, seeds=SEEDS, data=[frappe.DATA])
+    topic.row(names, make, depends=[*files, *plan], timed=False, seeds=SEEDS, data=[frappe.DATA])
 
 
 def _row(label: str, model: str, metric: str, mine: dict[str, Any], other: dict[str, Any] | None) -> Row:
     values = mine["values"][metric]
     note = (
-        f"published test part, training negatives drawn once (2 for each positive); {len(GRID)} settings of reg and "
-        f"the epoch chosen on the published validation part: {mine['chosen']}"
+        "published test part, training negatives drawn once (2 for each positive); the epoch and, of "
+        f"{len(GRID)} settings tried with {mine['by']}, {mine['chosen']} chosen on the published validation part"
     )
     row = Row(label, metric, mean(values), "", spread(values), len(values), note=note)
     if other is not None:
@@ -170,26 +222,5 @@ def _row(label: str, model: str, metric: str, mine: dict[str, Any], other: dict[
         row.peer = f"{PEER[model][1]}: {middle:.4f} ± {wide:.4f}"
         row.ratio = row.value / middle if metric == "auc" else middle / row.value
         row.target = f">= {middle - wide:.5f}" if metric == "auc" else None
-        row.note += f"; theirs of {len(PEER_GRID)} by the same rule: {other['chosen']}"
+        row.note += f"; theirs of {len(PEER_GRID)} tried with {other['by']} by the same rule: {other['chosen']}"
     return row
-
-
-def best(topic: Topic) -> None:
-    """The ranker that the validation part likes best."""
-    names = [("frappe/best", metric) for metric in METRICS]
-
-    def make() -> list[Row]:
-        known = [model for model in OURS if (PACKAGE / f"models/{model}.py").exists()]
-        found = {model: side(ours, model, GRID) for model in known}
-        model = max(found, key=lambda name: mean(found[name]["validation"]))
-        note = f"{model}: the best of {len(found)} on the validation part"
-        rows = []
-        for metric in METRICS:
-            values = found[model]["values"][metric]
-            rows.append(Row("frappe/best", metric, mean(values), "", spread(values), len(values), note=note))
-        rows[0].target = f">= {BEST}"
-        rows[0].details = {"validation": {name: mean(one["validation"]) for name, one in found.items()}}
-        return rows
-
-    files = [file for model in OURS for file in depends(model)]
-    topic.row(names, make, depends=[*files, Path(__file__)], timed=False, seeds=SEEDS, data=[frappe.DATA])
