@@ -130,8 +130,11 @@ class RankingModel(FieldsModel):
     def errors(
         self, net: Any, scores: Tensor, labels: Tensor, tasks: Mapping[str, LabelKind], weights: Tensor | None
     ) -> dict[str, Tensor]:
-        """That of the label's kind."""
-        return {name: error_of(kind)(scores, labels[:, 0], weights) for name, kind in tasks.items()}
+        """That of the label's kind, over the rows where it is known."""
+        from serendip.nn.losses.pointwise import known
+
+        values, mask = known(labels[:, 0])
+        return {name: error_of(kind)(scores, values, weights, mask) for name, kind in tasks.items()}
 
     def begin(self, taught: Taught) -> Floats:
         """That of the mean label."""

@@ -77,13 +77,13 @@ class WatchTime(LayersModel):
         self, net: Any, scores: Tensor, labels: Tensor, tasks: Mapping[str, LabelKind], weights: Tensor | None
     ) -> dict[str, Tensor]:
         """By the option ``form``."""
-        from serendip.nn.losses.pointwise import log_duration_error, weighted_logistic
+        from serendip.nn.losses.pointwise import known, log_duration_error, weighted_logistic
 
-        (name,), scores, durations = tasks, scores[:, 0], labels[:, 0]
+        (name,), scores, (durations, mask) = tasks, scores[:, 0], known(labels[:, 0])
         if self.config.form == "log":
-            return {name: log_duration_error(scores, durations, weights)}
+            return {name: log_duration_error(scores, durations, weights, mask)}
         besides = self.config.positives == "besides"
-        return {name: weighted_logistic(scores, durations, weights, all_negative=besides)}
+        return {name: weighted_logistic(scores, durations, weights, mask, all_negative=besides)}
 
     def taught(self, data: Dataset) -> Taught:
         """By the option ``label``.

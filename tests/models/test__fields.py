@@ -51,3 +51,15 @@ def test_rows_without_users_have_no_interest_to_learn(name: str, options: dict[s
     data = Examples.read(rows, {"rich": "binary"}).dataset()
     with pytest.raises(SerendipError, match=rf"{name}: rows without users .* have rich\. Try model\.label"):
         find(name)(length=0, **options).fit(data)
+
+
+@pytest.mark.parametrize("name", ["fm", "esmm", "watch_time", "mmoe"])
+def test_an_item_that_was_taken_up_is_no_negative_even_where_no_other_is_left(name: str) -> None:
+    """A user took up all three items, the last without interest, which is a click all the same."""
+    log = {"user_id": [1, 1, 1], "item_id": ["a", "b", "c"], "weight": [1.0, 1.0, 0.0]}
+    data = Dataset.from_frames(pl.DataFrame(log), part=True)
+    model: Any = find(name)(negatives=30, batch_size=1, epochs=1)
+    own = data.item_ids.encode(["a", "b", "c"] if name == "esmm" else ["a", "b"])
+    for step in model.batches(data, np.random.default_rng(0)):
+        assert np.array_equal(np.isnan(step.labels[0, 1:, 0]), np.isin(step.items[0, 1:], own))
+    assert np.isfinite(model.fit(data).score(data.queries(exclude_seen=False))[0, own]).all()
