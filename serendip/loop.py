@@ -27,6 +27,7 @@ from serendip.kernels import pool
 from serendip.model import Pace, Run, Training
 from serendip.nn.ahead import ahead
 from serendip.nn.several import Optimiser
+from serendip.nn.spare import drop
 from serendip.types import Scorer, SerendipError
 
 State = dict[str, Tensor]
@@ -335,6 +336,7 @@ def settings(run: Run) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(before)
+            drop()
 
 
 def device_of(name: str) -> torch.device:

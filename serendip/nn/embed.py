@@ -170,10 +170,18 @@ class Features(nn.Module):
         Raises:
             ValueError: a feature is missing.
         """
+        self.require(features)
+        return [self.vector(one, features[one.name]) for one in self.inputs]
+
+    def require(self, features: Mapping[str, Tensor]) -> None:
+        """Every feature.
+
+        Raises:
+            ValueError: one is missing.
+        """
         missing = [one.name for one in self.inputs if one.name not in features]
         if missing:
             raise ValueError(f"The network reads features that must be given. Got none for {missing} instead.")
-        return [self._vector(one, features[one.name]) for one in self.inputs]
 
     def numbers_of(self, one: Input, values: Tensor) -> Tensor:
         """``[..., d]`` of a feature's numbers ``[..., w]``."""
@@ -185,7 +193,8 @@ class Features(nn.Module):
         assert isinstance(table, Table)
         return table
 
-    def _vector(self, one: Input, values: Tensor) -> Tensor:
+    def vector(self, one: Input, values: Tensor) -> Tensor:
+        """``[..., d]`` of one feature, from what `each` takes of it."""
         if one.size is None:
             numbers = values.to(torch.get_default_dtype())
             numbers = torch.where(torch.isnan(numbers), 0.0, numbers)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from serendip.nn.dropout import IdDropout
 from serendip.nn.embed import Features, Table, table_of
+from serendip.nn.joined import Asked, Part
 from serendip.types import ABSENT, Input
 
 SIGMA = 0.01
@@ -65,6 +66,16 @@ class Fields(Features):
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """``[..., f, dim]``, from what `Features.each` takes."""
         return torch.stack(self.each(features), dim=-2)
+
+    def parts(self, features: Mapping[str, Tensor]) -> list[Part]:
+        """The fields one by one, from what `Features.each` takes: ``[b, …]`` by name."""
+        self.require(features)
+        return [self._part(one, features[one.name]) for one in self.inputs]
+
+    def _part(self, one: Input, values: Tensor) -> Part:
+        if one.size is None or one.width:
+            return self.vector(one, values).unsqueeze(-2)
+        return Asked(self.table_for(one), values)
 
     def numbers_of(self, one: Input, values: Tensor) -> Tensor:
         """``W x``."""
@@ -139,6 +150,20 @@ class ItemFields(nn.Module):
         rows = codes.long() * known
         features = {name: self.get_buffer(buffer)[rows] for name, buffer in self._names.items()}
         return self.vectors(torch.where(known, rows, ABSENT), features) * known[..., None, None]
+
+    def parts(self, codes: Tensor) -> list[Part]:
+        """The fields one by one of ``[b]`` codes."""
+        known = (codes >= 0) & (codes < self.size)
+        rows = codes.long() * known
+        found: list[Part] = []
+        if self.ids is not None:
+            found.append(Asked(self.ids, self.id_dropout(torch.where(known, rows, ABSENT))))
+        if self.features is not None:
+            features = {name: self.get_buffer(buffer)[rows] for name, buffer in self._names.items()}
+            for values in features.values():
+                values[~known] = ABSENT if not values.is_floating_point() else torch.nan
+            found += self.features.parts(features)
+        return found
 
     def vectors(self, codes: Tensor, features: Mapping[str, Tensor]) -> Tensor:
         """``[..., f, dim]`` of items with these features, new ones (`ABSENT`) included.

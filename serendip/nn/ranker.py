@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from serendip.nn.bags import bag_means, bag_rows
 from serendip.nn.embed import Table, pooled
 from serendip.nn.fields import Fields, ItemFields
+from serendip.nn.joined import Part, joined
 from serendip.nn.query import BEGINS, PLACES
 from serendip.nn.tower import Tower
 from serendip.scorers.feeds import PRESENT
@@ -98,10 +99,13 @@ class Ranker(nn.Module):
         self, inputs: Mapping[str, Tensor], codes: Tensor, pairs: Mapping[str, Tensor] | None = None
     ) -> Tensor:
         """``[b·c, f, d]`` all fields of items ``[b, c]`` for ``b`` queries; ``pairs`` ``[b, c, …]`` are of both."""
-        known, items = self.query(inputs), self.items(codes)  # [b, f, d], [b, c, g, d]
-        wide = known.unsqueeze(1).expand(-1, codes.shape[1], -1, -1)
-        both = [] if self.pairs is None else [self.pairs(pairs or {})]
-        return torch.cat([wide, *both, items], dim=2).flatten(0, 1)
+        past = self._events if self.apart else self._past
+        asked: list[Part] = [past(name, inputs) for name in self.histories]
+        if self.fields is not None:
+            asked += self.fields.parts(inputs)
+        both: list[Part] = [] if self.pairs is None else [self.pairs(pairs or {}).flatten(0, 1)]
+        own, many = self.items.parts(codes.flatten()), codes.shape[1]
+        return joined([*((part, many) for part in asked), *((part, 1) for part in (*both, *own))])
 
     def forward(self, fields: Tensor) -> Tensor:
         """``[b]`` or ``[b, k]`` from fields ``[b, f, d]``, those of the query first."""

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from serendip.nn.dropout import Dropout
+from serendip.nn.dropout import Dropout, keepers
+from serendip.nn.layers import layers, multiplied
 from serendip.types import SerendipError
 
 Activation = Literal["relu", "gelu", "silu", "tanh"]
@@ -68,15 +70,28 @@ class Tower(nn.Module):
                 f"Without a projection the last layer must have {heads * out} numbers: factors times heads. Got {last} "
                 f"instead. Try projected = true, or hidden = {heads * out}."
             )
-        layers: list[nn.Module] = []
+        hidden: list[nn.Module] = []
         for below, width in zip((inputs_dim, *widths), widths, strict=False):
-            layers += [nn.Linear(below, width), activation_layer(activation), Dropout(dropout)]
-        self.layers = nn.Sequential(*layers, *([nn.Linear(last, heads * out)] if projected else []))
-        self.out, self.heads, self.normalise = out, heads, normalise
+            hidden += [nn.Linear(below, width), activation_layer(activation), Dropout(dropout)]
+        self.layers = nn.Sequential(*hidden, *([nn.Linear(last, heads * out)] if projected else []))
+        self.out, self.heads, self.normalise, self.projected = out, heads, normalise, projected
+        self._as_one = activation == "relu" and bool(widths)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., inputs_dim]`` → ``[..., out]``, or ``[..., heads, out]`` if there are several heads."""
-        y: Tensor = self.layers(x)
+        as_one = self._as_one and self.training and x.is_cpu and x.ndim > 1 and torch.is_grad_enabled()
+        y: Tensor = self._learning(x) if as_one else self.layers(x)
         if self.heads > 1:
             y = y.view(*y.shape[:-1], self.heads, self.out)
         return functional.normalize(y, dim=-1) if self.normalise else y
+
+    def _learning(self, x: Tensor) -> Tensor:
+        """As the layers do, as one node of the graph."""
+        flat = x.reshape(-1, x.shape[-1])
+        linear = [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+        rates = [layer.rate for layer in self.layers if isinstance(layer, Dropout)]
+        shapes = [torch.empty(len(flat), len(layer.weight), dtype=multiplied(x), device="meta") for layer in linear]
+        kept = [keepers(shape, rate) for shape, rate in zip(shapes, rates, strict=False)] if any(rates) else []
+        weights, biases = [layer.weight for layer in linear], [layer.bias for layer in linear]
+        found = layers(flat, weights, biases, kept, projected=self.projected)
+        return found.view(*x.shape[:-1], found.shape[-1])

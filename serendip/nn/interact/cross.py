@@ -21,6 +21,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from serendip.nn.interact.crosses import Matrix, crosses
 from serendip.nn.interact.parts import by_part
 from serendip.nn.tower import Activation, activation_layer
 from serendip.types import SerendipError
@@ -192,6 +193,12 @@ class CrossNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., d]`` → ``[..., d]``."""
+        plain = [layer for layer in self.layers if isinstance(layer, CrossV2) and layer.activation is None]
+        if self.training and torch.is_grad_enabled() and x.is_cpu and x.ndim == 2 and len(plain) == len(self.layers):
+            matrices = [
+                Matrix(None if one.down is None else one.down.weight, one.up.weight, one.up.bias) for one in plain
+            ]
+            return crosses(x, matrices, [one.diag_scale for one in plain])
         first = x
         for layer in self.layers:
             x = layer(first, x)
