@@ -64,14 +64,10 @@ def choose_job(folder: str, seeds: Sequence[int], options: Mapping[str, Any], co
 
 
 def test_job(folder: str, seed: int, options: Mapping[str, Any], cores: int) -> dict[str, Any]:
-    """The figures of a seed's test part, by the rule of `benchmarks.rating_jobs`."""
+    """The figures of a seed's test part, after a fit to all of its training part."""
     stay(cores)
     ratings, *about = tables(folder)
     tested = part(len(ratings), TEST, seed)
-    train = ratings.filter(~tested)
-    held = part(len(train), HELD, seed)
-    _, points = fitted(log(train.filter(~held), *about), options, seed, cores, train.filter(held))
-    epochs = 1 + int(np.argmax([worth(one) for one in points]))
-    data = log(train, *about)
-    scorer, _ = fitted(data, {**options, "epochs": epochs}, seed, cores)
-    return {**figures(scorer, data, ratings.filter(tested), int(options["length"])), "epochs": epochs, "held": points}
+    data = log(ratings.filter(~tested), *about)
+    scorer, _ = fitted(data, options, seed, cores)
+    return figures(scorer, data, ratings.filter(tested), int(options["length"]))
