@@ -9,9 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from serendip.report import Line, Sample, describe, render, write
+from serendip.scorers.crossed import Crosses
 from serendip.types import SerendipError
 from tests.report.conftest import Judged
 
@@ -255,4 +257,22 @@ def test_marks_stay_inside_their_plot(page_file: Path, browser: object) -> None:
         }).length"""
     )
     assert outside == 0
+    page.close()
+
+
+@pytest.mark.parametrize(("width", "written"), [(400, 0), (660, 64), (1200, 64)])
+def test_figures_in_a_heat_map_do_not_touch(tmp_path: Path, browser: object, width: int, written: int) -> None:
+    """Where there is no room for them, a cell says its own only when it is pointed at."""
+    names = tuple(f"field {at}" for at in range(8))
+    strengths = 1 + np.arange(64, dtype=np.float32).reshape(8, 8) / 7
+    made = render(crosses={"dcn_v2": Crosses(names, strengths)})
+    page = browser.new_page(viewport={"width": width, "height": 800})  # type: ignore[attr-defined]
+    page.goto(write(tmp_path / "heat.html", made).as_uri())
+    widths = page.evaluate(
+        """() => [...document.querySelectorAll('svg .over')].map(one => one.getBoundingClientRect().width)"""
+    )
+    cell = page.evaluate("document.querySelector('svg .heat').getBoundingClientRect().width")
+    shown = [one for one in widths if one > 0]
+    assert len(shown) == written and all(one < cell for one in shown)
+    assert page.locator("svg .heat title").count() == 64
     page.close()
