@@ -157,7 +157,7 @@ def differences_job(
     who, made = test.who.astype(np.int64), {}
     for task, files in others.items():
         labels = test.labels[task].astype(np.float64)
-        rows = Rows(labels, who, who)
+        rows = Rows(who, labels)
         pairs = [(np.load(one)[task], np.load(other)[task]) for one, other in zip(ones, files, strict=True)]
         found = [
             clustered_difference(metric, rows, *pair, 0.95, 1000 if at == 0 else 2, 0) for at, pair in enumerate(pairs)
@@ -361,5 +361,5 @@ def census_difference_job(folder: str, task: str, one: str, other: str, cores: i
 
     labels = census(folder)["test"].events.labels[task].astype(np.float64)
     a, b = (np.load(file)[task] for file in (one, other))
-    found = clustered_difference("auc", Rows(labels, np.arange(len(labels))), a, b, 0.95, 1000, 0)
+    found = clustered_difference("auc", Rows(np.arange(len(labels)), labels), a, b, 0.95, 1000, 0)
     return {"value": found.value, "low": found.low, "high": found.high}

@@ -268,3 +268,30 @@ def test_repeated_rows_of_the_videos_are_dropped_and_days_kept_apart(tmp_path):
     parts = multitask_jobs.videos(str(tmp_path))
     assert [len(parts[name]) for name in ("train", "validate", "test")] == [1, 1, 1] and parts["repeated"] == 2
     assert parts["train"][multitask_jobs.PLAYED].to_list() == [1.5]
+
+
+def test_gains_of_several_tasks_over_one_by_hand(tmp_path):
+    """Two users with a video each that is clicked and one that is not: both in order, against one of the two."""
+    columns = dict.fromkeys(("user_id", "item_id", "time_ms", "date"), 1)
+    columns |= {"hourmin": 1230, "tab": 1, **dict.fromkeys(multitask_jobs.VIDEOS, 0), "play_time_ms": 1500}
+    seen = {**columns, "item_id": 1, "time_ms": 1_650_800_000_000, "date": 20220430}
+    asked = [
+        {**columns, "user_id": 1 + at // 2, "item_id": 1 + at % 2, "time_ms": 1_651_500_000_000, "date": 20220502}
+        | {"is_click": int(at % 2 == 0)}
+        for at in range(4)
+    ]
+    pl.DataFrame([{**seen, "user_id": 1}, {**seen, "user_id": 2, "item_id": 2}]).write_parquet(
+        tmp_path / "log_0425_0430.parquet"
+    )
+    pl.DataFrame(asked).write_parquet(tmp_path / "log_0501_0508.parquet")
+    known = {name: ["a", "b"] for name in multitask_jobs.FIELDS} | {name: [0, 1] for name in multitask_jobs.ONE_HOT}
+    pl.DataFrame({"user_id": [1, 2], **known}).write_parquet(tmp_path / "users.parquet")
+    videos = {"author_id": [1, 2], "music_id": [1, 2], "video_type": ["x", "y"], "upload_type": ["u", "v"]}
+    videos |= {"tag": ["3,4", None], "video_duration": [9000.0, 8000.0]}
+    pl.DataFrame({"item_id": [1, 2], **videos}).write_parquet(tmp_path / "items.parquet")
+    files = [str(tmp_path / f"{name}.npz") for name in ("right", "half")]
+    np.savez(files[0], is_click=np.array([0.9, 0.1, 0.8, 0.2]))
+    np.savez(files[1], is_click=np.array([0.9, 0.1, 0.3, 0.4]))
+    found = multitask_jobs.differences_job(str(tmp_path), [files[0]], {"is_click": [files[1]]}, "auc")["is_click"]
+    assert found["values"] == [pytest.approx(0.25)]  # of the four pairs one is in the wrong order
+    assert found["low"] <= 0.25 <= found["high"]
