@@ -143,12 +143,15 @@ class Request:
         return replace(queries, history=history, bags=bags, exclude=seen)
 
     def _with_bag(self, queries: Queries, name: str, given: list[Ids | None]) -> Queries:
-        """Replace what is stored of one kind of events; None keeps it. What is given counts as seen too."""
+        """Replace what is stored of one kind of events; None keeps it. What is given counts as seen too, unless it was
+        shown and no more."""
         rows = np.array([part is not None for part in given], bool)[:, None]
         events, stored = padded(given), queries.bags[name]
         width = max(stored.shape[1], events.shape[1])
         bag = np.where(rows, _widened(events, width, ABSENT), _widened(stored, width, ABSENT))
-        seen = _joined(queries.exclude, events) if self.exclude_seen else queries.exclude
+        kinds = self.histories.kinds
+        shown = kinds is not None and name in [bag_of(kind) for kind in kinds.impressions]
+        seen = _joined(queries.exclude, events) if self.exclude_seen and not shown else queries.exclude
         return replace(queries, bags={**queries.bags, name: bag}, exclude=seen)
 
 

@@ -89,6 +89,13 @@ class Dataset:
         kinds, kind = self.schema.kinds, self.events.kind
         return liked if kinds is None or kind is None else liked & kinds.wanted(kind)
 
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """``[events]`` which say more than that an item was shown: it is not shown again."""
+        kinds, kind = self.schema.kinds, self.events.kind
+        everything = np.ones(len(self.events), np.bool_)
+        return everything if kinds is None or kind is None else everything & ~kinds.shown(kind)
+
     def matrix(self, weight: str | None = None) -> csr_array:
         """Users × items, float32; repeated pairs are summed; columns sorted.
 

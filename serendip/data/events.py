@@ -89,15 +89,21 @@ class Kinds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         names: in the order of their codes.
         target: those that are to be foretold; empty: all.
+        impressions: those that say what was shown, and no more.
     """
 
     names: tuple[str, ...]
     target: tuple[str, ...] = ()
+    impressions: tuple[str, ...] = ()
 
     @property
     def others(self) -> dict[str, int]:
         """The code of each kind that is not the target; nothing where all are."""
         return {name: code for code, name in enumerate(self.names) if self.target and name not in self.target}
+
+    def shown(self, kind: NDArray[np.int16]) -> NDArray[np.bool_]:
+        """``[m]`` which events, given their kinds, say what was shown, and no more."""
+        return np.isin(kind, [code for code, name in enumerate(self.names) if name in self.impressions])
 
     def wanted(self, kind: NDArray[np.int16]) -> NDArray[np.bool_]:
         """``[m]`` which events, given their kinds, are of the target."""
@@ -137,9 +143,10 @@ class Histories:
     def queries(self, users: Ids, *, k: int = 10, exclude_seen: bool = True, length: int | None = None) -> Queries:
         """Ask for these users (codes; `ABSENT` or out of range: an unknown user with no history).
 
-        ``history`` holds the events of positive weight, at most the last ``length``; ``exclude`` all that was seen. The
-        bags ``weight`` and ``time`` are 0 where ``history`` is `ABSENT`. Of each kind that is not the target there is a
-        bag (`bag_of`) with the items of its events, whatever they weigh, at most the last ``length``.
+        ``history`` holds the events of positive weight, at most the last ``length``; ``exclude`` all that was seen,
+        which is more than shown. The bags ``weight`` and ``time`` are 0 where ``history`` is `ABSENT`. Of each kind
+        that is not the target there is a bag (`bag_of`) with the items of its events, whatever they weigh, at most the
+        last ``length``.
         """
         if length is not None and length < 0:
             raise ValueError(f"length must be None or at least 0. Got {length} instead.")
@@ -149,7 +156,7 @@ class Histories:
         count = np.where(known, self.indptr[np.where(known, users + 1, 0)] - begin, 0)
         row = np.repeat(np.arange(len(users)), count)
         flat = np.repeat(begin - starts(count)[:-1], count) + np.arange(len(row))  # positions of all their events
-        exclude = left_padded(row, count, self.items[flat], None, ABSENT) if exclude_seen else None
+        exclude = self._seen(row, flat, len(users)) if exclude_seen else None
         others = self._bags(row, flat, len(users), length)
         if self.weight is not None:
             liked = self.weight[flat] > 0
@@ -167,6 +174,13 @@ class Histories:
             exclude=exclude,
             k=k,
         )
+
+    def _seen(self, row: NDArray[np.int64], flat: NDArray[np.int64], q: int) -> Ids:
+        """``[q, e]`` the items of events at ``flat``, grouped by ``row``, that say more than that they were shown."""
+        if self.kind is not None and self.kinds is not None and self.kinds.impressions:
+            seen = ~self.kinds.shown(self.kind[flat])
+            row, flat = row[seen], flat[seen]
+        return left_padded(row, np.bincount(row, minlength=q), self.items[flat], None, ABSENT)
 
     def _bags(
         self, row: NDArray[np.int64], flat: NDArray[np.int64], q: int, length: int | None

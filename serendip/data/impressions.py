@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset
-from serendip.data.events import Events
+from serendip.data.events import Events, bag_of
 from serendip.types import ABSENT, Floats, SerendipError
 
 Codes = NDArray[np.int64]
@@ -25,7 +26,7 @@ def with_impressions(data: Dataset, shown: Sequence[str]) -> Dataset:
 
     The label of an impression is 1 where its user did that with its item then or later, before it was shown to the same
     user again; otherwise 0. Events that are no impressions do not have it. The columns of `with_churn` stand beside
-    them, counted by the first kind of the target.
+    them, counted by the first kind of the target. What was shown and no more is not seen: it may be shown again.
 
     Args:
         data: a log that names kinds of events and their target.
@@ -56,7 +57,11 @@ def with_impressions(data: Dataset, shown: Sequence[str]) -> Dataset:
             continue
         resolved = _answers(data, offered, kind == kinds.names.index(name))
         labels[name] = np.where(offered, (resolved != ABSENT).astype(np.float32), np.float32(np.nan))
-    schema = msgspec.structs.replace(data.schema, labels={**data.schema.labels, **dict.fromkeys(labels, "binary")})
+    schema = msgspec.structs.replace(
+        data.schema,
+        labels={**data.schema.labels, **dict.fromkeys(labels, "binary")},
+        impressions=tuple(dict.fromkeys(shown)),
+    )
     events = replace(data.events, labels={**data.events.labels, **labels})
     return _counted(replace(data, schema=schema, events=events), offered, resolved)
 
@@ -82,6 +87,87 @@ def with_churn(data: Dataset, label: str) -> Dataset:
     offered = ~np.isnan(labels[label])
     place = np.arange(len(offered))
     return _counted(data, offered, np.where(labels[label] == 1, place, ABSENT))
+
+
+@dataclass(frozen=True)
+class Passed:
+    """How often items had been shown to users in vain, to be asked about any pair at the moment of any event.
+
+    Attributes:
+        shown, taken: of each kind of impressions by its bag, and of events with interest, what to look up.
+        moment: ``[m]`` the rank of each event's time.
+        users: ``[m]`` whose each event is.
+        n: how many items there are.
+    """
+
+    shown: Mapping[str, Earlier]
+    taken: Earlier
+    moment: Codes
+    users: NDArray[np.int32]
+    n: int
+
+    @classmethod
+    def of(cls, data: Dataset) -> Self:
+        """Of a log; of one that does not say what was shown, nothing is known."""
+        events, kinds = data.events, data.schema.kinds
+        moment = _moments(events)
+        pairs = events.users.astype(np.int64) * data.n_items + events.items
+
+        def some(chosen: Mask) -> Earlier:
+            return Earlier.of(pairs[chosen], moment[chosen])
+
+        names = () if kinds is None or events.kind is None else kinds.impressions
+        shown = {bag_of(name): some(_of_kind(data, name)) for name in names}
+        return cls(shown, some(events.weight > 0), moment, events.users, data.n_items)
+
+    def before(self, rows: NDArray[np.integer[Any]], items: NDArray[np.integer[Any]]) -> dict[str, Floats]:
+        """``[b, c]`` by bag, of the users of these events and items ``[b, c]``: the logarithm of one more than how
+        often an item had been shown at earlier times, less how often it had been taken up.
+        """
+        pairs = self.users[rows].astype(np.int64)[:, None] * self.n + items
+        moments = np.broadcast_to(self.moment[rows][:, None], pairs.shape)
+        taken = self.taken.count(pairs, moments) if self.shown else 0
+        return {
+            name: np.log1p(np.maximum(one.count(pairs, moments) - taken, 0)).astype(np.float32)
+            for name, one in self.shown.items()
+        }
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Things at moments, to be counted.
+
+    Attributes:
+        groups: what occurs, rising, each once.
+        keys: of each occurrence the place of what occurs times the span, and the moment; rising.
+        span: one more than the last moment.
+    """
+
+    groups: Codes
+    keys: Codes
+    span: int
+
+    @classmethod
+    def of(cls, groups: Codes, moments: Codes) -> Self:
+        """What occurs ``[l]``, and when."""
+        distinct, place = np.unique(groups, return_inverse=True)
+        span = int(moments.max(initial=0)) + 1
+        return cls(distinct, np.sort(place * span + moments), span)
+
+    def count(self, groups: Codes, moments: Codes) -> Codes:
+        """How often each of ``groups`` occurs before each of ``moments``, in their shape."""
+        if not len(self.groups):
+            return np.zeros(groups.shape, np.int64)
+        place = np.minimum(np.searchsorted(self.groups, groups), len(self.groups) - 1)
+        begin = place * self.span
+        found = np.searchsorted(self.keys, begin + np.minimum(moments, self.span)) - np.searchsorted(self.keys, begin)
+        return np.where(self.groups[place] == groups, found, 0)
+
+
+def _of_kind(data: Dataset, name: str) -> Mask:
+    kind = data.events.kind
+    assert kind is not None
+    return np.asarray(kind == data.schema.event_types.index(name))
 
 
 def _answers(data: Dataset, offered: Mask, done: Mask) -> Codes:
@@ -122,19 +208,10 @@ def _counted(data: Dataset, offered: Mask, resolved: Codes) -> Dataset:
     led = rows[resolved[rows] != ABSENT]
     context = dict(events.context)
     for name, group in ((ITEM, users * data.n_items + events.items), (USER, users)):
-        passed = _before(group[rows], moment[rows], group, moment)
-        answered = _before(group[led], moment[resolved[led]], group, moment)
+        passed = Earlier.of(group[rows], moment[rows]).count(group, moment)
+        answered = Earlier.of(group[led], moment[resolved[led]]).count(group, moment)
         context[name] = (passed - answered).astype(np.float32)
     return replace(data, events=replace(events, context=context))
-
-
-def _before(group: Codes, moment: Codes, groups: Codes, moments: Codes) -> Codes:
-    """``[m]`` how many things, each of a group and at a moment, are of the same group as each row and at an earlier
-    moment."""
-    distinct, place = np.unique(groups, return_inverse=True)
-    span = int(moments.max(initial=0)) + 1
-    keys = np.sort(np.searchsorted(distinct, group) * span + moment)
-    return np.searchsorted(keys, place * span + moments) - np.searchsorted(keys, place * span)
 
 
 def _moments(events: Events) -> Codes:
@@ -144,4 +221,4 @@ def _moments(events: Events) -> Codes:
     return np.unique(events.time, return_inverse=True)[1].astype(np.int64)
 
 
-__all__ = ["ITEM", "USER", "with_churn", "with_impressions"]
+__all__ = ["ITEM", "USER", "Earlier", "Passed", "with_churn", "with_impressions"]

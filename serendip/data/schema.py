@@ -34,6 +34,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         target: the kinds that are to be foretold: they alone are the truth of a test, and models that can read the
             others beside the history. Empty: all.
         event_types: the kinds that occur, in the order of their codes.
+        impressions: the kinds that say what was shown, and no more: such an item is not seen.
         labels: further label columns and what they measure.
         context: columns describing the moment of the event.
         title: item column shown to people, or None.
@@ -55,6 +56,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     event_weights: dict[str, float] = {}
     target: tuple[str, ...] = ()
     event_types: tuple[str, ...] = ()
+    impressions: tuple[str, ...] = ()
     labels: dict[str, LabelKind] = {}
     context: tuple[str, ...] = ()
     title: str | None = None
@@ -70,7 +72,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def kinds(self) -> Kinds | None:
         """The kinds of events, or None where the log does not name them."""
-        return Kinds(self.event_types, self.target) if self.event_types else None
+        return Kinds(self.event_types, self.target, self.impressions) if self.event_types else None
 
     @classmethod
     def infer(

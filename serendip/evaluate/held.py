@@ -153,7 +153,7 @@ def hold_out(
         item_code,
         asking=asking,
         row=row,
-        seen=(data.events.users[~held], data.events.items[~held]),
+        seen=(data.events.users[~held & data.seen], data.events.items[~held & data.seen]),
         time=time if data.schema.time_kind == "unix" else None,
         name=name,
         description=description,

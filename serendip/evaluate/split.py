@@ -45,7 +45,7 @@ def given(train: Dataset, test: Any, *, name: str = "given", repeats: bool = Fal
         item_code,
         asking=train.histories,
         row=user_code,
-        seen=(train_user[train.events.users], train_item[train.events.items]),
+        seen=(train_user[train.events.users[train.seen]], train_item[train.events.items[train.seen]]),
         time=None,
         name=name,
         description="Learn from the given training events; judge by the given test events.",

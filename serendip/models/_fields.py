@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from serendip.data.change import Change
 from serendip.data.dataset import Dataset
+from serendip.data.events import bag_of
 from serendip.data.examples import are_examples
+from serendip.data.impressions import Passed
 from serendip.data.sample import Negatives, Taken, hard, shuffled
 from serendip.data.streamed import Streamed
 from serendip.models._asked import features_of, query_inputs
@@ -269,7 +271,7 @@ class FieldsModel(NeuralModel):
                 "Declare some in the recipe's [features] section, or let length be above 0."
             )
         ids, histories = o.items_by != "features", [HISTORY] if o.length else []
-        means, both = 0 if self.apart else len(histories), self._both(taught)
+        means, both = 0 if self.apart else len(histories), (*self._retrieved(taught), *passed_by(data))
         layout = Layout((*(None,) * means, *asked, *both), (*(None,) * ids, *own))
         d, rows = self.width(len(layout)), o.optimiser == "adagrad" or data.n_items > MANY
         factors_fit(self.name, data.n_items, d, COPIES)
@@ -320,6 +322,7 @@ class FieldsModel(NeuralModel):
         o, events = self.config, data.events
         taught = self.taught(data)
         past = Earlier.of(data, apart=set(taught.tasks) != {INTEREST}) if o.length else None
+        passed = Passed.of(data)
         against = None if taught.drawn is None else self._against(data, taught)
         weights = np.ones(len(events), np.float32)
         counting = None if taught.weighed else weights_of(data, taught.rows, o.weight)
@@ -333,7 +336,9 @@ class FieldsModel(NeuralModel):
             if against is not None:
                 others, theirs = against(rows, rng)
                 items, labels = np.concatenate([items, others], axis=1), np.concatenate([labels, theirs], axis=1)
-            said = self._shown.said(rows, items) if self._shown is not None and self._both(taught) else {}
+            said = passed.before(rows, items)
+            if self._shown is not None and self._retrieved(taught):
+                said |= self._shown.said(rows, items)
             yield Step(inputs, items, labels, taught.tasks, None if counting is None else weights[rows], lists, said)
 
     def dealt(
@@ -413,14 +418,17 @@ class FieldsModel(NeuralModel):
         if not own:
             items[np.bincount(data.events.items[self.taught(data).rows], minlength=data.n_items) == 0] = np.nan
         item_feeds = [Feed.feature(one) for one in own]
-        return self.scorer(net, data, feeds=feeds, items=items, told=told, alone=bool(inputs), item_feeds=item_feeds)
+        passed = tuple(one.name for one in passed_by(data))
+        return self.scorer(
+            net, data, feeds=feeds, items=items, told=told, alone=bool(inputs), item_feeds=item_feeds, passed=passed
+        )
 
     def renew(self, known: Scorer, change: Change, run: Run) -> Scorer | None:
         """New events are read as they come, and new items get fields from their features; nothing is trained."""
         return renewed(known, change)
 
-    def _both(self, taught: Taught) -> tuple[Input, ...]:
-        """What is known of a query and an item together: what retrieval says of the item, by the option."""
+    def _retrieved(self, taught: Taught) -> tuple[Input, ...]:
+        """What retrieval says of an item to somebody, by the option."""
         reads = self.config.retrieved
         if self._shown is None or not (set(taught.tasks) == {INTEREST} if reads is None else reads):
             return ()
@@ -437,6 +445,12 @@ class FieldsModel(NeuralModel):
             return ()
         found = () if data.features is None else tuple(one for one in data.features.inputs if one.side == "item")
         return found if by == "auto" else item_inputs(self.name, data)
+
+
+def passed_by(data: Dataset) -> tuple[Input, ...]:
+    """How often items were shown to somebody in vain, of each kind of impressions that the log has."""
+    kinds = data.schema.kinds
+    return () if kinds is None else tuple(Input(bag_of(name), "pair") for name in kinds.impressions)
 
 
 def label_of(model: str, data: Dataset, label: str) -> tuple[Floats, LabelKind]:

@@ -88,6 +88,7 @@ def lower_ranker(
     told: Rows | None = None,
     alone: bool = False,
     item_feeds: Sequence[Feed] = (),
+    passed: Sequence[str] = (),
     foretells: nn.Module | None = None,
     tasks: Sequence[str] = (),
     formula: str = "",
@@ -101,6 +102,7 @@ def lower_ranker(
         told: ``[n, e]`` what is told of items where a feed says ``vectors``; None: nothing.
         alone: whether somebody without a history may be answered from what else is known.
         item_feeds: features from which items that come later get their fields; none: such items cannot be scored.
+        passed: those of the fields of a query and an item together that count the item in a bag of that name.
         foretells: what makes ``[b, t]`` of the scores of several tasks; None: there is one score.
         tasks: the names of what it makes.
         formula: how one score is made of them.
@@ -109,7 +111,8 @@ def lower_ranker(
         SerendipError: as `serendip.nn.export.to_onnx`; or what was given does not fit together.
     """
     later = NewFields(net.items) if item_feeds else None
-    both = () if net.pairs is None else tuple(Feed.feature(one) for one in net.pairs.inputs)
+    pairs = () if net.pairs is None else net.pairs.inputs
+    both = tuple(Feed(one.name, "passed") if one.name in passed else Feed.feature(one) for one in pairs)
     parts: dict[str, Any] = {"told": told, "alone": alone, "item": later, "item_feeds": item_feeds, "pair_feeds": both}
     if foretells is not None:
         parts |= {"kind": TaskScorer, "tasks": tuple(tasks), "formula": formula}

@@ -157,7 +157,8 @@ class DataSection(Section, frozen=True):
             examples=[["shown"]],
             description="Kinds of events that say what was shown. Each gets a binary label for every kind of the "
             "target (model.label = that kind): whether its user did that with its item before it was shown again. "
-            "Rankers learn from these rows instead of items drawn as negatives.",
+            "Rankers learn from these rows instead of items drawn as negatives. What was shown and no more may be "
+            "shown again, and rankers read how often it was.",
         ),
     ] = ()
     churn: Annotated[

@@ -75,7 +75,11 @@ class Asked(ABC):
         for feeds in (self.feeds, self.item_feeds):
             what = fault(feeds)
             require(self, what is None, str(what))
-        require(self, all(feed.of != "pair" for feed in self.feeds), "a query network is fed of queries only")
+        require(
+            self,
+            all(feed.of not in ("pair", "passed") for feed in self.feeds),
+            "a query network is fed of queries only",
+        )
         require(self, all(feed.of == "feature" for feed in self.item_feeds), "an item network is fed features only")
         given = any(feed.vectors for feed in self.feeds)
         require(self, given == (self._told.shape[1] > 0), "told, or the vectors of items, must be what a feed is given")

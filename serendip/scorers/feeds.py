@@ -27,7 +27,8 @@ class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         of: ``history``: the items of the history, the latest on the right; ``aligned``: an array of ``Queries.bags``
             with something of each of these events; ``bag``: an array of codes in ``Queries.bags`` with events of its
             own; ``feature``: an array of ``Queries.features``, or of features of items; ``pair``: one of
-            ``Queries.pairs``.
+            ``Queries.pairs``; ``passed``: of an item, the logarithm of one more than how often it is in an array of
+            ``Queries.bags``, less how often it is in the history.
         width: how many of the latest events, or how many values, each query has; 0: one value, an array ``[q]``.
         size: of codes (int64): every code is below it, others become `ABSENT`; None: numbers (float32), NaN where
             missing.
@@ -36,7 +37,7 @@ class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-    of: Literal["history", "aligned", "bag", "feature", "pair"]
+    of: Literal["history", "aligned", "bag", "feature", "pair", "passed"]
     width: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 0
     size: Annotated[int, msgspec.Meta(ge=0, le=1 << 31)] | None = None
     vectors: bool = False
@@ -154,23 +155,55 @@ def plain(feed: Feed, given: NDArray[Any] | None, rows: int) -> NDArray[Any]:
     return np.where((array >= 0) & (array < feed.size), array, ABSENT).astype(np.int64)
 
 
-def of_pairs(queries: Queries, feeds: Sequence[Feed], width: int) -> dict[str, Floats]:
-    """By name, ``[q, width]`` or ``[q, width, w]`` numbers of each query and each of so many items, or NaN.
+def of_pairs(queries: Queries, feeds: Sequence[Feed], items: Ids | None, n: int) -> dict[str, Floats]:
+    """By name, ``[q, c]`` or ``[q, c, w]`` numbers of each query and each of the items, or NaN.
+
+    Args:
+        queries: who asks.
+        feeds: of what is known of both.
+        items: ``[c]`` or ``[q, c]``; None: all ``n``.
+        n: how many there are.
 
     Raises:
         SerendipError: an array of another shape.
     """
-    out = {}
-    for feed in feeds:
-        shape = (len(queries), width, feed.width) if feed.width else (len(queries), width)
-        given = queries.pairs.get(feed.name)
-        array = np.full(shape, np.nan, np.float32) if given is None else np.asarray(given, np.float32)
-        if array.shape != shape:
-            raise SerendipError(
-                f"pairs[{feed.name!r}] must have numbers for each item asked about, {list(shape)}. "
-                f"Got the shape {list(array.shape)} instead."
-            )
-        out[feed.name] = np.where(np.isfinite(array), array, np.float32(np.nan))
+    width = n if items is None else items.shape[-1]
+    return {
+        feed.name: _passed(feed, queries, items, n) if feed.of == "passed" else _given(feed, queries, width)
+        for feed in feeds
+    }
+
+
+def _given(feed: Feed, queries: Queries, width: int) -> Floats:
+    shape = (len(queries), width, feed.width) if feed.width else (len(queries), width)
+    given = queries.pairs.get(feed.name)
+    array = np.full(shape, np.nan, np.float32) if given is None else np.asarray(given, np.float32)
+    if array.shape != shape:
+        raise SerendipError(
+            f"pairs[{feed.name!r}] must have numbers for each item asked about, {list(shape)}. "
+            f"Got the shape {list(array.shape)} instead."
+        )
+    return np.where(np.isfinite(array), array, np.float32(np.nan))
+
+
+def _passed(feed: Feed, queries: Queries, items: Ids | None, n: int) -> Floats:
+    shape = (len(queries), n if items is None else items.shape[-1])
+    if feed.name not in queries.bags:
+        return np.full(shape, np.nan, np.float32)
+    pairs, signs = [], []
+    for codes, sign in ((_bag(feed, queries), 1), (queries.history, -1)):
+        row, place = np.nonzero((codes >= 0) & (codes < n))
+        pairs.append(row * n + codes[row, place])
+        signs.append(np.full(len(row), sign))
+    distinct, where = np.unique(np.concatenate(pairs), return_inverse=True)
+    times = np.log1p(np.maximum(np.bincount(where, np.concatenate(signs), len(distinct)), 0)).astype(np.float32)
+    out = np.zeros(shape, np.float32)
+    if items is None:
+        out[distinct // n, distinct % n] = times
+    elif len(distinct):
+        asked = np.arange(len(queries))[:, None] * n + items
+        at = np.minimum(np.searchsorted(distinct, asked), len(distinct) - 1)
+        out = np.where((distinct[at] == asked) & (items >= 0) & (items < n), times[at], out)
     return out
 
 

@@ -33,7 +33,7 @@ class RankScorer(Asked):
     Attributes: as of `serendip.scorers.asked.Asked`; and
         ranker: the bytes of the network g, from ``query`` ``[b, e]``, ``item`` ``[b, d]`` and what is known of both
             together to ``score`` ``[b]``.
-        pair_feeds: what it is told of a query and an item together, from ``Queries.pairs``.
+        pair_feeds: what it is told of a query and an item together, from ``Queries.pairs`` or bags.
         names: ``[f]`` of the fields that it crosses, where it tells how strongly; empty: it does not.
         crosses: ``[f, f]`` how strongly it crosses each two of them; see `serendip.scorers.crossed`.
     """
@@ -56,7 +56,12 @@ class RankScorer(Asked):
     @property
     def pair_names(self) -> tuple[str, ...]:
         """As `serendip.types.Paired.pair_names`."""
-        return tuple(feed.name for feed in self.pair_feeds)
+        return tuple(feed.name for feed in self.pair_feeds if feed.of == "pair")
+
+    @property
+    def bag_names(self) -> tuple[str, ...]:
+        """As `serendip.types.Bagged.bag_names`."""
+        return (*super().bag_names, *(feed.name for feed in self.pair_feeds if feed.of == "passed"))
 
     def _blank(self, queries: Queries, items: Ids | None, value: float) -> Floats:
         """``[q, c]`` of that value."""
@@ -68,7 +73,7 @@ class RankScorer(Asked):
         codes = as_rows(items, len(queries), self.n_items)
         every = np.arange(self.n_items, dtype=np.int32) if codes is None else codes
         width = every.shape[-1]
-        pairs = of_pairs(queries, self.pair_feeds, width)
+        pairs = of_pairs(queries, self.pair_feeds, codes, self.n_items)
         for rows, vectors in self._asked(queries) if width else ():
             step = max(1, BLOCK // (width * (vectors.shape[1] + self.items.shape[1])))
             for start in range(0, len(rows), step):
@@ -112,9 +117,12 @@ class RankScorer(Asked):
         width = wide.shape[1] if wide is not None and len(wide.shape) == 2 else None
         what = fault(self.pair_feeds)
         require(self, what is None, str(what))
-        sound = all(feed.of == "pair" and feed.size is None for feed in self.pair_feeds)
+        sound = all(feed.of in ("pair", "passed") and feed.size is None for feed in self.pair_feeds)
+        sound &= not any(feed.of == "passed" and feed.width for feed in self.pair_feeds)
         require(self, sound, "what it is told of a query and an item together must be numbers of the pair")
-        require(self, not {QUERY, ITEM} & set(self.pair_names), "its inputs must have different names")
+        require(
+            self, not {QUERY, ITEM} & {feed.name for feed in self.pair_feeds}, "its inputs must have different names"
+        )
         pairs = dict(port for feed in self.pair_feeds for port in feed.ports(0))
         self._ranker.require(
             {QUERY: Port(float32, (None, width)), ITEM: Port(float32, (None, d)), **pairs},

@@ -10,9 +10,12 @@ import polars as pl
 import pytest
 
 from serendip.data.dataset import Dataset
-from serendip.data.impressions import ITEM, USER, with_churn, with_impressions
+from serendip.data.impressions import ITEM, USER, Passed, with_churn, with_impressions
+from serendip.data.rows import EventRows
+from serendip.model import Run, find
 from serendip.recipe import load_data, read
-from serendip.types import SerendipError
+from serendip.scorers.feeds import Feed, of_pairs
+from serendip.types import Queries, SerendipError
 
 START = 1_600_000_000
 Row = tuple[str, str, int, str]
@@ -135,3 +138,62 @@ def test_a_recipe_learns_from_them_with_features(tmp_path: Path) -> None:
     data = load_data(read(tmp_path / "recipe.toml"))
     assert data.features is not None and data.features.inputs[0].name == "unclicked_item"
     assert np.nansum(data.events.labels["click"]) == len(CLICKED)
+
+
+def test_what_was_passed_by_is_known_of_any_pair_at_the_moment_of_any_event() -> None:
+    data = with_impressions(log(LOG), ["shown"])
+    place = {key: row for row, key in enumerate(by_row(data, data.events.weight))}
+    a, b = (data.item_ids.encode([name])[0] for name in "ab")
+    rows = np.array([place["u", "a", 7, "shown"], place["u", "b", 6, "shown"], place["v", "a", 8, "shown"]])
+    found = Passed.of(data).before(rows, np.array([[a, b], [a, b], [b, a]]))["events.shown"]
+    # a: shown at 1 and 2, clicked at 5. b: shown at 1 and 6, clicked at 6. v clicked on b, which was not shown.
+    np.testing.assert_allclose(np.expm1(found), [[1, 1], [1, 1], [0, 1]], atol=1e-6)
+    assert Passed.of(log(LOG)).before(rows, np.array([[a], [a], [a]])) == {}
+
+
+def test_a_scorer_counts_as_training_does() -> None:
+    data = with_impressions(log(LOG), ["shown"])
+    rows = EventRows.of(data)
+    items = np.tile(np.arange(data.n_items, dtype=np.int32), (len(rows.items), 1))
+    (feed,) = (Feed("events.shown", "passed"),)
+    counted = of_pairs(rows.queries(), [feed], items, data.n_items)["events.shown"]
+    np.testing.assert_allclose(counted, Passed.of(data).before(np.arange(len(items)), items)["events.shown"])
+    np.testing.assert_array_equal(of_pairs(rows.queries(), [feed], None, data.n_items)["events.shown"], counted)
+    odd = of_pairs(rows.queries(), [feed], np.array([-1, 99], np.int32), data.n_items)["events.shown"]
+    assert odd.shape == (len(items), 2) and not odd.any()
+    assert np.isnan(of_pairs(Queries.of([[0]]), [feed], None, 2)["events.shown"]).all()
+
+
+def test_what_was_shown_and_no_more_may_be_shown_again() -> None:
+    rows = [*LOG, ("v", "c", 9, "shown")]
+    data = with_impressions(log(rows), ["shown"])
+    v = data.user_ids.encode(["v"])
+    asked = data.queries(v)
+    assert asked.exclude is not None
+    assert [data.item_ids.ids[int(code)] for code in asked.exclude[0] if code >= 0] == ["b"]
+    names = [data.item_ids.ids[int(code)] for code in asked.bags["events.shown"][0] if code >= 0]
+    assert names == ["a", "a", "c"]
+    assert data.seen.sum() == sum(kind != "shown" for *_, kind in rows)
+
+
+def test_a_list_puts_what_was_passed_by_behind_what_was_not() -> None:
+    """What is shown for the first time is clicked on four times of five, later hardly ever."""
+    rng = np.random.default_rng(0)
+    rows: list[Row] = []
+    for user in range(40):
+        times = np.zeros(8, int)
+        for second in range(30):
+            item = int(rng.integers(8))
+            rows.append((f"u{user:02}", f"i{item}", 2 * second, "shown"))
+            if rng.random() < (0.8 if times[item] == 0 else 0.05):
+                rows.append((f"u{user:02}", f"i{item}", 2 * second + 1, "click"))
+                times[item] -= 1
+            times[item] += 1
+    data = with_impressions(log(rows), ["shown"])
+    options: dict[str, Any] = {"label": "click", "epochs": 8, "batch_size": 64, "learning_rate": 0.05, "length": 20}
+    scorer: Any = find("lr")(**options).fit(data, Run(threads=1)).lower()
+    assert scorer.bag_names == ("events.shown",)
+    bag = np.array([[-1, -1, -1], [2, 2, 2]], np.int32)
+    asked = Queries(np.full(2, -1, np.int32), np.array([[3], [3]], np.int32), bags={"events.shown": bag})
+    fresh, passed = scorer.score(asked, np.array([2, 5], np.int32))
+    assert passed[0] < fresh[0] - 1 and passed[1] == pytest.approx(fresh[1], abs=1e-5)
