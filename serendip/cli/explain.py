@@ -44,9 +44,9 @@ def explain(
 ) -> None:
     """Say which items of a user's history speak for an item, and how much; or what is foretold of it.
 
-    A model whose score is a sum over the history names the items that add most. One of labels says what it foretells of
-    each: a probability, an expected count, a rating or a duration, beside the score. Where a ranker puts what others
-    name into its order, these say why they named it, and it what it foretells.
+    A model whose score is a sum over the history names the items that add most. One of several tasks, or one that is
+    calibrated, says what it foretells of each: a probability, an expected count, a rating or a duration, beside the
+    score. Where a ranker puts what others name into its order, these say why they named it, and it what it foretells.
     """
     from serendip.pipeline import Rank, scoring
     from serendip.recipe import RecipeError
