@@ -102,10 +102,9 @@ def filtered(index: VectorIndex, asked: Floats, share: float) -> dict[str, Any]:
     mask = np.random.default_rng(7).random((1, len(index))) < share
     allow = pack_mask(mask)
     held = index.exact
-    codes = np.flatnonzero(mask[0]).astype(np.int32)
     ways = {
         "index": lambda one: index.search(one, K, None, allow),
-        "among": lambda one: held.among(codes, one, K),
+        "among": lambda one: held.search(one, K, None, allow),
         "open": lambda one: index.search(one, K),
     }
     truth = held.search(asked, K, None, allow).items

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from serendip.index.chosen import Bits, best_of, listed
 from serendip.kernels import pool
-from serendip.types import ABSENT, Floats, Ids, Recs, SerendipError
+from serendip.types import Floats, Ids, Recs, SerendipError
 
 Effort = Mapping[str, int]
 """How hard to look, in the words of the library: such as how many lists to probe and how many finds to look up."""
@@ -50,6 +51,7 @@ class Engine(Protocol):
         ...
 
 
+@cache
 def library(module: str) -> Any:
     """A library that is an optional extra, imported when it is first needed.
 
@@ -80,22 +82,31 @@ def looked_up(table: Floats, vectors: Floats, found: NDArray[np.int64], k: int) 
     """The k best of what was found for each query ``[q, m]`` (-1: nothing), by their inner products in full."""
     q, m = found.shape
     if q == 1:
-        codes = found[0][found[0] >= 0]
-        scores = table.take(codes, axis=0) @ vectors[0]
+        codes = found[0]
+        if len(codes) and codes[-1] < 0:
+            codes = codes[codes >= 0]
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores = table.take(codes, axis=0) @ vectors[0]
+        if len(codes) and not scores.min() > -np.inf:
+            codes, scores = codes[scores > -np.inf], scores[scores > -np.inf]
         if len(codes) > k:
             best = np.argpartition(scores, len(codes) - k)[len(codes) - k :]
             codes, scores = codes[best], scores[best]
         order = np.lexsort((codes, -scores))
-        items, best_scores = np.full((1, k), ABSENT, np.int32), np.full((1, k), -np.inf, np.float32)
-        items[0, : len(order)], best_scores[0, : len(order)] = codes[order], scores[order]
-        return Recs(items, best_scores)
+        codes, scores = codes[order].astype(np.int32), scores[order]
+        if len(codes) == k:
+            return Recs(codes[None], scores[None])
+        recs = Recs.empty(1, k)
+        recs.items[0, : len(codes)], recs.scores[0, : len(codes)] = codes, scores
+        return recs
     recs = Recs.empty(q, k)
     step = max(1, _ROOM // max(m * table.shape[1], 1))
     for start in range(0, q, step):
         part = found[start : start + step]
         block = table.take(np.maximum(part, 0).ravel(), axis=0).reshape(*part.shape, -1)
-        scores = (block @ vectors[start : start + step, :, None])[:, :, 0]
-        row, at = np.nonzero(part >= 0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores = (block @ vectors[start : start + step, :, None])[:, :, 0]
+        row, at = np.nonzero((part >= 0) & (scores > -np.inf))
         some = listed(len(part), k, *best_of(row, part[row, at].astype(np.int32), scores[row, at], k))
         recs.items[start : start + step], recs.scores[start : start + step] = some.items, some.scores
     return recs

@@ -7,7 +7,7 @@ A.-M. Kermarrec, N. Le Scouarnec, "Accelerated nearest neighbor search with Quic
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -48,6 +48,7 @@ class FaissIvf:
     index: Any
     threads: int | None = None
     backend: str = "faiss_ivf"
+    _parameters: dict[int, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def build(cls, table: Floats, *, seed: int = 0, threads: int | None = None) -> Self:
@@ -112,10 +113,20 @@ class FaissIvf:
         faiss = library("faiss")
         faiss.omp_set_num_threads(threads_for(len(vectors), self.threads))
         probes = min(effort["probes"], len(self.arrays["centres"]))
-        how = faiss.SearchParametersIVF(nprobe=probes, sel=None if bits is None else faiss.IDSelectorBitmap(bits))
+        if bits is None:
+            how = self._open(probes)
+        else:
+            how = faiss.SearchParametersIVF(nprobe=probes, sel=faiss.IDSelectorBitmap(bits))
         queries = _widened(vectors, self.arrays["centres"].shape[1])
         found = self.index.search(queries, min(max(effort["looked_up"], k), len(self.table)), params=how)[1]
         return looked_up(self.table, vectors, found, k)
+
+    def _open(self, probes: int) -> Any:
+        """Parameters of a search without a filter, which are made once."""
+        how = self._parameters.get(probes)
+        if how is None:
+            how = self._parameters[probes] = library("faiss").SearchParametersIVF(nprobe=probes)
+        return how
 
     def ladder(self, k: int) -> tuple[str, list[int], str | None, list[int]]:
         """See `Engine.ladder`."""

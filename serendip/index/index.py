@@ -92,6 +92,8 @@ class VectorIndex:
         """
         self._check(vectors, k, exclude, allow)
         q = len(vectors)
+        if q == 0:
+            return Recs.empty(0, k)
         if allow is not None and len(allow) > 1:  # a mask for each: what is allowed decides how each is searched
             parts = [
                 self._search(vectors[row : row + 1], k, None if exclude is None else exclude[row : row + 1], allow[row])
@@ -185,13 +187,17 @@ class VectorIndex:
     def _search(self, vectors: Floats, k: int, exclude: Ids | None, bits: Bits | None) -> Recs:
         """As `search`, of queries that are all allowed the same."""
         base, live = len(self.exact), self._live(bits)
-        known = np.asarray(~np.isnan(vectors).any(axis=1))
+        with np.errstate(over="ignore", invalid="ignore"):
+            whole = np.isnan(vectors.sum())  # where a number is NaN; quicker than to look at each
+        known = np.asarray(~np.isnan(vectors).any(axis=1)) if whole else None
         found = self._found(vectors, k, exclude, live, known) if base else Recs.empty(len(vectors), k)
         if len(self.fresh):
             found = merged(found, self._late(vectors, k, exclude, bits, known), k)
         return found
 
-    def _found(self, vectors: Floats, k: int, exclude: Ids | None, live: Bits | None, known: NDArray[np.bool_]) -> Recs:
+    def _found(
+        self, vectors: Floats, k: int, exclude: Ids | None, live: Bits | None, known: NDArray[np.bool_] | None
+    ) -> Recs:
         """Among the vectors it was built from."""
         base = len(self.exact)
         count = base if live is None else count_of(live)
@@ -203,33 +209,35 @@ class VectorIndex:
             banned = np.sort(exclude, axis=1)
             more = int((exclude >= 0).sum(axis=1).max())
         wanted = min(k + more, base)
-        effort = {
-            name: math.ceil(value * wanted / self.stats.asked.k) if name == "looked_up" and wanted > self.stats.asked.k
-            else value
-            for name, value in point.effort.items()
-        }  # fmt: skip
-        queries = vectors if known.all() else np.where(known[:, None], vectors, np.float32(0))
+        effort: Mapping[str, int] = point.effort
+        if "looked_up" in effort and wanted > self.stats.asked.k:
+            effort = {**effort, "looked_up": math.ceil(effort["looked_up"] * wanted / self.stats.asked.k)}
+        queries = vectors if known is None else np.where(known[:, None], vectors, np.float32(0))
         found = self.engine.find(queries, wanted, effort, live, count / base)
         if banned is not None:
             row, at = np.nonzero(found.items != ABSENT)
-            keep = ~excluded(banned, row, found.items[row, at])
-            row, at = row[keep], at[keep]
-            found = listed(len(vectors), k, *best_of(row, found.items[row, at], found.scores[row, at], k))
-        short = np.flatnonzero((found.items[:, -1] == ABSENT) & known)
-        if len(short):
+            keep = np.zeros(found.items.shape, bool)
+            keep[row, at] = ~excluded(banned, row, found.items[row, at])
+            found = found.keep(keep).top(k)
+        if found.items[:, -1].min() == ABSENT:
+            missing = found.items[:, -1] == ABSENT
+            short = np.flatnonzero(missing if known is None else missing & known)
             again = None if exclude is None else exclude[short]
             whole = self.exact.search(vectors[short], k, again, None if live is None else live[None])
             found.items[short], found.scores[short] = whole.items, whole.scores
-        if not known.all():
+        if known is not None:
             found.items[~known], found.scores[~known] = ABSENT, -np.inf
         return found
 
-    def _late(self, vectors: Floats, k: int, exclude: Ids | None, bits: Bits | None, known: NDArray[np.bool_]) -> Recs:
+    def _late(
+        self, vectors: Floats, k: int, exclude: Ids | None, bits: Bits | None, known: NDArray[np.bool_] | None
+    ) -> Recs:
         """Among those that came later."""
-        queries = np.where(known[:, None], vectors, np.float32(0))
         with np.errstate(over="ignore", invalid="ignore"):
-            scores = queries @ self.late.T
-        may = np.broadcast_to(known[:, None], scores.shape) & (scores > -np.inf)
+            scores = vectors @ self.late.T  # NaN where the query is
+        may = scores > -np.inf
+        if known is not None:
+            may &= known[:, None]
         if bits is not None:
             may = may & bit_of(bits[None], self.fresh, self.fresh)
         row, at = np.nonzero(may)
@@ -240,8 +248,7 @@ class VectorIndex:
 
     def _point(self, share: float) -> Point | None:
         """How hard to look where that share is allowed: as at the next lower share that was tried; None: exactly."""
-        fitting = [point for point in self.stats.curve if point.share <= share * 1.001]
-        return max(fitting, key=lambda point: point.share, default=None)
+        return next((point for point in self.stats.curve if point.share <= share * 1.001), None)  # shares descend
 
     def _live(self, bits: Bits | None) -> Bits | None:
         """Bits of the vectors it was built from that may be found; None: all."""

@@ -103,6 +103,13 @@ def test_a_graph_that_leads_nowhere_is_searched_exactly():
     check(index, vectors, ask(), 20, None, mask)
 
 
+def test_no_queries_and_such_beyond_all_bounds(index):
+    assert index.search(np.empty((0, D), np.float32), 3).items.shape == (0, 3)
+    huge = np.full((2, D), 3e38, np.float32)
+    huge[1, 0] = np.nan
+    assert index.search(huge, 3).counts[1] == 0
+
+
 def test_changes_leave_what_was_as_it_was(index):
     query = ask(q=1)
     before = index.search(query, 5)
