@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ctr_jobs, frappe, rank_speed_jobs
+from benchmarks import ctr_jobs, frappe, rank_speed_jobs, streamed_jobs
 from benchmarks.harness import ROOT, THREADS, Row, Topic, in_turn, median, peer_python, run_job, spread
 
 BATCH, EPOCHS, REPEATS = 4096, 4, 2
@@ -25,8 +25,11 @@ THEIRS |= {"dropout": 0.0, "batch_norm": False}
 PEERS = {"fuxictr": "FuxiCTR 2.3.7", "deepctr": "DeepCTR-Torch 0.3.0"}
 RANKED = {"mlp_256_128": ((256, 128), "ms"), "mlp_400x3": ((400, 400, 400), "share")}
 CANDIDATES, CROSSES, RANK, DIM, TURNS = 500, 3, 50, 10, 200
-PARTS = ("loop.py", "neural.py", "models/_fields.py", "models/_ranking.py", "nn")
-SERVED = ("scorers", "network", "nn/lower.py", "nn/ranker.py", "nn/interact")
+STREAMED = (2_000_000, 8_000_000)
+TEXT = 16
+"""Bytes that a short text takes in a column in memory."""
+PARTS = ("loop.py", "neural.py", "models/_fields.py", "models/_ranking.py", "nn", "kernels/fields_compiled.py")
+SERVED = ("scorers", "network", "nn/lower.py", "nn/quantise.py", "nn/ranker.py", "nn/interact")
 
 
 def measure(topic: Topic) -> None:
@@ -35,6 +38,8 @@ def measure(topic: Topic) -> None:
         training(topic, model, target=2.0, share=0.6)
     for name in RANKED:
         ranking(topic, name)
+    in_bytes(topic)
+    streaming(topic)
 
 
 def depends(model: str) -> list[Any]:
@@ -155,3 +160,56 @@ def ranking(topic: Topic, name: str) -> None:
 
     files = [Path(__file__), Path(rank_speed_jobs.__file__), *(ROOT / "serendip" / part for part in SERVED)]
     topic.row(names, make, depends=[*files, widths, TURNS], seeds=[0])
+
+
+def in_bytes(topic: Topic) -> None:
+    """What it costs in AUC to serve dcn_v2 by products of bytes."""
+    label = "rank_int8/dcn_v2"
+
+    def make() -> list[Row]:
+        options = {**OURS["dcn_v2"], **FIXED}
+        found = run_job(
+            "benchmarks.rank_speed_jobs:bytes_job", file=str(frappe.written()), options=options, epochs=8, cores=THREADS
+        )
+        exact, near, size = (found[name] for name in ("float32", "int8", "bytes"))
+        note = (
+            f"Frappe, test rows, 8 epochs: AUC {exact['auc']:.5f} in float32, logloss {exact['logloss']:.4f} and "
+            f"{near['logloss']:.4f}; the ranking network has {size['int8']:,} bytes instead of {size['float32']:,}"
+        )
+        lost = exact["auc"] - near["auc"]
+        return [
+            Row(
+                label, "auc", near["auc"], "", None, 1, "float32", near["auc"] / exact["auc"], note=note, details=found
+            ),
+            Row(label, "auc_lost", lost, "", None, 1, target="<= 0.002", note=note),
+        ]
+
+    own = [ROOT / "serendip/nn/quantise.py", *depends("dcn_v2")]
+    names = [(label, "auc"), (label, "auc_lost")]
+    topic.row(names, make, depends=own, data=[frappe.DATA], seeds=[0], timed=False)
+
+
+def streaming(topic: Topic) -> None:
+    """The most memory that it takes to learn from a file, as the file grows."""
+    names = [(f"streamed/{rows // 1_000_000}M", "peak_mb") for rows in STREAMED]
+    names.append(("streamed/growth", "ratio"))
+
+    def make() -> list[Row]:
+        few, many = (
+            run_job("benchmarks.streamed_jobs:streamed_job", threads=1, rows=rows, streamed=True) for rows in STREAMED
+        )
+        made = []
+        for (label, metric), rows, found in zip(names, STREAMED, (few, many), strict=False):
+            whole = rows * streamed_jobs.COLUMNS * TEXT / 1e6
+            note = (
+                f"deepfm over {rows:,} rows of {streamed_jobs.COLUMNS} columns of texts, {found['file_mb']:,.0f} MB as "
+                f"Parquet and {whole:,.0f} MB in memory; {found['before_mb']:,.0f} MB before the fit"
+            )
+            made.append(Row(label, metric, found["peak_mb"], "MB", None, 1, note=note, details=found))
+        made[-1].target = f"<= {STREAMED[-1] * streamed_jobs.COLUMNS * TEXT / 2e6:g}"
+        share = many["peak_mb"] / few["peak_mb"]
+        note = f"peak of {STREAMED[1]:,} rows over that of {STREAMED[0]:,}: it does not grow with the file"
+        return [*made, Row(*names[-1], share, "", None, 1, target="<= 1.1", note=note)]
+
+    files = [Path(__file__), Path(streamed_jobs.__file__), ROOT / "serendip/data/streamed.py", *depends("deepfm")]
+    topic.row(names, make, depends=files, seeds=[0], timed=False)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ctr_jobs import LABEL, rows_of, train_job, training
+from benchmarks.ctr_jobs import LABEL, judged, rows_of, train_job, training
 from benchmarks.peers.lists import stay
 
 SQUARE = 1024
@@ -91,6 +91,7 @@ def rank_job(hidden: Sequence[int], crosses: int, rank: int, dim: int, candidate
     from serendip.nn.fields import Fields, ItemFields
     from serendip.nn.interact import CrossNetwork, CrossV2
     from serendip.nn.lower import lower_ranker
+    from serendip.nn.quantise import quantised
     from serendip.nn.ranker import Crossed, Deep, Ranker
     from serendip.scorers.feeds import Feed
     from serendip.scorers.ranked import ITEM, QUERY, SCORE
@@ -119,7 +120,7 @@ def rank_job(hidden: Sequence[int], crosses: int, rank: int, dim: int, candidate
         QUERY: np.repeat(rng.normal(size=(1, QUERY_FIELDS * dim)), candidates, axis=0).astype(np.float32),
         ITEM: table[items[0]],
     }
-    plain, small = (opened(content) for content in (scorer.ranker.tobytes(), quantised(scorer.ranker.tobytes())))
+    plain, small = (opened(one.ranker.tobytes()) for one in (scorer, quantised(scorer)))
     seconds = median(timed(lambda: scorer.score(queries, items), turns))
     bare, quick = (median(timed(lambda one=one: one.run([SCORE], fed), turns)) for one in (plain, small))
     both = np.array([one.run([SCORE], fed)[0].argsort().argsort() for one in (plain, small)], np.float64)
@@ -145,15 +146,26 @@ def opened(content: bytes) -> Any:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def quantised(content: bytes) -> bytes:
-    """The network with products of int8, by ONNX Runtime's own quantiser."""
-    import tempfile
-    from pathlib import Path
+def bytes_job(file: str, options: Mapping[str, Any], epochs: int, cores: int, seed: int = 0) -> dict[str, Any]:
+    """What it costs to serve dcn_v2 by products of bytes: figures of the rows of ``test`` as it is and quantised.
 
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    Args:
+        file: of `benchmarks.frappe.written`.
+        options: of the model, but for the label and the epochs.
+        epochs: of the fit.
+        cores: threads.
+        seed: of the fit.
 
-    with tempfile.TemporaryDirectory() as folder:
-        before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
-        before.write_bytes(content)
-        quantize_dynamic(before, after, weight_type=QuantType.QInt8)
-        return after.read_bytes()
+    Returns:
+        ``float32`` and ``int8``: AUC and logloss of each; ``bytes`` of the ranking network of each.
+    """
+    stay(cores)
+    from serendip.model import Run, find
+    from serendip.nn.quantise import quantised
+
+    data, rows = training(rows_of(file, "train")), rows_of(file, "test")
+    known: Any = find("dcn_v2")(**{**options, "epochs": epochs, "label": LABEL})
+    scorer = known.fit(data, Run(seed=seed, threads=cores)).lower()
+    small = quantised(scorer)
+    sizes = {"float32": int(scorer.ranker.size), "int8": int(small.ranker.size)}
+    return {"float32": judged(scorer, data, rows), "int8": judged(small, data, rows), "bytes": sizes}
