@@ -23,8 +23,6 @@ TARGET = 0.985
 BASE: dict[str, Any] = {"batch_size": 4096, "length": 0, "learning_rate": 0.01, "epochs": 8, "factors": 10}
 DEEP: dict[str, Any] = {"hidden": 128, "layers": 2}
 TRIED: list[tuple[str, dict[str, Any], bool]] = [
-    ("dcn_v2", {**DEEP, "crosses": 3, "table_reg": 0.0001}, False),
-    ("deepfm", {**DEEP, "table_reg": 0.001}, True),
     ("deepfm", {**DEEP, "reg": 10.0}, True),
     ("deepfm", {**DEEP, "reg": 30.0}, True),
 ]
