@@ -45,7 +45,7 @@ OURS: dict[str, dict[str, Any]] = {
 GRID: list[dict[str, Any]] = [
     {"table_reg": 0.0001},
     {"table_reg": 0.0001, "schedule": "constant"},
-    {"table_reg": 0.001, "schedule": "constant"},
+    {"table_reg": 0.0001, "schedule": "constant", "learning_rate": 0.02},
 ]
 THEIRS: dict[str, Any] = {"dim": 10, "hidden": 128, "layers": 2, "crosses": 3, "batch_norm": False, "dropout": 0.0}
 PEER_GRID = [{"reg": reg, "lr": lr} for reg, lr in ((0.0001, 0.01), (0.001, 0.01), (0.01, 0.01))]
