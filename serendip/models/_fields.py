@@ -24,12 +24,13 @@ from serendip.data.impressions import Passed
 from serendip.data.sample import Negatives, Taken, hard, shuffled
 from serendip.data.streamed import Streamed
 from serendip.models._asked import features_of, query_inputs
+from serendip.models._debias import DebiasConfig, against_bias
 from serendip.models._examples import PerUser, Weight, drawn, weights_of
 from serendip.models._items import IdDropout, item_inputs, renewed
 from serendip.models._lists import Lists
 from serendip.models._past import HISTORY, Earlier
 from serendip.models._room import factors_fit
-from serendip.neural import NeuralConfig, NeuralModel
+from serendip.neural import NeuralModel
 from serendip.run import Run, Shown
 from serendip.space import OneOf, Range, declare
 from serendip.types import ABSENT, SOURCE, Floats, Input, Scorer, SerendipError
@@ -63,7 +64,7 @@ Popularity = Annotated[
 ]
 
 
-class FieldsConfig(NeuralConfig, frozen=True):
+class FieldsConfig(DebiasConfig, frozen=True):
     """Options that models of fields share."""
 
     epochs: Annotated[int, msgspec.Meta(ge=1, description="How often training goes through the log, at most.")] = 20
@@ -326,8 +327,12 @@ class FieldsModel(NeuralModel):
         against = None if taught.drawn is None else self._against(data, taught)
         weights = np.ones(len(events), np.float32)
         counting = None if taught.weighed else weights_of(data, taught.rows, o.weight)
-        if counting is not None:
-            weights[taught.rows] = counting
+        up = np.nanmax(taught.labels[taught.rows], axis=1, initial=0) > 0
+        biased = against_bias(self.name, data, o, taught.rows, up)
+        for each in (counting, biased):
+            if each is not None:
+                weights[taught.rows] *= each
+        alike = counting is None and biased is None
         for rows, lists in self.dealt(drawn(taught.rows, events.users, o.per_user, rng), events.users, rng):
             inputs = {name: values[rows] for name, values in given.items()}
             if past is not None:
@@ -339,7 +344,7 @@ class FieldsModel(NeuralModel):
             said = passed.before(rows, items)
             if self._shown is not None and self._retrieved(taught):
                 said |= self._shown.said(rows, items)
-            yield Step(inputs, items, labels, taught.tasks, None if counting is None else weights[rows], lists, said)
+            yield Step(inputs, items, labels, taught.tasks, None if alike else weights[rows], lists, said)
 
     def dealt(
         self, rows: Codes, users: NDArray[np.integer[Any]], rng: np.random.Generator

@@ -172,7 +172,9 @@ class TaskModel(LayersModel):
         Raises:
             SerendipError: a task that there is not, one named twice, or no event that says anything.
         """
-        return tasks_of(self.name, data, self.config.tasks or tuple(data.events.labels), self.config.weights)
+        o = self.config
+        every = tuple(name for name in data.events.labels if name not in o.biases)
+        return tasks_of(self.name, data, o.tasks or every, o.weights)
 
 
 SQUARED = ("rating", "duration")
