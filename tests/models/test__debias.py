@@ -36,7 +36,7 @@ def foretold(data: Dataset, **options: Any) -> dict[str, float]:
 
 
 def test_what_is_clicked_at_a_place_that_few_look_at_counts_for_those_who_did_not_look() -> None:
-    """a is clicked by a tenth at place 5, b by three tenths at the first: 150 against 270 without, and 90 against 210."""
+    """a is clicked by a tenth at place 5, b by three tenths at the first: 150 to 270 against 90 to 210."""
     data = seen(("a", 5, 1.0, 300, 30), ("b", 1, 1.0, 300, 90))
     assert foretold(data) == pytest.approx({"a": 0.1, "b": 0.3}, abs=0.02)
     assert foretold(data, position="place") == pytest.approx({"a": 150 / 420, "b": 90 / 300}, abs=0.02)
