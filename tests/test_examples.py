@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from serendip.cli import app
 from serendip.data import synthetic
 from serendip.data.synthetic import World, catalogue
 from serendip.pipeline import retrievers
+from serendip.pipeline.ranking import said_of
 from serendip.scorers import TowerScorer
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -106,7 +108,8 @@ def test_a_ranker_behind_retrieval(asked: Asked) -> None:
     assert named.items.shape[1] == 100 and ranked.items.shape[1] == 10
     assert (ranked.items != named.items[:, :10]).any()
     assert ranked.columns["source"][:, 0].tolist() == ["ials", "popular"]
-    by_ranker = np.argsort(np.argsort(-ranker.scorer.score(queries, named.items), axis=1), axis=1)
+    told = replace(queries, pairs=said_of(named))
+    by_ranker = np.argsort(np.argsort(-ranker.scorer.score(told, named.items), axis=1), axis=1)
     places = np.argsort(-(1 / (61 + by_ranker) + 1 / (61 + np.arange(100))), axis=1, kind="stable")[:, :10]
     np.testing.assert_array_equal(ranked.items, np.take_along_axis(named.items, places, axis=1))
 

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def blas() -> set[int]:
     np.ones((2, 2)) @ np.ones((2, 2))
-    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+    found = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    return {library["num_threads"] for library in found if "faiss" not in library["filepath"]}  # which brings its own
 
 
 @pytest.mark.parametrize("n", [0, 1, 9, 10, 11, 100])

@@ -216,8 +216,9 @@ def test_what_a_task_counts_is_told_beside_what_is_learned() -> None:
 
 
 def test_interest_is_a_task_beside_labels() -> None:
+    """Of each user's events so few that there are items they did not take up."""
     data = shown()
-    some = data.where((data.events.labels["clicked"] > 0) & (np.arange(len(data.events)) < 300))
+    some = data.where((data.events.labels["clicked"] > 0) & (np.arange(len(data.events)) % 20 == 0))
     options = {**SMALL, "tasks": ("interest", "seconds"), "weights": {"seconds": 0.1}, "epochs": 60, "batch_size": 16}
     found = scorer(find("shared_bottom")(**options).fit(some, ONE))
     own, other = told(found, "even", "rain", EVEN), told(found, "even", "rain", ODD)

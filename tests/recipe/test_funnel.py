@@ -111,7 +111,7 @@ def test_the_epochs_of_a_ranker_are_chosen_by_the_lists_of_the_whole(data: Datas
     assert steps[3].startswith("Fitting lr for") and steps[3].endswith("epochs (ndcg@10 was best then)")
     assert sorted(one.name for one in tmp_path.iterdir()) == ["fit.ckpt.rank", "fit.ckpt.rank.validation"]
     assert made.learned == ("lr",)
-    again = run_recipe(recipe("pipeline.moments=0", rank={"name": "lr", "epochs": 1}), data=data, start=made)
+    again = run_recipe(recipe("pipeline.moments=1", rank={"name": "lr", "epochs": 1}), data=data, start=made)
     assert again.manifest.start == made.manifest.version
 
 
