@@ -1,0 +1,47 @@
+"""Maximal marginal relevance: next is the item of the greatest ``w · r(i) − (1 − w) · max of alike(i, j)``, j chosen.
+
+Relevance r is 0 … 1, see `serendip.rerank.lists.relevance`. Source: J. Carbonell and J. Goldstein, "The use of MMR,
+diversity-based reranking for reordering documents and producing summaries", SIGIR 1998. There the similarity of the
+first item to those before it is 0, as here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from serendip.rerank.alike import Alike
+from serendip.rerank.lists import best, by_place, front, places, relevance, reordered, take
+from serendip.types import ABSENT, Queries, Recs
+
+
+@dataclass(frozen=True, eq=False)
+class MmrStage:
+    """Made by `serendip.rerank.bind` of `serendip.rerank.Mmr`.
+
+    Attributes:
+        alike: by what.
+        weight: w, 0 … 1.
+        sort: whether the chosen stand in the order that they came in.
+    """
+
+    alike: Alike
+    weight: float
+    sort: bool = False
+
+    def __call__(self, queries: Queries, recs: Recs) -> Recs:
+        """The same items; the first ``queries.k`` places are chosen one after the other."""
+        left, worth = recs.items != ABSENT, self.weight * relevance(recs)
+        rows = self.alike.among(recs.items)
+        nearest = np.zeros(left.shape)
+        chosen = np.full((len(recs), places(queries, recs)), ABSENT, np.int64)
+        for place in range(chosen.shape[1]):
+            chosen[:, place] = at = best(worth - (1 - self.weight) * nearest, left)
+            take(left, at)
+            nearest = np.maximum(nearest, rows(at)) if place else rows(at)
+        chosen = by_place(chosen) if self.sort else chosen
+        return reordered(recs, front(chosen, left.shape[1]))
+
+
+__all__ = ["MmrStage"]
