@@ -76,15 +76,14 @@ class Shown:
     Attributes:
         lists: ``[g, c]`` item codes, best first, `ABSENT` on the right.
         at: ``[m]`` for each event of the data the row of its list, or `ABSENT`.
-        scores: ``[g, c]`` that the items have there (`serendip.pipeline.standing`), or None.
-        sources: ``[g, c]`` what named each, as a place among the names, or `ABSENT`; None where ``scores`` is.
+        scores: ``[g, c, s]`` that the items have there by each source (`serendip.pipeline.standing`), NaN where it does
+            not name them; or None.
         names: of the sources.
     """
 
     lists: Ids
     at: Ids
     scores: Floats | None = None
-    sources: NDArray[np.int8] | None = None
     names: tuple[str, ...] = ()
 
     def before(self, events: NDArray[Any]) -> Ids:
@@ -97,18 +96,17 @@ class Shown:
     def said(self, events: NDArray[Any], items: NDArray[Any]) -> dict[str, Floats]:
         """What the lists of these events say of items ``[b, c]``, as `serendip.types.Queries.pairs`; of one that is not
         in a list nothing, whether it was taken up or not."""
-        if self.scores is None or self.sources is None:
+        if self.scores is None:
             return {}
         if not self.lists.size:
-            nothing = np.full(items.shape, ABSENT, np.int8)
-            return by_source(np.full(items.shape, np.nan, np.float32), nothing, self.names)
+            return by_source(np.full((*items.shape, len(self.names)), np.nan, np.float32), self.names)
         lists, rows = self.before(events), np.maximum(self.at[events], 0)
         place, there = np.zeros(items.shape, np.int64), np.zeros(items.shape, np.bool_)
         for column in range(items.shape[1]):
             hit = (lists == items[:, column, None]) & (lists != ABSENT)
             place[:, column], there[:, column] = hit.argmax(axis=1), hit.any(axis=1)
-        scores, sources = self.scores[rows[:, None], place], self.sources[rows[:, None], place]
-        return by_source(scores, np.where(there, sources, ABSENT), self.names)
+        scores = self.scores[rows[:, None], place]
+        return by_source(np.where(there[..., None], scores, np.float32(np.nan)), self.names)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,13 @@ Floats = NDArray[np.float32]
 
 SOURCE = "source."
 """Begins the names of what is said of an item by the source that named it."""
+SCORE = "score."
+"""Begins the names of columns that hold the score which a stage gave, by its name; NaN where it gave none."""
+PLACE = "place."
+"""Begins the names of columns that say at which place (from 1) an item stood before a re-ranker, by its name; `ABSENT`
+where it stood nowhere."""
+PROPENSITY = "propensity"
+"""The column that says, of a list shown by chance, how likely each item was at its place."""
 
 _NOTHING: Mapping[str, NDArray[Any]] = MappingProxyType({})
 
@@ -89,6 +96,7 @@ class Queries:
         time: ``[q]`` unix seconds (UTC) of the request, or None.
         exclude: ``[q, e]`` item codes never to be shown, `ABSENT`-padded anywhere, or None.
         allow: bits of the items that may be shown (see `pack_mask`), one row for all or one a query, or None for all.
+        draw: ``[q]`` uint64, what chance is drawn by in this request; None: nothing is left to chance.
         k: how many items are wanted per query.
     """
 
@@ -101,16 +109,16 @@ class Queries:
     exclude: Ids | None = None
     allow: NDArray[np.uint8] | None = None
     k: int = 10
+    draw: NDArray[np.uint64] | None = None
 
     def __post_init__(self) -> None:
         q = len(self.users)
-        shapes: dict[str, Any] = {"history": self.history, "time": self.time, "exclude": self.exclude}
-        shapes |= {f"bags[{name!r}]": value for name, value in self.bags.items()}
-        shapes |= {f"features[{name!r}]": value for name, value in self.features.items()}
-        shapes |= {f"pairs[{name!r}]": value for name, value in self.pairs.items()}
-        for name, value in shapes.items():
-            if value is not None and len(value) != q:
-                raise ValueError(f"Queries.{name} must have one row per user ({q}). Got {len(value)} instead.")
+        for kind in ("history", "time", "exclude", "draw", "bags", "features", "pairs"):
+            found = getattr(self, kind)
+            for name, value in found.items() if isinstance(found, Mapping) else ((None, found),):
+                if value is not None and len(value) != q:
+                    said = kind if name is None else f"{kind}[{name!r}]"
+                    raise ValueError(f"Queries.{said} must have one row per user ({q}). Got {len(value)} instead.")
         if self.allow is not None and len(self.allow) not in (1, q):
             raise ValueError(f"Queries.allow must have 1 row or one per user ({q}). Got {len(self.allow)} instead.")
 
@@ -141,7 +149,21 @@ class Queries:
             time=None if self.time is None else self.time[rows],
             exclude=None if self.exclude is None else self.exclude[rows],
             allow=allow if allow is None or len(allow) == 1 else allow[rows],
+            draw=None if self.draw is None else self.draw[rows],
         )
+
+    def allowed(self, items: Ids) -> NDArray[np.bool_]:
+        """``[q, c]`` which of these items are allowed, whether or not they are excluded; `ABSENT` never is."""
+        inside: NDArray[np.bool_] = items != ABSENT
+        if self.allow is None:
+            return inside
+        rows = np.zeros((1, 1), np.int64) if len(self.allow) == 1 else np.arange(len(self))[:, None]
+        place = np.maximum(items, 0)
+        inside &= place >> 3 < self.allow.shape[1]
+        if self.allow.shape[1] == 0:
+            return inside
+        bits = self.allow[rows, np.where(inside, place >> 3, 0)]
+        return np.asarray(inside & ((bits >> (place & 7)) & 1).astype(bool))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,7 +173,8 @@ class Recs:
     Attributes:
         items: ``[q, k]`` item codes, `ABSENT` on the right.
         scores: ``[q, k]`` float32, comparable within one stage only; ``-inf`` where the item is `ABSENT`.
-        columns: further ``[q, k]`` arrays by name: ``source`` (which retriever named the item), a score per stage …
+        columns: further ``[q, k]`` arrays by name: ``source`` (which retriever named the item, of several the one in
+            whose list it stands highest), ``score.NAME`` (what the stage NAME gave it, NaN where it gave nothing) …
         notes: what a reader should know: stages skipped, why a list is short.
     """
 
@@ -161,10 +184,12 @@ class Recs:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        shape = self.items.shape
+        if self.scores.shape == shape and all(value.shape == shape for value in self.columns.values()):
+            return
         for name, value in {"scores": self.scores, **self.columns}.items():
-            if value.shape != self.items.shape:
-                expected = f"Recs.{name} must have the shape of items {self.items.shape}"
-                raise ValueError(f"{expected}. Got {value.shape} instead.")
+            if value.shape != shape:
+                raise ValueError(f"Recs.{name} must have the shape of items {shape}. Got {value.shape} instead.")
 
     @classmethod
     def empty(cls, q: int, k: int = 0) -> Recs:
@@ -182,29 +207,40 @@ class Recs:
 
     def top(self, k: int) -> Recs:
         """The first k places."""
-        return replace(
-            self,
-            items=self.items[:, :k],
-            scores=self.scores[:, :k],
-            columns={name: value[:, :k] for name, value in self.columns.items()},
-        )
+        if k >= self.items.shape[1]:
+            return self
+        columns = {name: value[:, :k] for name, value in self.columns.items()}
+        return Recs(self.items[:, :k], self.scores[:, :k], columns, self.notes)
 
     def keep(self, mask: NDArray[np.bool_]) -> Recs:
         """Only the places where ``mask`` ``[q, k]`` holds, moved to the left in their order."""
-        order = np.argsort(~mask, axis=1, kind="stable")
-        kept = np.take_along_axis(mask, order, axis=1)
-        items = np.where(kept, np.take_along_axis(self.items, order, axis=1), ABSENT).astype(np.int32)
-        scores = np.where(kept, np.take_along_axis(self.scores, order, axis=1), -np.inf).astype(np.float32)
-        columns = {name: np.take_along_axis(value, order, axis=1) for name, value in self.columns.items()}
-        for name, value in columns.items():
-            value[~kept] = _blank(value.dtype)
-            columns[name] = value
-        return replace(self, items=items, scores=scores, columns=columns)
+        if mask.all() and self.items.dtype == np.int32 and self.scores.dtype == np.float32:
+            return self
+        lists, kept = self, mask
+        if (mask[:, 1:] > mask[:, :-1]).any():
+            order = np.argsort(~mask, axis=1, kind="stable")
+            lists, kept = self.ordered(order), np.take_along_axis(mask, order, axis=1)
+        return Recs(
+            np.where(kept, lists.items, ABSENT).astype(np.int32),
+            np.where(kept, lists.scores, -np.inf).astype(np.float32),
+            {name: np.where(kept, value, _as(value.dtype)) for name, value in lists.columns.items()},
+            lists.notes,
+        )
+
+    def ordered(self, order: NDArray[np.integer[Any]]) -> Recs:
+        """The lists with their places in another order: ``[q, k]``, where each takes its item from."""
+        rows = np.arange(len(self))[:, None]
+        columns = {name: value[rows, order] for name, value in self.columns.items()}
+        return Recs(self.items[rows, order], self.scores[rows, order], columns, self.notes)
 
     def without(self, seen: Ids) -> Recs:
         """Drop the items in ``seen`` (``[q, e]``, `ABSENT`-padded), per query."""
         if seen.shape[1] == 0:
             return self
+        if len(self) == 1:
+            known = np.sort(seen[0])
+            place = np.minimum(np.searchsorted(known, self.items[0]), len(known) - 1)
+            return self.keep((known[place] != self.items[0])[None] & (self.items != ABSENT))
         base = np.int64(max(self.items.max(initial=0), seen.max(initial=0)) + 2)
         rows = np.arange(len(self.items), dtype=np.int64)[:, None] * base
         hit = np.isin(rows + self.items, rows + seen)
@@ -229,7 +265,8 @@ class Recs:
         return joined.keep(joined.items != ABSENT).top(k)
 
     def frame(self, users: pl.Series, items: pl.Series) -> pl.DataFrame:
-        """A table with external ids: ``user_id, item_id, score, rank`` (from 1) and the columns.
+        """A table with external ids: ``user_id, item_id, score, rank`` (from 1) and the columns, but for those that
+        say what stages did (`SCORE`, `PLACE`).
 
         Args:
             users: ``[q]`` the external id of each query.
@@ -244,13 +281,23 @@ class Recs:
                 items[self.items[row, place]].alias("item_id"),
                 pl.Series("score", self.scores[row, place]),
                 pl.Series("rank", (place + 1).astype(np.int32)),
-                *(pl.Series(name, value[row, place]) for name, value in self.columns.items()),
+                *(
+                    pl.Series(name, value[row, place])
+                    for name, value in self.columns.items()
+                    if not name.startswith((SCORE, PLACE))
+                ),
             ]
         )
 
 
-def _blank(dtype: np.dtype[Any]) -> Any:
+def blank_of(dtype: np.dtype[Any]) -> Any:
+    """What stands in a column where there is no item, by the type of the column."""
     return {"f": np.nan, "U": "", "O": None, "b": False, "u": 0}.get(dtype.kind, ABSENT)
+
+
+def _as(dtype: np.dtype[Any]) -> NDArray[Any]:
+    """`blank_of` as an array of that type, so that it widens no other."""
+    return np.asarray(blank_of(dtype), dtype)
 
 
 def _beside(left: Recs, right: Recs, name: str) -> NDArray[Any]:
@@ -258,7 +305,7 @@ def _beside(left: Recs, right: Recs, name: str) -> NDArray[Any]:
     dtype = np.result_type(*(part for part in parts if part is not None))
     return np.concatenate(
         [
-            np.full(side.items.shape, _blank(dtype), dtype) if part is None else part.astype(dtype)
+            np.full(side.items.shape, blank_of(dtype), dtype) if part is None else part.astype(dtype)
             for side, part in zip((left, right), parts, strict=True)
         ],
         axis=1,
@@ -388,6 +435,16 @@ class Foreteller(Protocol):
 
 
 @runtime_checkable
+class Uncertain(Protocol):
+    """A scorer that says how sure it is of a score."""
+
+    def deviation(self, queries: Queries, items: Ids | None = None) -> Floats:
+        """``[q, c]`` the standard deviation of each score given what was learned, on the scale of the scores; NaN where
+        there is no score. Arguments as of `Scorer.score`."""
+        ...
+
+
+@runtime_checkable
 class Similar(Protocol):
     """Can name items like a given one."""
 
@@ -488,17 +545,18 @@ Metric = Callable[[Recs, Truth], NDArray[np.float64]]
 """A figure per query, ``[q]``: the mean and the significance test both use it. NaN: not defined for that query."""
 
 
-def by_source(scores: Floats, sources: NDArray[np.integer[Any]], names: Sequence[str]) -> dict[str, Floats]:
-    """What sources say of the items that they named, as `Queries.pairs`: ``source.NAME`` is 1 and the score, or NaN.
+def by_source(scores: Floats, names: Sequence[str]) -> dict[str, Floats]:
+    """What sources say of items, as `Queries.pairs`: ``source.NAME`` is 1 and the score, NaN where it names it not.
 
     Args:
-        scores: ``[q, c]``.
-        sources: ``[q, c]`` places among the names, `ABSENT` where nothing is known.
+        scores: ``[q, c, s]`` that each of the sources gave, NaN where it gave none.
         names: of the sources.
     """
-    both = np.stack([np.ones_like(scores), scores], axis=-1)
-    own = {name: (sources == place)[..., None] for place, name in enumerate(names)}
-    return {SOURCE + name: np.where(mask, both, np.float32(np.nan)) for name, mask in own.items()}
+    out: dict[str, Floats] = {}
+    for place, name in enumerate(names):
+        own = np.asarray(scores[..., place], np.float32)
+        out[SOURCE + name] = np.stack([np.where(np.isnan(own), np.float32(np.nan), np.float32(1)), own], axis=-1)
+    return out
 
 
 def as_rows(items: Ids | None, q: int, n: int) -> Ids | None:
@@ -532,6 +590,7 @@ __all__: list[str] = [
     "SimilarUsers",
     "Stage",
     "Truth",
+    "Uncertain",
     "Updatable",
     "as_rows",
     "pack_mask",

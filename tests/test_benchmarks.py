@@ -22,6 +22,7 @@ from benchmarks import (
 )
 from benchmarks.harness import Row, same
 from benchmarks.peers import judging
+from benchmarks.rerank_plot import trade
 from benchmarks.scale_plot import costs
 from benchmarks.topics import scale_classic
 from serendip.data.dataset import Dataset
@@ -77,6 +78,14 @@ def test_plot_is_a_picture_of_its_own():
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert len(root.findall(".//{*}title")) == 6
     assert {"one", "other", "1M", "3M"} <= {node.text for node in root.iter("{http://www.w3.org/2000/svg}text")}
+
+
+def test_what_diversity_costs_is_drawn_from_nothing_gained():
+    picture = trade("cost", {"mmr": [(0.0, 0.0), (0.2, 0.05)], "dpp": [(0.0, 0.0), (0.1, 0.04), (0.3, 0.2)]})
+    root = ElementTree.fromstring(picture)
+    texts = {node.text for node in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"mmr", "dpp", "cost", "+10%", "-10%", "+0%"} <= texts
+    assert len(root.findall(".//{*}line[@class]")) >= 3  # a segment from point to point, and levels
 
 
 def test_the_least_time_counts():

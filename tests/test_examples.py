@@ -18,7 +18,7 @@ from serendip.bundle import Bundle
 from serendip.cli import app
 from serendip.data import synthetic
 from serendip.data.synthetic import World, catalogue
-from serendip.pipeline import retrievers
+from serendip.pipeline import retrievers, scoring
 from serendip.pipeline.ranking import said_of
 from serendip.scorers import TowerScorer
 
@@ -100,29 +100,54 @@ def test_a_ranker_behind_retrieval(asked: Asked) -> None:
     asked("fit", EXAMPLES / "ranking.toml", *sets, "--out", "b")
     made = Bundle.load("b")
     user = made.user_ids.ids[0]
-    (row, *_) = asked("explain", "--bundle", "b", "--user", user, "--item", made.recommend(user, k=1)["item_id"][0])
-    assert row["source"] == "ials"
+    (why,) = asked("explain", "--bundle", "b", "--user", user, "--item", made.recommend(user, k=1)["item_id"][0])
+    assert why["place"] == 1 and [one["kind"] for one in why["steps"]] == ["rank"]
+    assert {one["source"] for one in why["reasons"]} == {"ials", why["steps"][0]["stage"]}
     queries = made.queries([user, None], k=10)
-    first, ranker = made.pipeline.stages  # type: ignore[attr-defined]
+    first, guard = made.pipeline.stages  # type: ignore[attr-defined]
     named, ranked = first(queries), made.pipeline(queries)
     assert named.items.shape[1] == 100 and ranked.items.shape[1] == 10
     assert (ranked.items != named.items[:, :10]).any()
     assert ranked.columns["source"][:, 0].tolist() == ["ials", "popular"]
     told = replace(queries, pairs=said_of(named))
-    by_ranker = np.argsort(np.argsort(-ranker.scorer.score(told, named.items), axis=1), axis=1)
+    by_ranker = np.argsort(np.argsort(-guard.stage.scorer.score(told, named.items), axis=1), axis=1)
     places = np.argsort(-(1 / (61 + by_ranker) + 1 / (61 + np.arange(100))), axis=1, kind="stable")[:, :10]
     np.testing.assert_array_equal(ranked.items, np.take_along_axis(named.items, places, axis=1))
+
+
+def test_the_whole_funnel(asked: Asked) -> None:
+    """Three sources, the last of them held to its quota, a ranker, diversity and exploration; each told of."""
+    sets = ("--set", "run.threads=1", "--set", "pipeline.rank.batch_size=128", "--set", "pipeline.rank.epochs=1")
+    sets = (*sets, "--set", "pipeline.moments=2", "--set", "pipeline.budget={}")
+    stages = asked("validate", EXAMPLES / "funnel.toml", *sets)["stages"]
+    assert [line.partition(":")[0] for line in stages] == ["name", "fill", "rank", "re-rank"]
+    found = asked("fit", EXAMPLES / "funnel.toml", *sets, "--out", "b")
+    assert found["sources"] == ["ials", "item_knn", "popular"] and found["stages"] == stages
+    made = Bundle.load("b")
+    users = made.user_ids.ids[:20].to_list()
+    rows = asked("recommend", "--bundle", "b", *(flag for user in users for flag in ("--user", user)), "--reasons")
+    assert {row["source"] for row in rows} >= {"ials", "item_knn"} and all(row["reason"] for row in rows)
+    many = [row for row in rows if row["sources"].count(",") == 2]
+    assert many and all(row["score.ials"] and row["score.item_knn"] and row["score.popular"] for row in many)
+    assert all(row["score.deepfm"] == pytest.approx(row["score"]) for row in rows)
+    (ranker,) = (part for part in scoring(made.pipeline) if part.name == "deepfm")
+    assert set(ranker.scorer.pair_names) >= {"source.ials", "source.item_knn", "source.popular"}  # type: ignore[attr-defined]
+    named = made.pipeline.stages[0].stages[0].stages[0](made.queries(users, k=100))  # type: ignore[attr-defined]
+    assert ((named.columns["source"] == "popular").sum(axis=1) <= 20).all()
+    told = made.recommend(users, explore=3)
+    assert "propensity" in told.columns and told["propensity"].is_between(0, 1).all()
 
 
 def test_retrieval_and_ratings_on_the_same_towers(asked: Asked) -> None:
     sets = ("--set", "run.threads=1", "--set", "model.batch_size=128", "--set", "model.epochs=1")
     asked("fit", EXAMPLES / "joint.toml", *sets, "--out", "b")
-    rows = asked("explain", "--bundle", "b", "--user", "u0007", "--item", "i0042")
-    assert [row["task"] for row in rows] == ["retrieval", "rating"]
-    assert rows[0]["foretold"] == pytest.approx(rows[0]["score"], rel=1e-4) and 2 < rows[1]["foretold"] < 5
+    (why,) = asked("explain", "--bundle", "b", "--user", "u0007", "--item", "i0042")
+    assert list(why["foretold"]) == ["retrieval", "rating"]
+    told = why["foretold"]
+    assert told["retrieval"] == pytest.approx(why["sources"][0]["score"], rel=1e-4) and 2 < told["rating"] < 5
     asked("rescore", "--bundle", "b", "--score", "retrieval + 2 * rating", "--out", "c")
-    (again, _) = asked("explain", "--bundle", "c", "--user", "u0007", "--item", "i0042")
-    assert again["score"] == pytest.approx(rows[0]["foretold"] + 2 * rows[1]["foretold"], rel=1e-4)
+    (again,) = asked("explain", "--bundle", "c", "--user", "u0007", "--item", "i0042")
+    assert again["sources"][0]["score"] == pytest.approx(told["retrieval"] + 2 * told["rating"], rel=1e-4)
 
 
 def test_purchases_over_towers_of_all_that_people_do(asked: Asked) -> None:

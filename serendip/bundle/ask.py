@@ -70,6 +70,7 @@ class Request:
         moments: ``[q]`` unix seconds at which they ask, or None.
         events: by bag, the items of events of other kinds, in place of those that are stored.
         fitting: the items that a filter allows and that may be shown at all, or None for all.
+        draw: ``[q]`` what chance is drawn by, or None: nothing is left to chance.
     """
 
     users: pl.Series
@@ -87,6 +88,7 @@ class Request:
     moments: NDArray[np.int64] | None = None
     events: Mapping[str, Lists] = field(default_factory=dict)
     fitting: Allowed | None = None
+    draw: NDArray[np.uint64] | None = None
 
     def blocks(self, size: int | None = None) -> Iterator[slice]:
         """Rows to be answered together: ``size`` of them, or as many as their histories allow; at least one block.
@@ -123,6 +125,8 @@ class Request:
             queries = replace(queries, allow=both)
         if self.moments is not None:
             queries = replace(queries, time=self.moments[rows])
+        if self.draw is not None:
+            queries = replace(queries, draw=self.draw[rows])
         if self.attributes is None:
             return queries
         return self.attributes.filled(queries, None if self.said is None else self.said[rows])
@@ -163,6 +167,8 @@ class Desk:
         user_ids, item_ids, histories, attributes: as the bundle has them.
         kinds: of events, that a scorer reads beside the history.
         filters: over the items.
+        clocked: whether a re-ranker asks when a query is made.
+        explores: whether one leaves something to chance.
     """
 
     user_ids: Vocab
@@ -171,6 +177,8 @@ class Desk:
     filters: Filters
     attributes: Attributes | None = None
     kinds: tuple[str, ...] = ()
+    clocked: bool = False
+    explores: bool = False
 
     def everyone(self, k: int, *, exclude_seen: bool, **given: Any) -> Request:
         """A request for all users; ``exclude``, ``allow``, ``filtered`` and ``moments`` as of `request`."""
@@ -205,6 +213,7 @@ class Desk:
         moments: Any = None,
         events: Any = None,
         filtered: Any = None,
+        explore: Any = False,
     ) -> Request:
         wanted, n = checked_k(k), len(self.item_ids)
         fitting = self.filters.allowed(filtered)
@@ -233,6 +242,8 @@ class Desk:
         if events is not None:
             bags, odd = self._bags(events, len(codes), single=single)
             notes += (*odd, *self._unread(bags, exclude_seen=exclude_seen))
+        if explore is not False and not self.explores:
+            notes += ("explore: the bundle has no re-ranker that explores",)
         if wanted > n:
             notes += (f"{wanted} items were asked for; the catalogue has {n}",)
         return Request(
@@ -251,6 +262,7 @@ class Desk:
             moments=self._moments(moments, len(codes)),
             events=bags,
             fitting=fitting,
+            draw=seeds_of(explore, len(codes)),
         )
 
     def _bags(self, given: Any, q: int, *, single: bool) -> tuple[dict[str, Lists], tuple[str, ...]]:
@@ -293,9 +305,9 @@ class Desk:
         return (f"events of {some(unread)}: {UNREAD[exclude_seen]}",) if unread else ()
 
     def _moments(self, given: Any, q: int) -> NDArray[np.int64] | None:
-        """When each asks: as given, or now where a feature needs to know and the log has such times."""
+        """When each asks: as given, or now where a feature or a re-ranker needs to know."""
         if given is None:
-            reads = self.attributes is not None and self.attributes.features.reads_time
+            reads = self.clocked or (self.attributes is not None and self.attributes.features.reads_time)
             return np.full(q, int(time.time()), np.int64) if reads else None
         values = np.asarray(given)
         if values.dtype.kind not in "iuf" or values.shape not in ((), (q,)) or not np.isfinite(values).all():
@@ -304,16 +316,41 @@ class Desk:
 
 
 def table(
-    recs: Recs, users: pl.Series, items: pl.DataFrame, *, of: str = "user_id", named: str = "item_id"
+    recs: Recs,
+    users: pl.Series,
+    items: pl.DataFrame,
+    *,
+    of: str = "user_id",
+    named: str = "item_id",
+    more: Sequence[pl.Series] = (),
 ) -> pl.DataFrame:
-    """Lists as rows: the id they were asked for (``of``), item id, title if there is one, score, rank, source."""
+    """Lists as rows: the id they were asked for (``of``), item id, title if there is one, score, rank, source, and
+    ``more``."""
     frame = recs.frame(users, items["item_id"])
     frame.columns = [{"user_id": of, "item_id": named}.get(name, name) for name in frame.columns]
     if "title" in items.columns:
         frame.insert_column(2, items["title"][recs.items[recs.items != ABSENT]])
     if "source" not in frame.columns:
         frame.insert_column(frame.width, pl.Series("source", [""] * frame.height, pl.String))
-    return frame
+    return frame.with_columns(more) if more else frame
+
+
+def seeds_of(explore: Any, q: int) -> NDArray[np.uint64] | None:
+    """What each of q queries draws chance by; None where nothing is left to chance.
+
+    Args:
+        explore: whether to, or a whole number from which all is drawn.
+        q: how many queries there are.
+
+    Raises:
+        SerendipError: neither.
+    """
+    if explore is False:
+        return None
+    if not isinstance(explore, int | np.integer) or explore < 0:
+        raise SerendipError(f"explore must be true, false or a whole number of 0 or more. Got {explore!r:.80} instead.")
+    rng = np.random.default_rng(None if explore is True else int(explore))
+    return rng.integers(0, 1 << 64, q, dtype=np.uint64)
 
 
 def checked_k(k: Any) -> int:

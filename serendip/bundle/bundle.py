@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
@@ -20,19 +21,25 @@ from serendip.bundle.ask import Answer, Desk, Request, checked_k, kinds_read_by,
 from serendip.bundle.attributes import Attributes
 from serendip.bundle.content import Content
 from serendip.bundle.crowd import Crowd, similar_items
+from serendip.bundle.details import Details, details
 from serendip.bundle.errors import BundleError
 from serendip.bundle.filters import Filters
 from serendip.bundle.golden import Golden
 from serendip.bundle.ids import is_id, known_codes, listed
 from serendip.bundle.manifest import Manifest
+from serendip.bundle.onboarding import Interviewer
+from serendip.bundle.options import Onboarding
+from serendip.bundle.shelving import reads_time
 from serendip.bundle.store import File
 from serendip.data.dataset import Histories
 from serendip.data.vocab import ExternalId, Vocab
 from serendip.filter import Allowed, Filter
-from serendip.pipeline import retrievers, scoring
-from serendip.types import ABSENT, Queries, SerendipError, Stage
+from serendip.pipeline import lines, rerankers, retrievers, scoring
+from serendip.rerank import Explore
+from serendip.types import ABSENT, Queries, Recs, SerendipError, Stage, unpack_mask
 
 if TYPE_CHECKING:
+    from serendip.bundle.why import Why
     from serendip.data.dataset import Dataset
     from serendip.data.schema import Schema
     from serendip.model import Run
@@ -162,6 +169,7 @@ class Bundle:
         attributes: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         events: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         time: int | Sequence[int] | None = None,
+        explore: bool | int = False,
     ) -> Queries:
         """Translate external ids. ``1`` and ``"1"`` are the same id; ids that are not known are left out.
 
@@ -180,15 +188,19 @@ class Bundle:
                 column.
             events: item ids, oldest first, by kind of event, of kinds that are not the target, in place of the stored
                 events of that kind: a mapping per user (None: as stored), or one for a single user.
-            time: when they ask (unix seconds), one for all or one per user; None: now, where a feature reads it.
+            time: when they ask (unix seconds), one for all or one per user; None: now, where a feature or a re-ranker
+                reads it.
+            explore: whether a re-ranker that explores leaves something to chance, so that the same request gets another
+                list the next time; a whole number: so, but the same list for the same number. See
+                `serendip.rerank.Explore`.
 
         Raises:
-            SerendipError: ids, lists, attributes, events, times or k of another form, ``allow`` without any item that
-                is known, or a filter that cannot be read or does not fit the items.
+            SerendipError: ids, lists, attributes, events, times, k or explore of another form, ``allow`` without any
+                item that is known, or a filter that cannot be read or does not fit the items.
         """
         return self._desk.request(
             users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow, filtered=filter,
-            attributes=attributes, events=events, moments=time,
+            attributes=attributes, events=events, moments=time, explore=explore,
         ).queries()  # fmt: skip
 
     def answer(
@@ -204,13 +216,15 @@ class Bundle:
         attributes: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         events: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         time: int | Sequence[int] | None = None,
+        explore: bool | int = False,
+        reasons: bool = False,
     ) -> Answer:
-        """As `recommend` for the given users, with notes. See `queries` for the arguments."""
+        """As `recommend` for the given users, with notes. See `queries` and `recommend` for the arguments."""
         request = self._desk.request(
             users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow, filtered=filter,
-            attributes=attributes, events=events, moments=time,
+            attributes=attributes, events=events, moments=time, explore=explore,
         )  # fmt: skip
-        frames, notes = zip(*(self._reply(request, rows) for rows in request.blocks()), strict=True)
+        frames, notes = zip(*(self._reply(request, rows, reasons) for rows in request.blocks()), strict=True)
         known = request.codes != ABSENT
         return Answer(pl.concat(frames), tuple(dict.fromkeys(chain(request.notes, *notes))), known)
 
@@ -227,13 +241,19 @@ class Bundle:
         attributes: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         events: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         time: int | Sequence[int] | None = None,
+        explore: bool | int = False,
+        reasons: bool = False,
     ) -> pl.DataFrame:
         """``user_id, item_id, [title], score, rank, source``, best first; scores are comparable within one source.
+
+        With ``explore``, the column ``propensity`` says how likely each item was at its place.
 
         Args:
             users: one id, a list of ids (None in it: somebody unknown), or None: all users there are, unless there is a
                 history or are attributes or events, which then are somebody unknown's.
-            k, exclude_seen, history, exclude, allow, filter, attributes, events, time: see `queries`.
+            k, exclude_seen, history, exclude, allow, filter, attributes, events, time, explore: see `queries`.
+            reasons: whether with further columns: ``sources`` (all that named the item, the first being the source),
+                ``score.NAME`` (what each stage gave it, null where it gave nothing) and ``reason``, a short sentence.
 
         Raises:
             SerendipError: see `queries`.
@@ -241,10 +261,10 @@ class Bundle:
         if any(one is not None for one in (users, history, attributes, events)):
             return self.answer(
                 users, k, exclude_seen=exclude_seen, history=history, exclude=exclude, allow=allow, filter=filter,
-                attributes=attributes, events=events, time=time,
+                attributes=attributes, events=events, time=time, explore=explore, reasons=reasons,
             ).frame  # fmt: skip
         how: dict[str, Any] = {"exclude_seen": exclude_seen, "exclude": exclude, "allow": allow, "filter": filter}
-        return pl.concat(self.iter_recommend(k, **how, time=time))
+        return pl.concat(self.iter_recommend(k, **how, time=time, explore=explore, reasons=reasons))
 
     def iter_recommend(
         self,
@@ -256,20 +276,23 @@ class Bundle:
         allow: Sequence[ExternalId] | None = None,
         filter: str | Filter | None = None,
         time: int | Sequence[int] | None = None,
+        explore: bool | int = False,
+        reasons: bool = False,
     ) -> Iterator[pl.DataFrame]:
         """As `recommend` for all users, a block of users at a time, so that memory does not grow with their number.
 
         Args:
             block: how many users at a time; None: as many as their histories allow.
-            k, exclude_seen, exclude, allow, filter, time: see `queries`; one list for all.
+            k, exclude_seen, exclude, allow, filter, time, explore: see `queries`; one list for all.
+            reasons: see `recommend`.
 
         Raises:
             SerendipError: see `queries`; a block below 1.
         """
         request = self._desk.everyone(
-            k, exclude_seen=exclude_seen, exclude=exclude, allow=allow, filtered=filter, moments=time
+            k, exclude_seen=exclude_seen, exclude=exclude, allow=allow, filtered=filter, moments=time, explore=explore
         )
-        return (self._reply(request, rows)[0] for rows in request.blocks(block))
+        return (self._reply(request, rows, reasons)[0] for rows in request.blocks(block))
 
     def similar_items(self, items: Any, k: int = 10) -> pl.DataFrame:
         """``item_id, similar_item_id, [title], score, rank, source``: the items most like the given ones.
@@ -282,7 +305,12 @@ class Bundle:
             SerendipError: an item that is not known, or no scorer in the pipeline that compares items.
         """
         codes = known_codes(self.item_ids, "items", listed("items", [items] if is_id(items) else items))
-        recs = similar_items(self.pipeline, codes, min(checked_k(k), len(self.item_ids)))
+        wanted, allowed = checked_k(k), self.fitting(None)
+        hidden = 0 if allowed is None else len(self.item_ids) - allowed.count
+        recs = similar_items(self.pipeline, codes, min(wanted + hidden, len(self.item_ids)))
+        if allowed is not None:
+            shown = unpack_mask(allowed.bits, len(self.item_ids))[0]
+            recs = recs.keep(shown[recs.items] & (recs.items != ABSENT)).top(wanted)
         return table(recs, self.item_ids.decode(codes), self.items, of="item_id", named="similar_item_id")
 
     def similar_users(self, users: Any, k: int = 10) -> pl.DataFrame:
@@ -326,6 +354,47 @@ class Bundle:
         """
         return reasons.explain(self._desk, self.pipeline, self.items, users, items, k, history)
 
+    def why(
+        self,
+        user: Any,
+        item: Any,
+        k: int = 10,
+        *,
+        reasons: int = 3,
+        exclude_seen: bool = True,
+        history: Sequence[Any] | None = None,
+        exclude: Sequence[Any] | None = None,
+        allow: Sequence[Any] | None = None,
+        filter: str | Filter | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        events: Mapping[str, Any] | None = None,
+        time: int | None = None,
+        explore: bool | int = False,
+    ) -> Why:
+        """Why an item is at its place in the list that `recommend` gives somebody, or why it is not in it.
+
+        The same stages are asked as there, and each says what it did with the item: what it does not get through, at
+        which place of how many each model named it, what a ranker and what re-ranks made of that, and what carried the
+        scores: items of the history and features.
+
+        Args:
+            user: one id, or None for somebody unknown.
+            item: one id.
+            k, exclude_seen, history, exclude, allow, filter, attributes, events, time, explore: see `queries`, of one
+                user; with the same number for ``explore`` as there, it is the same list.
+            reasons: how many items and features are named at most for each score.
+
+        Raises:
+            SerendipError: see `queries`; an item that is not known, or nothing said of somebody who is not.
+        """
+        from serendip.bundle.explaining import why
+
+        return why(
+            self._desk, self.pipeline, user, item, k, reasons, exclude_seen=exclude_seen, history=history,
+            exclude=exclude, allow=allow, filtered=filter, attributes=attributes, events=events, moments=time,
+            explore=explore,
+        )  # fmt: skip
+
     def foretold(self, users: Any, items: Any, *, history: Sequence[Any] | None = None) -> pl.DataFrame:
         """What is foretold of users and items, task by task, by the ranker that scores them, else by the first model of
         the pipeline that does.
@@ -341,6 +410,35 @@ class Bundle:
             SerendipError: ids that are not known, or lists of unequal length.
         """
         return foretelling.foretold(self._desk, self.pipeline, users, items, history)
+
+    def onboarding(
+        self,
+        k: int = 5,
+        *,
+        liked: Sequence[Any] = (),
+        not_liked: Sequence[Any] = (),
+        not_known: Sequence[Any] = (),
+        filter: str | Filter | None = None,
+        options: Onboarding | None = None,
+    ) -> pl.DataFrame:
+        """What to ask somebody new next: ``item_id, [title], known, gain, rank, source``, best first.
+
+        ``known`` is how likely they like or know it, given the answers so far; ``gain`` the share of what is not known
+        of tastes that the answer tells. What they like is the ``history`` to recommend by.
+
+        Args:
+            k: how many; asked for one by one, each with the answers before it, they tell most.
+            liked, not_liked, not_known: ids of the items that were answered so.
+            filter: what items must be like to be asked about; see `queries`.
+            options: how they are chosen; None: the defaults.
+
+        Raises:
+            SerendipError: k below 1, an item that is not known or answered twice, or a filter that does not fit.
+        """
+        answers = {"liked": liked, "not_liked": not_liked, "not_known": not_known}
+        allowed, n = self.fitting(filter), len(self.items)
+        may = np.ones(n, bool) if allowed is None else unpack_mask(allowed.bits, n)[0]
+        return self._interviewer.questions(checked_k(k), answers, may, options or Onboarding())
 
     def crosses(self) -> pl.DataFrame:
         """Which two fields a ranker crosses how strongly, the strongest first: ``field, other, strength, source``.
@@ -476,14 +574,15 @@ class Bundle:
             "serendip": made.serendip,
             **msgspec.to_builtins(made.data),
             "titles": "title" in self.items.columns,
-            "sources": [part.name for part in retrievers(self.pipeline)],
+            "sources": list(dict.fromkeys(part.name for part in retrievers(self.pipeline))),
+            "stages": list(lines(self.pipeline)),
             "files": len(made.files),
             "bytes": sum(entry.bytes for entry in made.files.values()),
             "evaluation": made.evaluation,
         }
 
     def __repr__(self) -> str:
-        names = " → ".join(part.name for part in scoring(self.pipeline))
+        names = " → ".join(dict.fromkeys(part.name for part in scoring(self.pipeline)))
         return f"Bundle({self.manifest.version}: {len(self.user_ids)} users, {len(self.item_ids)} items, {names})"
 
     @classmethod
@@ -527,17 +626,35 @@ class Bundle:
         )
 
     @cached_property
+    def _interviewer(self) -> Interviewer:
+        return Interviewer(self.item_ids, self.items, self.histories)
+
+    @cached_property
     def _crowd(self) -> Crowd:
         return Crowd(self.pipeline, self.histories, self.attributes)
 
     @cached_property
     def _desk(self) -> Desk:
         filters = Filters(self.items, self.shown)
-        return Desk(self.user_ids, self.item_ids, self.histories, filters, self.attributes, self.kinds_read)
+        return Desk(
+            self.user_ids, self.item_ids, self.histories, filters, self.attributes, self.kinds_read,
+            reads_time(self.pipeline), any(isinstance(one.options, Explore) for one in rerankers(self.pipeline)),
+        )  # fmt: skip
 
-    def _reply(self, request: Request, rows: slice) -> tuple[pl.DataFrame, tuple[str, ...]]:
-        recs = self.pipeline(request.queries(rows)).top(request.k)
-        return table(recs, request.users[rows], self.items), recs.notes
+    def detailed(self, queries: Queries, recs: Recs) -> Details:
+        """All that named each item of lists that the pipeline gave, what every stage gave it, and a reason."""
+        return details(self.pipeline, queries, recs, self.items, self._used)
+
+    @cached_property
+    def _used(self) -> NDArray[np.bool_]:
+        counts = np.bincount(self.histories.items, minlength=len(self.item_ids))
+        return np.asarray(counts > 0)
+
+    def _reply(self, request: Request, rows: slice, reasons: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
+        queries = request.queries(rows)
+        recs = self.pipeline(queries).top(request.k)
+        more = self.detailed(queries, recs).columns() if reasons else ()
+        return table(recs, request.users[rows], self.items, more=more), recs.notes
 
 
 def _now() -> str:

@@ -19,6 +19,7 @@ from serendip.bundle import tensorfile
 from serendip.bundle.attributes import Attributes, plain, read_by
 from serendip.bundle.errors import BundleError
 from serendip.bundle.golden import Golden, record
+from serendip.bundle.shelving import shelved
 from serendip.bundle.store import File
 from serendip.data.check import MOST_EVENT_TYPES, MOST_OTHERS
 from serendip.data.dataset import Dataset, Histories
@@ -26,8 +27,9 @@ from serendip.data.events import Kinds
 from serendip.data.features import Features
 from serendip.data.vocab import Vocab
 from serendip.index import VectorIndex, unpack
-from serendip.pipeline import from_dict, retrievers, scoring, to_dict, with_indices
+from serendip.pipeline import from_dict, retrievers, scoring, to_dict, with_indices, with_scorers
 from serendip.scorers.calibrated import ranked_by
+from serendip.scorers.described import renamed
 from serendip.types import ABSENT, Embedder, Scorer, SerendipError, Stage
 
 USERS = "users.parquet"
@@ -91,13 +93,18 @@ class Sizes(Protocol):
 
 def gather(data: Dataset, pipeline: Stage, learned: Mapping[str, File]) -> Content:
     """What a bundle of a pipeline and the data it was fitted on holds; the pipeline is asked for its golden replies."""
+    names = renamed_titles(data)
+    if names:
+        pipeline = with_scorers(pipeline, {part.name: renamed(part.scorer, names) for part in scoring(pipeline)})
+    table = titled(data)
+    pipeline = shelved(pipeline, table, data.histories)
     return Content(
         data.user_ids,
-        titled(data),
+        table,
         data.histories,
         pipeline,
         record(pipeline, data.n_items),
-        Attributes.of(data, pipeline, renamed_titles(data)),
+        Attributes.of(data, pipeline, names),
         learned,
     )
 
@@ -179,6 +186,7 @@ def decode(files: Mapping[str, memoryview], sizes: Sizes) -> Content:
         pipeline = with_indices(pipeline, {name: _index(files, name, parts[name]) for name in searched})
         _require({part.name for part in scoring(pipeline)} == names, "must use every scorer of the bundle")
         described = frozenset() if attributes is None else {one.name for one in attributes.features.inputs}
+        pipeline = shelved(pipeline, items, histories)
         lacking = sorted(read_by(pipeline) - described)
         _require(not lacking, f"must read features of the bundle only. Got {', '.join(lacking)}")
     with _naming(GOLDEN):

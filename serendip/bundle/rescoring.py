@@ -12,6 +12,7 @@ from serendip.bundle.content import encode
 from serendip.bundle.errors import BundleError
 from serendip.bundle.golden import record
 from serendip.bundle.manifest import Manifest, version_of
+from serendip.bundle.shelving import shelved
 from serendip.pipeline import from_dict, retrievers, scoring, to_dict, with_indices
 from serendip.scorers.tasks import TaskScorer
 
@@ -31,7 +32,7 @@ def rescored(made: Manifest, content: Content, formula: str, name: str | None = 
         )
     pipeline = from_dict(to_dict(content.pipeline), {**parts, chosen: tasks[chosen].scored_by(formula)})
     indices = {part.name: part.index for part in retrievers(content.pipeline) if part.index is not None}
-    pipeline = with_indices(pipeline, indices)
+    pipeline = shelved(with_indices(pipeline, indices), content.items, content.histories)
     after = replace(content, pipeline=pipeline, golden=record(pipeline, len(content.items)))
     entries = {file: store.entry(held) for file, held in encode(after).items()}
     recipe = _said(made.recipe, chosen, formula)

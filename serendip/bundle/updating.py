@@ -217,14 +217,15 @@ def _models(recipe: Mapping[str, Any], parts: list[str]) -> dict[str, Model]:
     """
     from serendip.model import find, names
 
-    first, fallback = recipe.get("model"), (recipe.get("pipeline") or {}).get("fallback")
+    first, pipeline = recipe.get("model"), recipe.get("pipeline") or {}
     if not isinstance(first, dict) or first.get("name") not in names():
         return {}
     # Without a list of fallbacks they are chosen by the data, with their default options.
+    fallback, ranker = pipeline.get("fallback"), pipeline.get("rank")
     others = [{"name": name} for name in parts[1:]] if fallback is None else fallback
+    sources = [one["model"] for one in pipeline.get("sources", ())]
     out: dict[str, Model] = {}
-    ranker = (recipe.get("pipeline") or {}).get("rank")
-    for choice in (first, *others, *([] if ranker is None else [ranker])):
+    for choice in (first, *others, *sources, *([] if ranker is None else [ranker])):
         options = {key: value for key, value in choice.items() if key != "name"}
         if choice["name"] in names():
             out[choice["name"].replace(":", ".")] = find(choice["name"])(**options)

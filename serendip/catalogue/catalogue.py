@@ -95,8 +95,9 @@ class Catalogue:
         Args:
             items: rows with ``item_id`` and any of the columns of the bundle's items; what is left out stays as it is,
                 or is missing in a new item.
-            vectors: ``[rows, d]`` by name of the retriever, or an array where there is one only; an item without one is
-                found by no retriever that searches vectors until it has one.
+            vectors: ``[rows, d]`` by name of the retriever, or an array where there is one only. An item without one
+                gets the vector that its attributes give it, where the retriever reads such; else it is left to others,
+                and `View.lacking` counts it.
 
         Raises:
             CatalogueError: an id twice, attributes that there are not or of another type, vectors of another size or
@@ -138,7 +139,7 @@ class Catalogue:
                 for entry in change.entries:
                     self._merge(merged, entry)
             if payloads:
-                self._publish(merged, self._view.after(self._entries(merged), sequence))
+                self._publish(merged, self._view.after(self._entries(self._sums(merged)), sequence))
             self._place = place
             return self._view
 
@@ -179,10 +180,11 @@ class Catalogue:
         with self._lock, turn(self.path):
             view = self.refresh()
             self._check(view, entries)
-            after = view.after(entries, view.sequence + 1)
+            merged = {key_of(view.item_ids, entry.item_id): entry for entry in entries}
+            after = view.after(self._sums(merged), view.sequence + 1)
             assert self._place is not None
             self._place = self._log.append(_ENCODE.encode(Change(after.sequence, entries)), self._place)
-            self._publish({key_of(view.item_ids, entry.item_id): entry for entry in entries}, after)
+            self._publish(merged, after)
             if self._place.end > max(LARGE, TIMES * self._short):
                 self._place = self._log.rewrite([_ENCODE.encode(Change(after.sequence, list(self._overlay.values())))])
                 self._short = self._place.end
@@ -217,9 +219,14 @@ class Catalogue:
         key = key_of(self._base.item_ids, entry.item_id)
         merged[key] = merged[key].then(entry) if key in merged else entry
 
-    def _entries(self, merged: Mapping[ExternalId, Entry]) -> list[Entry]:
+    def _sums(self, merged: Mapping[ExternalId, Entry]) -> list[Entry]:
+        """All that became of each item so far, these changes last."""
+        before = self._overlay
+        return [before[key].then(entry) if key in before else entry for key, entry in merged.items()]
+
+    def _entries(self, entries: list[Entry]) -> list[Entry]:
         known = set(self._base.items.columns)
-        return [only(one, known) for one in merged.values()]
+        return [only(one, known) for one in entries]
 
     def _decoded(self, payload: bytes) -> Change:
         try:

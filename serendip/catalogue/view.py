@@ -14,12 +14,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from serendip.bundle import Bundle
+from serendip.bundle.shelving import shelved
 from serendip.catalogue.log import CatalogueError
 from serendip.data.vocab import ExternalId, Vocab
 from serendip.index import Options, VectorIndex, build
-from serendip.pipeline import retrievers, with_indices
+from serendip.pipeline import rerankers, retrievers, scoring, with_indices, with_scorers
 from serendip.scorers.calibrated import ranked_by
-from serendip.types import ABSENT, Embedder, Floats, Ids, pack_mask
+from serendip.scorers.described import Said, parts_of, told
+from serendip.types import ABSENT, Embedder, Ids, Scorer, Stage, pack_mask
 
 CHUNKS = 64
 """Parts that the table of items may be in before they are put together."""
@@ -72,7 +74,10 @@ class GrownVocab(Vocab):
         code = self.base.find(value)
         if code != ABSENT or isinstance(value, bool) or not isinstance(value, int | str):
             return code
-        return self.more.get(key_of(self, value), ABSENT)
+        try:
+            return self.more.get(key_of(self, value), ABSENT)
+        except CatalogueError:
+            return ABSENT
 
     def encode(self, values: pl.Series | NDArray[Any] | Sequence[Any]) -> Ids:
         """As `Vocab.encode`."""
@@ -112,6 +117,7 @@ class View:
         items: what is known of them; row i for code i.
         shown: ``[n]`` which of them are there.
         indices: by retriever that has vectors.
+        touched: codes of the items that came, or that are described otherwise than in the bundle, ascending.
         notes: what a reader should know.
     """
 
@@ -121,6 +127,7 @@ class View:
     items: pl.DataFrame
     shown: NDArray[np.bool_]
     indices: Mapping[str, VectorIndex]
+    touched: Ids
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -132,7 +139,8 @@ class View:
             if isinstance(scorer, Embedder):
                 vectors = np.asarray(scorer.item_vectors(), np.float32)
                 found[part.name] = part.index or build(vectors, Options(backend="exact"))
-        return cls(bundle, 0, bundle.item_ids, bundle.items, np.ones(len(bundle.items), bool), found)
+        shown = np.ones(len(bundle.items), bool)
+        return cls(bundle, 0, bundle.item_ids, bundle.items, shown, found, np.empty(0, np.int32))
 
     @cached_property
     def bundle(self) -> Bundle:
@@ -143,9 +151,60 @@ class View:
             self.base,
             item_ids=self.item_ids,
             items=self.items,
-            pipeline=with_indices(self.base.pipeline, self.indices),
+            pipeline=self._pipeline(),
             shown=pack_mask(self.shown)[0],
         )
+
+    def _pipeline(self) -> Stage:
+        """That of the bundle, over these items."""
+        pipeline = with_indices(with_scorers(self.base.pipeline, self._scorers), self.indices)
+        if not len(self.touched) or next(rerankers(pipeline), None) is None:
+            return pipeline
+        vectors = {name: index.vectors() for name, index in self.indices.items()}
+        return shelved(pipeline, self.items, self.base.histories, vectors)
+
+    @cached_property
+    def lacking(self) -> dict[str, int]:
+        """By model, how many of the items that came it cannot name: nothing is known of them that it reads."""
+        new = np.flatnonzero(self.shown[self._known :]).astype(np.int32) + self._known
+        out = {}
+        for part in scoring(self.base.pipeline):
+            if part.name in self.indices:
+                out[part.name] = int((~self.indices[part.name].holds(new)).sum())
+            elif part.name not in self._scorers:
+                out[part.name] = len(new)
+        return {name: count for name, count in out.items() if count}
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The notes, and what models cannot do with the items that came."""
+        return self.notes + tuple(
+            f"{name} knows nothing of {count} of the items that came, and leaves them to others"
+            for name, count in self.lacking.items()
+        )
+
+    @property
+    def _known(self) -> int:
+        """How many items the bundle has."""
+        return len(self.base.items)
+
+    @cached_property
+    def _scorers(self) -> dict[str, Scorer]:
+        """By name, scorers that are searched by no index, told of the items that came or changed."""
+        if not len(self.touched):
+            return {}
+        said, out = self._described(self.touched, self.items), {}
+        for part in scoring(self.base.pipeline):
+            found = None if part.name in self.indices else told(part.scorer, said)
+            if found is not None:
+                out[part.name] = found
+        return out
+
+    def _described(self, codes: Ids, items: pl.DataFrame) -> Said:
+        """What is said of items, now and in the bundle."""
+        attributes = self.base.attributes
+        before = self.base.items[np.minimum(codes, max(self._known - 1, 0)).tolist()]
+        return Said(codes, items[codes.tolist()], before, None if attributes is None else attributes.features)
 
     def after(self, entries: Sequence[Entry], sequence: int) -> View:
         """The view after further changes, each item once. What it does not know and is deleted, it leaves out.
@@ -158,36 +217,50 @@ class View:
         ids = _extended(self.item_ids, [entry.item_id for entry in came])
         pairs = [(code, entry) for entry in entries if (code := ids.find(entry.item_id)) != ABSENT]
         put = [(code, entry) for code, entry in pairs if not entry.deleted]
+        back = {code for code, _ in put if code < len(self.shown) and not self.shown[code]}
         shown = np.concatenate([self.shown, np.ones(len(came), bool)])
         shown[[code for code, entry in pairs if entry.deleted]] = False
         shown[[code for code, _ in put]] = True
-        items = _table(self.items, ids, put)
+        items = _table(self.items, ids, put, self.base.items, back)
         gone = np.array([code for code, entry in pairs if entry.deleted], np.int32)
-        indices = {name: self._index(name, put, gone, len(ids)) for name in self.indices}
-        return replace(self, sequence=sequence, item_ids=ids, items=items, shown=shown, indices=indices)
+        changed = np.array(sorted(code for code, entry in put if entry.attributes or code >= self._known), np.int32)
+        indices = {name: self._index(name, put, gone, items, changed) for name in self.indices}
+        touched = np.union1d(self.touched, changed).astype(np.int32)
+        return replace(
+            self, sequence=sequence, item_ids=ids, items=items, shown=shown, indices=indices, touched=touched
+        )
 
-    def _index(self, name: str, put: Sequence[tuple[int, Entry]], gone: Ids, n: int) -> VectorIndex:
-        """The index of a retriever after changes."""
+    def _index(
+        self, name: str, put: Sequence[tuple[int, Entry]], gone: Ids, items: pl.DataFrame, changed: Ids
+    ) -> VectorIndex:
+        """The index of a retriever after changes: with the vectors that were given, else those that the scorer makes of
+        what is said of items, else those of the bundle."""
         index, space = self.indices[name], self.base.manifest.version
-        codes, vectors = list[int](), list[Floats]()
-        for code, entry in put:
-            if name in entry.vectors and entry.space == space:
-                codes.append(code)
-                vectors.append(np.frombuffer(entry.vectors[name], "<f4").astype(np.float32))
-            elif not index.holds(np.array([code]))[0] and code < len(index.exact):
-                own = index.exact.vectors[code]  # an item that is back has the vector that it had in the bundle
-                if index.exact.known[code]:
-                    codes.append(code)
-                    vectors.append(own)
-        for code, one in zip(codes, vectors, strict=True):
-            if one.shape != (index.dimensions,):
+        found = {
+            code: np.frombuffer(entry.vectors[name], "<f4").astype(np.float32)
+            for code, entry in put
+            if name in entry.vectors and entry.space == space
+        }
+        for code, vector in found.items():
+            if vector.shape != (index.dimensions,):
                 raise CatalogueError(
                     f"Vectors of {name!r} must have {index.dimensions} numbers. "
-                    f"Got {one.size} for {self._named(code, put)!r} instead."
+                    f"Got {vector.size} for {self._named(code, put)!r} instead."
                 )
-        table = np.stack(vectors) if vectors else np.empty((0, index.dimensions), np.float32)
-        index = index.upsert(np.array(codes, np.int32), table, n)
-        held = gone[index.holds(gone)]
+        rest = changed[~np.isin(changed, list(found))]
+        scorer = next(part.scorer for part in retrievers(self.base.pipeline) if part.name == name)
+        made = parts_of(ranked_by(scorer), self._described(rest, items)) if len(rest) else None
+        if made is not None:
+            found |= dict(zip(rest.tolist(), made["items"], strict=True))
+        for code, _ in put:
+            if code not in found and code < len(index.exact) and not index.holds(np.array([code]))[0]:
+                found[code] = index.exact.vectors[code]  # an item that is back has the vector that it had in the bundle
+        sound = {code: vector for code, vector in found.items() if np.isfinite(vector).all()}
+        table = np.stack(list(sound.values())) if sound else np.empty((0, index.dimensions), np.float32)
+        index = index.upsert(np.array(list(sound), np.int32), table.astype(np.float32), len(items))
+        lost = np.array([code for code in found if code not in sound], np.int32)
+        every = np.concatenate([gone, lost])
+        held = every[index.holds(every)]
         return index.delete(held) if len(held) else index
 
     @staticmethod
@@ -206,17 +279,21 @@ def _extended(ids: Vocab, came: Sequence[int | str]) -> Vocab:
     return GrownVocab(whole, base, more)
 
 
-def _table(items: pl.DataFrame, ids: Vocab, put: Sequence[tuple[int, Entry]]) -> pl.DataFrame:
-    """The items with rows put in or changed.
+def _table(
+    items: pl.DataFrame, ids: Vocab, put: Sequence[tuple[int, Entry]], base: pl.DataFrame, back: set[int]
+) -> pl.DataFrame:
+    """The items with rows put in or changed; those that are back begin as they were in the bundle.
 
     Raises:
         CatalogueError: an attribute that the items do not have, or of another type.
     """
-    changed = [(code, entry) for code, entry in put if entry.attributes or code >= len(items)]
+    changed = [(code, entry) for code, entry in put if entry.attributes or code >= len(items) or code in back]
     if not changed:
         return items
     known = [code for code, _ in changed if code < len(items)]
     rows = dict(zip(known, items[known].rows(), strict=True)) if known else {}
+    again = [code for code in known if code in back]
+    rows |= {code: base.row(code) if code < len(base) else (None,) * base.width for code in again}
     columns: list[pl.Series] = []
     for place, (name, dtype) in enumerate(items.schema.items()):
         values: list[Any] = []

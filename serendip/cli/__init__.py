@@ -16,7 +16,9 @@ from serendip.cli import (
     explain,
     fit,
     init,
+    items,
     list_,
+    onboard,
     recommend,
     report,
     rescore,
@@ -37,12 +39,13 @@ VERBS = {
     "rescore": (rescore.rescore, rescore.EXAMPLES),
     "recommend": (recommend.recommend, recommend.EXAMPLES),
     "explain": (explain.explain, explain.EXAMPLES),
+    "onboard": (onboard.onboard, onboard.EXAMPLES),
     "serve": (serve.serve, serve.EXAMPLES),
     "report": (report.report, report.EXAMPLES),
     "list": (list_.list_, list_.EXAMPLES),
     "demo": (demo.demo, demo.EXAMPLES),
 }
-WITHOUT_MODELS = ("recommend", "explain", "serve", "data")
+WITHOUT_MODELS = ("recommend", "explain", "onboard", "items", "serve", "data")
 
 app = typer.Typer(
     name="serendip",
@@ -66,6 +69,12 @@ sets = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List and f
 sets.command("list", epilog=examples(data.LIST_EXAMPLES))(data.list_sets)
 sets.command("get", epilog=examples(data.GET_EXAMPLES))(data.get_set)
 app.add_typer(sets, name="data")
+
+live = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Put live items in and take them out.")
+live.command("upsert", epilog=examples(items.UPSERT_EXAMPLES))(items.upsert)
+live.command("delete", epilog=examples(items.DELETE_EXAMPLES))(items.delete)
+live.command("status", epilog=examples(items.STATUS_EXAMPLES))(items.status)
+app.add_typer(live, name="items")
 
 
 def _version(wanted: bool) -> None:

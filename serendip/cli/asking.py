@@ -49,6 +49,35 @@ EventOption = Annotated[
         show_default=False,
     ),
 ]
+FilterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--filter",
+        metavar="CONDITION",
+        help="What items must be like to be shown: conditions on their attributes, joined by and, or, not and "
+        "parentheses.",
+        show_default=False,
+    ),
+]
+ExcludeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="ID,ID,…",
+        help="Items that must not be shown, besides those seen. Ids are written as in --history.",
+        show_default=False,
+    ),
+]
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow",
+        metavar="ID,ID,…",
+        help="The only items that may be shown. Ids are written as in --history.",
+        show_default=False,
+    ),
+]
+SeenOption = Annotated[bool, typer.Option("--include-seen", help="Show what the user has already seen, too.")]
 TimeOption = Annotated[
     int | None,
     typer.Option(
@@ -92,7 +121,7 @@ class Asker:
         """
         from serendip.recipe import RecipeError
 
-        made = cls(user or [], history_of(history), attributes_of(attribute or []), events_of(event or []))
+        made = cls(user or [], listed_of("--history", history), attributes_of(attribute or []), events_of(event or []))
         flags = {"--history": made.history is not None, "--attribute": made.attributes, "--event": made.events}
         for flag, given in flags.items():
             if given and len(made.users) > 1:
@@ -148,13 +177,13 @@ def events_of(pairs: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def history_of(texts: list[str] | None) -> list[str] | None:
+def listed_of(flag: str, texts: list[str] | None) -> list[str] | None:
     """``ID,ID,…``, one text after the other; None where there is none.
 
     Raises:
         RecipeError: quotes that do not match.
     """
-    return [one for text in texts for one in ids_of("--history", text)] if texts else None
+    return [one for text in texts for one in ids_of(flag, text)] if texts else None
 
 
 def ids_of(flag: str, text: str) -> list[str]:

@@ -75,6 +75,25 @@ def load(given: Path | None, show: Output) -> Bundle:
     return Bundle.load(path)
 
 
+def asked(given: Path | None, show: Output) -> Bundle:
+    """As `load`, with the live items that are kept beside the bundle, if any are.
+
+    Raises:
+        BundleError: as `load`.
+        CatalogueError: what is kept was damaged, or does not fit the bundle.
+    """
+    from serendip.catalogue import Catalogue, beside, kept_in
+
+    bundle, folder = load(given, show), beside(bundle_path(given))
+    if not kept_in(folder):
+        return bundle
+    view = Catalogue.open(bundle, folder).view
+    show.say(f"With the live items of {folder}, change {view.sequence:,}.", style="dim")
+    for note in view.said:
+        show.say(f"Note: {note}")
+    return view.bundle
+
+
 def recipe_going_on(
     path: Path, flags: Mapping[str, Mapping[str, Any]], overrides: Sequence[str], *, anew: bool
 ) -> Recipe:

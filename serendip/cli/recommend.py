@@ -8,8 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from serendip.cli.asking import Asker, AttributeOption, EventOption, HistoryOption, TimeOption, UserOption, cell
-from serendip.cli.bundles import BundleOption, load
+from serendip.cli.asking import (
+    AllowOption,
+    Asker,
+    AttributeOption,
+    EventOption,
+    ExcludeOption,
+    FilterOption,
+    HistoryOption,
+    SeenOption,
+    TimeOption,
+    UserOption,
+    cell,
+    listed_of,
+)
+from serendip.cli.bundles import BundleOption, asked
 from serendip.cli.files import require_writable, whole
 from serendip.cli.output import Output
 from serendip.cli.verb import verb
@@ -27,6 +40,8 @@ EXAMPLES = (
     "serendip recommend --attribute age=31 --attribute device=tv",
     "serendip recommend --history 1193 --event view=661,914",
     "serendip recommend --user new --filter 'genres has \"Comedy\"'",
+    "serendip recommend --user 42 --reasons",
+    "serendip recommend --user 42 --explore --seed 7",
     "serendip recommend --all --out recs.parquet",
 )
 
@@ -46,19 +61,30 @@ def recommend(
             "-k", min=1, metavar="N", help="How many items. Left out: the recipe's pipeline.k.", show_default=False
         ),
     ] = None,
-    filtered: Annotated[
-        str | None,
+    filtered: FilterOption = None,
+    exclude: ExcludeOption = None,
+    allow: AllowOption = None,
+    include_seen: SeenOption = False,
+    reasons: Annotated[
+        bool,
         typer.Option(
-            "--filter",
-            metavar="CONDITION",
-            help="What items must be like to be shown: conditions on their attributes, joined by and, or, not and "
-            "parentheses.",
-            show_default=False,
+            "--reasons", help="Say of each item all that named it, what each stage gave it, and why it is there."
+        ),
+    ] = False,
+    explore: Annotated[
+        bool,
+        typer.Option(
+            "--explore",
+            help="Leave something to chance, where a re-ranker of the bundle explores, and say how likely each item "
+            "was at its place.",
+        ),
+    ] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", min=0, metavar="N", help="With --explore: the same lists for the same number.", show_default=False
         ),
     ] = None,
-    include_seen: Annotated[
-        bool, typer.Option("--include-seen", help="Show what the user has already seen, too.")
-    ] = False,
     everybody: Annotated[bool, typer.Option("--all", help="For every user of the bundle; needs --out.")] = False,
     out: Annotated[
         Path | None,
@@ -66,11 +92,17 @@ def recommend(
     ] = None,
 ) -> None:
     """Recommend items to users, a newcomer or everybody."""
+    from serendip.recipe import RecipeError
+
     asker = Asker.read(user, history, attribute, event)
     _check(asker, everybody, out)
-    loaded = load(bundle, show)
+    if seed is not None and not explore:
+        raise RecipeError("--seed must come with --explore. Got --seed alone.")
+    loaded = asked(bundle, show)
     places = k or int(loaded.manifest.recipe.get("pipeline", {}).get("k", 10))
-    how: dict[str, Any] = {"exclude_seen": not include_seen, "filter": filtered, "time": time}
+    how: dict[str, Any] = {"exclude_seen": not include_seen, "filter": filtered, "time": time, "reasons": reasons}
+    how["explore"] = seed if explore and seed is not None else explore
+    how |= {"exclude": listed_of("--exclude", exclude), "allow": listed_of("--allow", allow)}
     if everybody and out is not None:
         _done(show, out, _write(_watched(loaded, places, show, **how), out))
         return

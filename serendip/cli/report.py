@@ -56,6 +56,7 @@ def report(
 def page(bundle: Bundle, data: Dataset | None = None) -> str:
     """The page about a bundle; with its data, what validation found is on it, too."""
     from serendip.bundle.crossing import crosses
+    from serendip.pipeline import lines
     from serendip.report import describe, recall, render
 
     facts = (
@@ -70,6 +71,7 @@ def page(bundle: Bundle, data: Dataset | None = None) -> str:
         samples=people(bundle),
         crosses=crosses(bundle.pipeline),
         recipe=made.recipe,
+        stages=lines(bundle.pipeline),
     )
 
 

@@ -25,6 +25,9 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="PORT", help="Port to listen on; 0 picks a free one.")
     ] = 8000,
+    live: Annotated[
+        bool, typer.Option("--live", help="Let requests change the items; the changes are kept in BUNDLE.live.")
+    ] = False,
 ) -> None:
     """Answer over HTTP from a bundle.
 
@@ -34,6 +37,8 @@ def serve(
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:
         raise SurroundingsError(f'The server needs {", ".join(missing)}. Try: pip install "serendip[serve]"')
+    from serendip.catalogue import beside
     from serendip.serve.app import serve as answer
 
-    answer(bundle_path(bundle), host, port)
+    path = bundle_path(bundle)
+    answer(path, host, port, beside(path) if live else None)

@@ -142,7 +142,8 @@ def _write(out: Path, recipe: Recipe, data: Dataset, found: Tuned) -> None:
 def _tables(found: Tuned, show: Output) -> None:
     """The best trials, and what was found."""
     sign = 1 if found.minimise else -1
-    done = sorted((trial for trial in found.trials if trial.value is not None), key=lambda trial: sign * trial.value)  # type: ignore[operator]
+    values = [(sign * trial.value, place) for place, trial in enumerate(found.trials) if trial.value is not None]
+    done = [found.trials[place] for _, place in sorted(values)]
     counts = {state: sum(trial.state == state for trial in found.trials) for state in ("done", "pruned", "failed")}
     said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     ended = "" if found.stopped == "trials" else "; the time is over"

@@ -209,6 +209,13 @@ def _note_debug(ctx: typer.Context, value: bool) -> bool:
     return value
 
 
+def described(section: type[msgspec.Struct], name: str) -> str:
+    """What a struct says of one of its fields."""
+    field = next(one for one in _fields(section) if one.name == name)
+    assert isinstance(field.type, msgspec.inspect.Metadata)
+    return str((field.type.extra_json_schema or {})["description"])
+
+
 def _fields(section: type[msgspec.Struct]) -> tuple[msgspec.inspect.Field, ...]:
     info = msgspec.inspect.type_info(section)
     assert isinstance(info, msgspec.inspect.StructType)

@@ -66,6 +66,25 @@ def with_impressions(data: Dataset, shown: Sequence[str]) -> Dataset:
     return _counted(replace(data, schema=schema, events=events), offered, resolved)
 
 
+def as_known(part: Dataset) -> Dataset:
+    """An earlier part of a log as it was known when the part ended: an impression whose label is 1 by an event beyond
+    the part has none, as to call it 0 would be wrong of what is held out.
+
+    Args:
+        part: of what `with_impressions` gave; anything else stays as it is.
+    """
+    kinds, kind, before = part.schema.kinds, part.events.kind, part.events.labels
+    shown = part.schema.impressions
+    if kinds is None or kind is None or not np.isin(kind, [kinds.names.index(name) for name in shown]).any():
+        return part
+    own = with_impressions(part, shown).events.labels
+    labels = {
+        name: np.where((values == 1) & (own[name] == 0), np.float32(np.nan), values) if name in kinds.target else values
+        for name, values in before.items()
+    }
+    return replace(part, events=replace(part.events, labels=labels))
+
+
 def with_churn(data: Dataset, label: str) -> Dataset:
     """The data with two columns of the moment, from what was known before it: of the impressions of the user at earlier
     times, how many of the same item (``unclicked_item``) and of any (``unclicked_user``) had label 0.
@@ -221,4 +240,4 @@ def _moments(events: Events) -> Codes:
     return np.unique(events.time, return_inverse=True)[1].astype(np.int64)
 
 
-__all__ = ["ITEM", "USER", "Earlier", "Passed", "with_churn", "with_impressions"]
+__all__ = ["ITEM", "USER", "Earlier", "Passed", "as_known", "with_churn", "with_impressions"]

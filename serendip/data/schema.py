@@ -118,16 +118,22 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def split_categories(column: pl.Series) -> pl.Series:
+def separator_of(column: pl.Series) -> str:
+    """What parts the categories of texts: ``|`` if any of them holds one, else ``,``."""
+    if isinstance(column.dtype, pl.List | pl.Array):
+        return ","
+    return "|" if column.cast(pl.String).str.contains("|", literal=True).any() else ","
+
+
+def split_categories(column: pl.Series, separator: str | None = None) -> pl.Series:
     """A column of categories as lists of distinct texts, in their order; an empty list where there are none.
 
-    Lists stay lists. Texts are split at ``|`` if any of them holds one, else at ``,``; blanks around a category go.
+    Lists stay lists. Texts are split at the separator; None: that of `separator_of`. Blanks around a category go.
     """
     if isinstance(column.dtype, pl.List | pl.Array):
         lists = column.cast(pl.List(pl.String))
     else:
-        text = column.cast(pl.String)
-        lists = text.str.split("|" if text.str.contains("|", literal=True).any() else ",")
+        lists = column.cast(pl.String).str.split(separator_of(column) if separator is None else separator)
     trimmed = pl.element().str.strip_chars()
     split = pl.col("c").list.eval(trimmed.filter(trimmed != "").unique(maintain_order=True))
     return pl.DataFrame({"c": lists}).select(split.fill_null([]).alias(column.name)).to_series()
@@ -142,5 +148,6 @@ __all__ = [
     "Severity",
     "Side",
     "TimeKind",
+    "separator_of",
     "split_categories",
 ]

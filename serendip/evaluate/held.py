@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset, Events, Histories
 from serendip.data.events import context_frame
+from serendip.data.impressions import as_known
 from serendip.data.rows import EventRows, asked_of
 from serendip.evaluate.keys import among, distinct, starts
 from serendip.evaluate.segments import standard_segments
@@ -130,7 +131,8 @@ def hold_out(
         name, description, repeats, notes: as in `Split`.
         given: events that are no part of training either, but are the askers' history at the time of asking.
         time: when queries ask: ``"first"`` for the time of each asker's first held-out event, a moment (unix seconds),
-            or None. Left out where the log has no unix time.
+            or None. Left out where the log has no unix time. Where it is given, what is held out is later, and
+            impressions that it answers have no label in training.
 
     Raises:
         SerendipError: nothing is left to learn from, or nobody has anything to be asked about.
@@ -141,6 +143,8 @@ def hold_out(
             f"{name} must leave events to learn from. Got a split that holds out all {len(data.events):,} events. "
             "Try a smaller test share, or another protocol."
         )
+    if time is not None:
+        train = as_known(train)
     user_code, item_code = train.user_ids.encode(data.user_ids.ids), train.item_ids.encode(data.item_ids.ids)
     asking, row = train.histories, user_code
     if given is not None:

@@ -3,7 +3,7 @@
 See `parse` for the language and `Filter` for what a parsed text can do.
 """
 
-from serendip.filter.filter import Allowed, Filter, parse
+from serendip.filter.filter import Allowed, Filter, Unmet, parse
 from serendip.filter.language import FilterError
 
-__all__ = ["Allowed", "Filter", "FilterError", "parse"]
+__all__ = ["Allowed", "Filter", "FilterError", "Unmet", "parse"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import and_, or_
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -27,6 +28,7 @@ from serendip.filter.language import (
     Value,
     names,
     read,
+    written,
 )
 from serendip.types import pack_mask
 
@@ -45,6 +47,19 @@ class Allowed:
 
     bits: NDArray[np.uint8]
     count: int
+
+
+@dataclass(frozen=True)
+class Unmet:
+    """A condition that an item does not fulfil.
+
+    Attributes:
+        condition: as a text.
+        values: of the attributes that it is about, what the item has; None: it is missing.
+    """
+
+    condition: str
+    values: tuple[tuple[str, object], ...]
 
 
 @dataclass(frozen=True)
@@ -88,6 +103,19 @@ class Filter:
         mask = self.mask(items)
         return Allowed(pack_mask(mask), int(mask.sum()))
 
+    def unmet(self, items: pl.DataFrame) -> tuple[Unmet, ...]:
+        """What keeps the one row of a table from being allowed; nothing where it is.
+
+        Of conditions that must all hold, those that do not; of some of which one must, all of them together.
+
+        Raises:
+            FilterError: as `mask`.
+        """
+        return tuple(
+            Unmet(written(part), tuple((name, items[name].to_list()[0]) for name in dict.fromkeys(names(part))))
+            for part in _unmet(self.tree, items)
+        )
+
 
 def parse(text: str) -> Filter:
     """Read a filter such as ``category in ["a", "b"] and price < 20``; `serendip.filter.language` has the grammar.
@@ -103,6 +131,15 @@ def parse(text: str) -> Filter:
         FilterError: what is wrong, where, and what was expected.
     """
     return Filter(text, read(text))
+
+
+def _unmet(tree: Condition, items: pl.DataFrame) -> Iterator[Condition]:
+    """The smallest conditions that must all hold, and do not of the one row."""
+    if isinstance(tree, Both):
+        for part in tree.parts:
+            yield from _unmet(part, items)
+    elif not items.select(_expression(tree, items).fill_null(False).alias("allowed"))["allowed"][0]:
+        yield tree
 
 
 def _expression(tree: Condition, items: pl.DataFrame) -> pl.Expr:
@@ -237,7 +274,7 @@ def _kind(dtype: pl.DataType) -> str:
 
 
 def _inner(dtype: pl.DataType) -> pl.DataType | None:
-    return dtype.inner if isinstance(dtype, pl.List | pl.Array) else None  # type: ignore[return-value]
+    return cast("pl.DataType", dtype.inner) if isinstance(dtype, pl.List | pl.Array) else None
 
 
 def _misfit(column: pl.Series, rule: str, value: Value) -> FilterError:

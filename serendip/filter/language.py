@@ -134,6 +134,47 @@ def names(tree: Condition) -> Iterator[str]:
             yield tree.name
 
 
+def written(tree: Condition) -> str:
+    """The conditions as a text, which `read` understands in the same way."""
+    match tree:
+        case Compare(name, order, value):
+            return f"{_name(name)} {order} {_value(value)}"
+        case In(name, values):
+            return f"{_name(name)} in [{', '.join(_value(one) for one in values)}]"
+        case Has(name, value):
+            return f"{_name(name)} has {_value(value)}"
+        case Missing(name):
+            return f"{_name(name)} is missing"
+        case Not(In(name, values)):
+            return f"{_name(name)} not in [{', '.join(_value(one) for one in values)}]"
+        case Not(Has(name, value)):
+            return f"{_name(name)} not has {_value(value)}"
+        case Not(Missing(name)):
+            return f"{_name(name)} is not missing"
+        case Not(part):
+            return f"not {_within(part, Both | Either)}"
+        case Both(parts):
+            return " and ".join(_within(part, Both | Either) for part in parts)
+        case Either(parts):
+            return " or ".join(_within(part, Either) for part in parts)
+
+
+def _within(part: Condition, kinds: Any) -> str:
+    """A part, in parentheses where it would be read otherwise without."""
+    return f"({written(part)})" if isinstance(part, kinds) else written(part)
+
+
+def _name(name: str) -> str:
+    plain = re.fullmatch(r"[^\W\d]\w*", name) and name.lower() not in _WORDS
+    return name if plain else f"`{name}`"
+
+
+def _value(value: Value) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"' if isinstance(value, str) else repr(value)
+
+
 @dataclass(frozen=True, slots=True)
 class _Token:
     kind: str

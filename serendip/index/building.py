@@ -17,8 +17,9 @@ from serendip.index.exact import Exact
 from serendip.index.faiss_hnsw import FaissHnsw
 from serendip.index.faiss_ivf import FaissIvf
 from serendip.index.index import VectorIndex, fresh_index
+from serendip.index.options import Backend, Chosen, Options
 from serendip.index.scann_tree import ScannTree
-from serendip.index.stats import Backend, Chosen, Options, Stats
+from serendip.index.stats import Stats
 from serendip.index.tuning import SHARES, timed, tune
 from serendip.types import Floats, SerendipError
 
@@ -142,7 +143,7 @@ def _tuned(
     size = sum(part.nbytes for part in engine.pack().values())
     seconds, first = time.perf_counter() - began, curve[0]
     stats = Stats(
-        backend=engine.backend,  # type: ignore[arg-type]
+        backend=engine.backend,
         asked=asked,
         items=len(exact),
         dimensions=exact.dimensions,

@@ -46,6 +46,9 @@ def excluded(banned: Ids, row: NDArray[Any], code: NDArray[Any]) -> NDArray[np.b
 
 def best_of(row: NDArray[np.int64], code: Ids, value: Floats, k: int) -> tuple[NDArray[np.int64], Ids, Floats]:
     """The k best of each row: rows ascending, the higher value first, of equal ones the lower code."""
+    if not len(row) or (row == row[0]).all():
+        order = np.lexsort((code, -value))[:k]
+        return row[order], code[order], value[order]
     order = np.lexsort((code, -value, row))
     row, code, value = row[order], code[order], value[order]
     keep = place_of(row) < k

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serendip.index.chosen import Bits, best_of, listed
+from serendip.index.options import Chosen
 from serendip.kernels import pool
 from serendip.types import Floats, Ids, Recs, SerendipError
 
@@ -26,8 +27,8 @@ class Engine(Protocol):
     """Finds most of the vectors with the highest inner product; immutable, so that any number of threads may ask."""
 
     @property
-    def backend(self) -> str:
-        """Its name among those of `serendip.index.stats.Backend`."""
+    def backend(self) -> Chosen:
+        """Its name."""
         ...
 
     def find(self, vectors: Floats, k: int, effort: Effort, bits: Bits | None, share: float) -> Recs:

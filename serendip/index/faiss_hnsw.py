@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serendip.index.chosen import Bits
 from serendip.index.engine import Effort, expect, library, looked_up, require, threads_for, within
+from serendip.index.options import Chosen
 from serendip.kernels import pool
 from serendip.types import Floats, Recs
 
@@ -38,7 +39,7 @@ class FaissHnsw:
     arrays: Mapping[str, NDArray[Any]]
     index: Any
     threads: int | None = None
-    backend: str = "faiss_hnsw"
+    backend: ClassVar[Chosen] = "faiss_hnsw"
 
     @classmethod
     def build(cls, table: Floats, *, seed: int = 0, threads: int | None = None) -> Self:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serendip.index.chosen import Bits
 from serendip.index.engine import Effort, expect, library, looked_up, require, threads_for, within
+from serendip.index.options import Chosen
 from serendip.kernels import pool
 from serendip.types import Floats, Recs
 
@@ -47,7 +48,7 @@ class FaissIvf:
     arrays: Mapping[str, NDArray[Any]]
     index: Any
     threads: int | None = None
-    backend: str = "faiss_ivf"
+    backend: ClassVar[Chosen] = "faiss_ivf"
     _parameters: dict[int, Any] = field(default_factory=dict, repr=False)
 
     @classmethod

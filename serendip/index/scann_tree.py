@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serendip.index.chosen import Bits, best_of, bit_of, listed
 from serendip.index.engine import Effort, expect, library, require, threads_for, within
+from serendip.index.options import Chosen
 from serendip.kernels import pool
 from serendip.types import Floats, Recs
 
@@ -49,7 +50,7 @@ class ScannTree:
     searcher: Any
     leaves: int
     threads: int | None = None
-    backend: str = "scann"
+    backend: ClassVar[Chosen] = "scann"
 
     @classmethod
     def build(cls, table: Floats, *, seed: int = 0, threads: int | None = None) -> Self:

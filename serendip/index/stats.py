@@ -2,35 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 import msgspec
-from msgspec import Meta
 
+from serendip.index.options import Chosen, Options
 from serendip.index.tuning import Point
-
-Backend = Literal["auto", "exact", "exact_int8", "faiss_ivf", "faiss_hnsw", "scann"]
-Chosen = Literal["exact", "exact_int8", "faiss_ivf", "faiss_hnsw", "scann"]
-
-
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked of an index."""
-
-    backend: Annotated[
-        Backend,
-        Meta(
-            description="What searches the vectors of items: exact (every item is looked at), exact_int8 (the same "
-            "lists from a quarter of the memory traffic, compiled), faiss_ivf, faiss_hnsw or scann (approximate; "
-            "pip install 'serendip[index]'), or auto: by the size of the catalogue and what is installed."
-        ),
-    ] = "auto"
-    recall: Annotated[
-        float,
-        Meta(
-            gt=0, le=1, description="Share of the true k best that an approximate index must find on held-out queries."
-        ),
-    ] = 0.95
-    k: Annotated[int, Meta(ge=1, le=1000, description="Length of the lists that the recall is of.")] = 100
 
 
 class Stats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

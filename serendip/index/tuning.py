@@ -132,17 +132,27 @@ def timed(work: Callable[[Floats], object], queries: Floats, count: int = TIMED)
     return 1000 * median(taken)
 
 
+def _reaches(engine: Engine, trial: Trial, recall: float, first: str, rest: Mapping[str, int], value: int) -> bool:
+    """Whether so much of the first effort is enough."""
+    return trial.recall(engine, {first: value, **rest}) >= recall
+
+
+def _found(engine: Engine, trial: Trial, k: int, effort: Mapping[str, int], queries: Floats) -> object:
+    """A search as it is timed."""
+    return engine.find(queries, k, effort, trial.bits, trial.share)
+
+
 def _quickest(engine: Engine, trial: Trial, k: int, recall: float, exact_ms: float) -> Point | None:
     """Of the efforts that just reach the recall, the one that takes least time."""
     first, values, second, others = engine.ladder(k)
     best: Point | None = None
     for other in others if second else [None]:
         rest: Mapping[str, int] = {} if second is None or other is None else {second: other}
-        rung = _lowest(lambda value, rest=rest: trial.recall(engine, {first: value, **rest}) >= recall, values)  # type: ignore[misc]
+        rung = _lowest(partial(_reaches, engine, trial, recall, first, rest), values)
         if rung is None:
             continue
         effort = {first: rung, **rest}
-        ms = timed(lambda one, effort=effort: engine.find(one, k, effort, trial.bits, trial.share), trial.vectors)  # type: ignore[misc]
+        ms = timed(partial(_found, engine, trial, k, effort), trial.vectors)
         if best is None or ms < best.ms:
             best = Point(trial.share, effort, trial.recall(engine, effort), ms, exact_ms)
         elif ms > 1.5 * best.ms:

@@ -168,14 +168,29 @@ def later(rank: Any, read: Any, adapter: Any = None) -> dict[str, Any]:
 
 
 def renewed(known: Scorer, change: Change) -> Scorer | None:
-    """The scorer of networks after a change: new items get vectors from their features, if it reads any."""
+    """The scorer of networks after a change: items that are new or changed get vectors from their features, if it reads
+    any."""
     from serendip.scorers import MaxSimScorer, RankScorer, TowerScorer
+
+    return retold(known, change) if isinstance(known, TowerScorer | MaxSimScorer | RankScorer) else None
+
+
+def retold(known: Scorer, change: Change) -> Scorer:
+    """The scorer after a change: it knows items that are new, or described otherwise, by what is said of them now.
+
+    One that knows items by their ids alone cannot score new ones.
+    """
+    from serendip.scorers.described import Said, told
     from serendip.scorers.grown import grown
 
-    if not isinstance(known, TowerScorer | MaxSimScorer | RankScorer):
-        return None
-    after, features = change.after, change.before.features
-    new = np.arange(known.n_items, after.n_items, dtype=np.int32)
-    if not known.item.size or features is None or len(new) == 0:
-        return grown(known, after.n_users, after.n_items)
-    return known.with_items(new, features.items(after.items[new.tolist()]))
+    after, before, n = change.after, change.before, known.n_items
+    wide = grown(known, after.n_users, after.n_items)
+    columns = [name for name in before.items.columns if name in after.items.columns]
+    was, now = before.items.select(columns), after.items.select(columns)
+    changed = np.ones(after.n_items, np.bool_)
+    changed[:n] = (was[:n].hash_rows() != now[:n].hash_rows()).to_numpy() if was.schema == now.schema else True
+    codes = np.flatnonzero(changed).astype(np.int32)
+    if not len(codes):
+        return wide
+    found = told(known, Said(codes, after.items[codes.tolist()], before.items[codes.tolist()], before.features))
+    return wide if found is None else grown(found, after.n_users, after.n_items)

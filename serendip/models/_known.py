@@ -11,7 +11,7 @@ from scipy.sparse import csr_array, hstack
 
 from serendip.data.dataset import Dataset
 from serendip.models._blocks import attribute, chosen_columns
-from serendip.types import Floats, SerendipError
+from serendip.types import ABSENT, Floats, Input, SerendipError
 
 Normalize = Literal["l2", "l1", "none"]
 
@@ -55,6 +55,37 @@ def user_attributes(data: Dataset, model: str, wanted: str) -> list[csr_array]:
     """
     columns = chosen_columns(model, "user_columns", wanted, data.users, ())
     return [attribute(data.users[name], False) for name in columns]
+
+
+def user_values(data: Dataset) -> tuple[list[Input], list[csr_array]]:
+    """The features of users that are codes, and ``[users, values]`` for each; several of one weigh ``1 / √(how many)``
+    each."""
+    features = data.features
+    inputs = [] if features is None else [one for one in features.inputs if one.side == "user" and one.size is not None]
+    if features is None or not inputs:
+        return [], []
+    found, n = features.users(data.users), data.n_users
+    parts = []
+    for one in inputs:
+        codes = found[one.name].reshape(n, -1)
+        row, place = np.nonzero(codes != ABSENT)
+        weight = np.count_nonzero(codes != ABSENT, axis=1)[row] ** -0.5
+        parts.append(csr_array((weight.astype(np.float32), (row, codes[row, place])), shape=(n, one.size)))
+    return inputs, parts
+
+
+def learnt_of(active: NDArray[np.bool_], parts: Sequence[csr_array], table: Floats) -> Floats:
+    """``[f, …]`` the vectors of the columns of parts, side by side; NaN for one that no active row has.
+
+    Args:
+        active, parts: as `rows_of` was given them.
+        table: vectors of the columns that it gave: identities first.
+    """
+    beside = csr_array(hstack(parts, "csr"))
+    there = np.unique(beside[np.flatnonzero(active)].indices)
+    out = np.full((beside.shape[1], table.shape[1]), np.nan, np.float32)
+    out[there] = table[len(table) - len(there) :]
+    return out
 
 
 def related(data: Dataset, model: str, wanted: str) -> csr_array:

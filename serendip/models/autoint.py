@@ -46,15 +46,12 @@ class AutoInt(RankingModel):
 
     def parts(self, fields: Layout) -> tuple[nn.Module, ...]:
         """Attention, and layers."""
-        from torch import nn
-
         from serendip.nn.interact import FieldAttention
         from serendip.nn.ranker import Deep
+        from serendip.nn.sides import Stack
 
         o = self.config
         out = o.heads * o.head_dim
         dims = (o.factors, *(out,) * (o.attentions - 1))
-        attention = nn.Sequential(
-            *(FieldAttention(dim, o.head_dim, o.heads) for dim in dims), Deep(len(fields), out, ())
-        )
+        attention = Stack(*(FieldAttention(dim, o.head_dim, o.heads) for dim in dims), Deep(len(fields), out, ()))
         return (attention, Deep(len(fields), o.factors, o.widths, o.dropout)) if o.layers else (attention,)

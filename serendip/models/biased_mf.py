@@ -19,26 +19,18 @@ import msgspec
 import numpy as np
 
 from serendip.data.dataset import Dataset
-from serendip.model import Config, Model, Run
+from serendip.model import Model, Run
+from serendip.models._descent import SPACE, DescentConfig
 from serendip.models._rated import Ratings, finite, ratings_of
 from serendip.models._room import factors_fit
 from serendip.scorers import RatingFactors
-from serendip.space import Range, declare
 from serendip.types import Floats
 
 
-class Options(Config, frozen=True):
+class Options(DescentConfig, frozen=True):
     """Options of `BiasedMF`."""
 
     method: Annotated[Literal["sgd", "als"], msgspec.Meta(description="How the minimum is sought.")] = "sgd"
-    factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="d: dimensions of the vectors.")] = 100
-    epochs: Annotated[int, msgspec.Meta(ge=1, description="Passes over the ratings.")] = 20
-    lr: Annotated[float, msgspec.Meta(gt=0, description="γ of sgd: step size of the vectors.")] = 0.005
-    lr_bias: Annotated[float, msgspec.Meta(gt=0, description="Step size of b_u and b_i.")] = 0.005
-    decay: Annotated[float, msgspec.Meta(gt=0, le=1, description="What both step sizes are times, each epoch.")] = 1.0
-    reg: Annotated[float, msgspec.Meta(ge=0, description="λ of the vectors.")] = 0.02
-    reg_bias: Annotated[float, msgspec.Meta(ge=0, description="λ_b of sgd, of b_u and b_i.")] = 0.02
-    stddev: Annotated[float, msgspec.Meta(ge=0, description="Deviation of the first vectors.")] = 0.1
 
 
 class BiasedMF(Model):
@@ -49,14 +41,7 @@ class BiasedMF(Model):
     summary = "Predicts ratings by the mean, deviations and factors; the classic of matrix factorisation."
     source = "Koren, Bell and Volinsky, IEEE Computer 2009; Zhou et al., AAIM 2008"
     predicts_ratings = True
-    space = declare(
-        factors=Range(4, 256, log=True, whole=True),
-        epochs=Range(5, 100, log=True, whole=True),
-        lr=Range(0.001, 0.05, log=True),
-        lr_bias=Range(0.001, 0.05, log=True),
-        reg=Range(0.001, 0.5, log=True),
-        reg_bias=Range(0.001, 0.5, log=True),
-    )
+    space = SPACE
 
     def learn(self, data: Dataset, run: Run) -> RatingFactors:
         """Minimise.

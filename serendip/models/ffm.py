@@ -48,6 +48,7 @@ class FFM(RankingModel):
 
         from serendip.nn.interact import FFM as Pairs
         from serendip.nn.ranker import Vectors, Weights
+        from serendip.nn.sides import Stack
 
         by_field = nn.Unflatten(2, (len(fields), self.config.factors))  # [b, f, f · d] → [b, f, f, d]
-        return Weights(), Vectors(nn.Sequential(by_field, Pairs(len(fields))))
+        return Weights(), Vectors(Stack(by_field, Pairs(len(fields))))

@@ -29,16 +29,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from serendip.data.change import Change
 from serendip.data.dataset import Dataset
+from serendip.data.features.terms import Terms
 from serendip.model import Model, Run
-from serendip.models._features import FeatureOptions, item_features
-from serendip.models._known import Normalize, related, rows_of, sums, user_attributes
+from serendip.models._features import FeatureOptions, item_terms
+from serendip.models._items import retold
+from serendip.models._known import Normalize, learnt_of, related, rows_of, sums, user_attributes, user_values
 from serendip.models._room import factors_fit
 from serendip.models._sound import sound
 from serendip.models.warp import rank_weights
 from serendip.scorers import Summed
+from serendip.scorers.feeds import Feed
 from serendip.space import OneOf, Range, declare
-from serendip.types import Floats, SerendipError
+from serendip.types import Floats, Scorer, SerendipError
 
 
 class Options(FeatureOptions, frozen=True):
@@ -77,8 +81,9 @@ class Options(FeatureOptions, frozen=True):
     user_columns: Annotated[
         str,
         msgspec.Meta(
-            description="Columns of the users table that are features: auto (all that users share), none, or names "
-            "separated by commas."
+            description="What of the users table are features: auto (the declared features of users that are codes, "
+            "which new users bring with their question; where there are none, all columns that users share), none, or "
+            "names of columns separated by commas."
         ),
     ] = "auto"
     relation_names: Annotated[
@@ -102,12 +107,20 @@ class Rows:
         items: ``[n, f]`` features of items.
         users: ``[users, s]`` features of users.
         near: ``[users, n]`` what the items of related users weigh.
+        terms: what items are described by.
+        described: ``[n, terms]`` by what each is.
+        feeds: features of users that are read.
+        values: ``[users, …]`` of each of them what the users have.
     """
 
     log: csr_array
     items: csr_array
     users: csr_array
     near: csr_array
+    terms: Terms
+    described: csr_array
+    feeds: tuple[Feed, ...]
+    values: list[csr_array]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +183,8 @@ class HybridMF(Model):
         options, matrix = self.config, data.matrix()
         taken = np.bincount(matrix.indices, minlength=data.n_items) > 0
         active = np.diff(matrix.indptr) > 0
-        described = item_features(data, options, combined=options.combined)
+        terms = item_terms(data, options, combined=options.combined)
+        described = terms.rows(data.items)
         nobody = csr_array((data.n_items, data.n_items), dtype=np.float32)
         items = rows_of(taken, options.item_identity, [described], options.normalize, nobody)
         if not options.item_identity and taken.any() and items.nnz == 0:
@@ -182,13 +196,14 @@ class HybridMF(Model):
         matrix.eliminate_zeros()
         circle = related(data, self.name, options.relation_names) * np.float32(options.relation_weight)
         circle.eliminate_zeros()
-        attributes = user_attributes(data, self.name, options.user_columns)
+        inputs, values = user_values(data) if options.user_columns.strip() == "auto" else ([], [])
+        attributes = values or user_attributes(data, self.name, options.user_columns)
         users = rows_of(active, options.user_identity, attributes, options.normalize, circle)
         size = np.diff(matrix.indptr)
         weights = np.repeat(np.maximum(size, 1).astype(np.float32) ** -options.history_power, size)
         near = csr_array(circle @ csr_array((weights, matrix.indices, matrix.indptr), shape=matrix.shape))
         near.sort_indices()
-        return Rows(matrix, items, users, near)
+        return Rows(matrix, items, users, near, terms, described, tuple(map(Feed.feature, inputs)), values)
 
     def _answer(self, rows: Rows, tables: Tables) -> Summed:
         """What the vectors say as they stand."""
@@ -201,7 +216,31 @@ class HybridMF(Model):
         said, own = sums(rows.items, history), sums(rows.users, users)
         named = np.diff(rows.near.indptr) > 0
         own[named] = np.nan_to_num(own[named]) + (rows.near @ np.nan_to_num(said))[named]
-        return Summed(sums(rows.items, items), said, own, self.config.history_power)
+        taken = np.bincount(rows.log.indices, minlength=len(said)) > 0
+        both = np.concatenate([items, history], axis=1)
+        return Summed(
+            sums(rows.items, items),
+            said,
+            own,
+            self.config.history_power,
+            rows.terms.pack(),
+            learnt_of(taken, [rows.described], both),
+            self._beside(taken, rows.described),
+            rows.feeds,
+            learnt_of(np.diff(rows.log.indptr) > 0, rows.values, users) if rows.feeds else np.empty((0, 0), np.float32),
+            self.config.normalize,
+        )
+
+    def _beside(self, taken: NDArray[np.bool_], described: csr_array) -> Floats:
+        """``[n]`` what the terms of items weigh beside their identities, 0 where they have none."""
+        whole = np.asarray(described.sum(axis=1)).ravel()
+        weight = {"l2": 0.5**0.5, "l1": np.where(whole > 0, whole / (1 + whole), 0.5), "none": 1.0}
+        has = taken & self.config.item_identity
+        return np.where(has, weight[self.config.normalize], 0).astype(np.float32)
+
+    def renew(self, known: Scorer, change: Change, run: Run) -> Scorer | None:
+        """New events are read as they come, and items that are new or changed get vectors from what they are."""
+        return retold(known, change)
 
     def _descend(self, rows: Rows, tables: Tables, run: Run, answer: Callable[[], Summed]) -> None:
         from serendip.kernels import hybrid

@@ -16,32 +16,24 @@ user move alike makes the cost of one ``O(d)`` where updating each of them takes
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset
-from serendip.model import Config, Model, Run
+from serendip.model import Model, Run
+from serendip.models._descent import SPACE, BiasStep, DescentConfig, Factors, Step
 from serendip.models._rated import finite, ratings_of
 from serendip.models._room import factors_fit
 from serendip.scorers import RatingFactors
-from serendip.space import Range, declare
 from serendip.types import Floats
 
 
-class Options(Config, frozen=True):
+class Options(DescentConfig, frozen=True):
     """Options of `SVDpp`."""
 
-    factors: Annotated[int, msgspec.Meta(ge=1, le=4096, description="d: dimensions of the vectors.")] = 20
-    epochs: Annotated[int, msgspec.Meta(ge=1, description="Passes over the ratings.")] = 20
-    lr: Annotated[float, msgspec.Meta(gt=0, description="γ: step size of the vectors.")] = 0.007
-    lr_bias: Annotated[float, msgspec.Meta(gt=0, description="Step size of b_u and b_i.")] = 0.007
-    decay: Annotated[float, msgspec.Meta(gt=0, le=1, description="What both step sizes are times, each epoch.")] = 1.0
-    reg: Annotated[float, msgspec.Meta(ge=0, description="λ of the vectors.")] = 0.02
-    reg_bias: Annotated[float, msgspec.Meta(ge=0, description="λ_b of b_u and b_i.")] = 0.02
-    stddev: Annotated[float, msgspec.Meta(ge=0, description="Deviation of the first vectors.")] = 0.1
+    factors: Factors = 20
+    lr: Step = 0.007
+    lr_bias: BiasStep = 0.007
 
 
 class SVDpp(Model):
@@ -52,14 +44,7 @@ class SVDpp(Model):
     summary = "Predicts ratings by factors that also see which items a user rated; accurate among plain factorisations."
     source = "Koren, KDD 2008"
     predicts_ratings = True
-    space = declare(
-        factors=Range(4, 128, log=True, whole=True),
-        epochs=Range(5, 100, log=True, whole=True),
-        lr=Range(0.001, 0.05, log=True),
-        lr_bias=Range(0.001, 0.05, log=True),
-        reg=Range(0.001, 0.5, log=True),
-        reg_bias=Range(0.001, 0.5, log=True),
-    )
+    space = SPACE
 
     def learn(self, data: Dataset, run: Run) -> RatingFactors:
         """Descend.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -69,11 +69,13 @@ class Network:
                         f"Got {got[name].dtype} of the shape {_text(got[name].shape)} instead."
                     )
 
-    def run(self, inputs: Arrays, rows: int, *, chunk: int, threads: int | None = None) -> dict[str, NDArray[Any]]:
+    def run(
+        self, inputs: Arrays | Callable[[int, int], Arrays], rows: int, *, chunk: int, threads: int | None = None
+    ) -> dict[str, NDArray[Any]]:
         """The outputs for a batch.
 
         Args:
-            inputs: by name, ``[rows, …]``.
+            inputs: by name, ``[rows, …]``; or what gives those of the rows from one to before another.
             rows: how many, 1 or more.
             chunk: how many are worked on at a time by each thread, so that memory stays bounded.
             threads: how many; None: as `serendip.kernels.pool.count`.
@@ -87,13 +89,18 @@ class Network:
         found: list[list[NDArray[Any]]] = [[] for _ in starts]
 
         def some(start: int, stop: int) -> None:
-            part = {key: value[start:stop] for key, value in inputs.items()}
+            if callable(inputs):
+                part = inputs(start, stop)
+            else:
+                part = {key: value[start:stop] for key, value in inputs.items()}
             found[start // chunk] = self._once(session, names, part)
 
         if len(starts) == 1:
             some(0, rows)
         else:
             pool.rows(some, rows, chunk=chunk, threads=threads)
+        if len(found) == 1:
+            return dict(zip(names, found[0], strict=True))
         return {name: np.concatenate([part[at] for part in found]) for at, name in enumerate(names)}
 
     def _once(self, session: Any, names: list[str], inputs: Arrays) -> list[NDArray[Any]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from serendip.nn.sides import Linear, Sided
 from serendip.nn.tower import Activation, Tower
 from serendip.types import SerendipError
 
@@ -51,7 +52,7 @@ class SharedBottom(nn.Module):
         """The columns of `shares`."""
         return ("shared",)
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: Sided) -> dict[str, Tensor]:
         """``[b, d]`` → ``[b, h]`` by task."""
         return _by_task(self.tasks, self._to_each(self.expert(x)))
 
@@ -98,14 +99,14 @@ class MMoE(nn.Module):
         self.tasks, self.out = _names(tasks), _last(widths)
         count = _count("experts", experts)
         self.experts = nn.ModuleList(_expert(inputs_dim, widths, dropout, activation) for _ in range(count))
-        self.gates = nn.ModuleList(nn.Linear(inputs_dim, count, bias=False) for _ in self.tasks)
+        self.gates = nn.ModuleList(Linear(inputs_dim, count, bias=False) for _ in self.tasks)
 
     @property
     def expert_names(self) -> tuple[str, ...]:
         """The columns of `shares`."""
         return tuple(f"shared {at + 1}" for at in range(len(self.experts)))
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: Sided) -> dict[str, Tensor]:
         """``[b, d]`` → ``[b, h]`` by task."""
         found = torch.stack([expert(x) for expert in self.experts], dim=1)  # [b, e, h]
         return _by_task(self.tasks, _shares(self.gates, [x] * len(self.tasks)) @ found)
@@ -164,8 +165,8 @@ class PLE(nn.Module):
         made = [
             _Level(
                 [[_expert(dim, widths, dropout, activation) for _ in range(count)] for count in self._counts],
-                [nn.Linear(dim, own + shared, bias=False) for _ in self.tasks],
-                nn.Linear(dim, sum(self._counts), bias=False) if at < levels - 1 else None,
+                [Linear(dim, own + shared, bias=False) for _ in self.tasks],
+                Linear(dim, sum(self._counts), bias=False) if at < levels - 1 else None,
             )
             for at, dim in enumerate(dims)
         ]
@@ -177,7 +178,7 @@ class PLE(nn.Module):
         owned = [f"{task} {at + 1}" for task in self.tasks for at in range(self.own)]
         return (*owned, *(f"shared {at + 1}" for at in range(self.shared)))
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: Sided) -> dict[str, Tensor]:
         """``[b, d]`` → ``[b, h]`` by task."""
         return _by_task(self.tasks, self.top(self._below(x)))
 
@@ -190,9 +191,9 @@ class PLE(nn.Module):
         """Of the experts of each task, and last of the shared ones."""
         return [self.own] * len(self.tasks) + [self.shared]
 
-    def _below(self, x: Tensor) -> Sequence[Tensor]:
+    def _below(self, x: Sided) -> Sequence[Sided]:
         """What the last level is given for each task, and last for all."""
-        given: Sequence[Tensor] = [x] * (len(self.tasks) + 1)
+        given: Sequence[Sided] = [x] * (len(self.tasks) + 1)
         for level in self.lower:
             given = level(given).unbind(1)
         return given
@@ -220,14 +221,14 @@ class _Level(nn.Module):
         self.experts = nn.ModuleList(expert for some in experts for expert in some)
         self.gates, self.gate = nn.ModuleList(gates), gate
 
-    def forward(self, xs: Sequence[Tensor]) -> Tensor:
+    def forward(self, xs: Sequence[Sided]) -> Tensor:
         """``[b, k + 1, h]``, or ``[b, k, h]`` from the last level, of ``[b, d]`` for each task and last for all."""
         given = [x for x, count in zip(xs, self.counts, strict=True) for _ in range(count)]
         found = torch.stack([expert(x) for expert, x in zip(self.experts, given, strict=True)], dim=1)  # [b, e, h]
         mixed: Tensor = self.shares(xs) @ found
         return mixed
 
-    def shares(self, xs: Sequence[Tensor]) -> Tensor:
+    def shares(self, xs: Sequence[Sided]) -> Tensor:
         """``[b, k + 1, e]``, or ``[b, k, e]`` from the last level."""
         share = _shares(self.gates, xs[:-1])
         own, rest = share[..., : self.counts[0]], share[..., self.counts[0] :]
@@ -240,7 +241,7 @@ def _expert(inputs_dim: int, widths: Sequence[int], dropout: float, activation: 
     return Tower(inputs_dim, widths, widths[-1], dropout, activation, projected=False)
 
 
-def _shares(gates: Iterable[nn.Module], xs: Sequence[Tensor]) -> Tensor:
+def _shares(gates: Iterable[nn.Module], xs: Sequence[Sided]) -> Tensor:
     """``[b, k, e]`` from k gates and the ``[b, d]`` that each reads."""
     return torch.stack([gate(x) for gate, x in zip(gates, xs, strict=True)], dim=1).softmax(dim=-1)
 

@@ -38,13 +38,17 @@ TOLERANCE = 1e-4
 KEPT = 1e-5
 """Of what a model of a kept graph answers, relative to the largest number."""
 MOST_GRAPHS = 32
+BATCH, FEW = "batch", "few"
+"""What the first axis of inputs and outputs is called."""
 
 _graphs: OrderedDict[Any, Any] = OrderedDict()
 _registries: dict[int, Any] = {}
 _tracing = threading.Lock()
 
 
-def to_onnx(module: nn.Module, examples: Mapping[str, Tensor], outputs: Sequence[str]) -> bytes:
+def to_onnx(
+    module: nn.Module, examples: Mapping[str, Tensor], outputs: Sequence[str], *, fewer: Sequence[str] = ()
+) -> bytes:
     """The module, as it answers in evaluation, as an ONNX model that stands on its own.
 
     The module is not changed, wherever it lies; the model is made and tried on the CPU.
@@ -54,6 +58,8 @@ def to_onnx(module: nn.Module, examples: Mapping[str, Tensor], outputs: Sequence
         examples: its inputs by name, ``[b, …]`` with b of 2 or more. All that the module can meet should occur: the
             model is compared with the module on them.
         outputs: names of what it gives.
+        fewer: inputs whose first axis is not the batch: it may have any size of its own. The first example must read
+            the first row of each.
 
     Raises:
         SerendipError: what exports is not installed, the module cannot be exported, or the model does not answer as the
@@ -66,14 +72,14 @@ def to_onnx(module: nn.Module, examples: Mapping[str, Tensor], outputs: Sequence
         with reached(listed) as parts:
             expected = [value.numpy() for value in listed(inputs)]
         weights = _weights(listed)
-        key = _make_of(listed, parts, inputs, outputs)
+        key = _make_of(listed, parts, inputs, outputs), tuple(fewer)
         kept = _graphs.get(key)
         if kept is not None:
             _graphs.move_to_end(key)
             content = _filled(kept, weights)
             if _difference(content, inputs, outputs, expected, kept=True) is None:
                 return content
-        graph = _emptied(onnx, _traced(onnx, listed, inputs, outputs), weights)
+        graph = _emptied(onnx, _traced(onnx, listed, inputs, outputs, fewer), weights, fewer)
         content = _filled(graph, weights)
         difference = _difference(content, inputs, outputs, expected)
         if difference is not None:
@@ -149,10 +155,12 @@ def _settings(part: nn.Module, reached: Set[int]) -> str:
     return repr(sorted((name, value) for name, value in named if "dropout" not in name and name != "sparse"))
 
 
-def _traced(onnx: Any, module: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str]) -> Any:
+def _traced(
+    onnx: Any, module: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str], fewer: Sequence[str]
+) -> Any:
     """The graph as the exporter gives it: nothing folded, so that every weight stays what it is and under its name."""
-    batch = torch.export.Dim("batch", min=1)
-    dynamic = ({name: {0: batch} for name in inputs},)
+    batch, few = (torch.export.Dim(name, min=1) for name in (BATCH, FEW))
+    dynamic = ({name: {0: few if name in fewer else batch} for name in inputs},)
     try:
         with _quiet(), _one_registry():
             program = torch.export.export(with_nodes(module), (inputs,), dynamic_shapes=dynamic, strict=False)
@@ -173,7 +181,7 @@ def _traced(onnx: Any, module: nn.Module, inputs: dict[str, Tensor], outputs: Se
         raise SerendipError(f"{type(module.net).__qualname__} cannot be exported to ONNX: {text[0]}") from error
 
 
-def _emptied(onnx: Any, model: Any, weights: Mapping[str, Tensor]) -> Any:
+def _emptied(onnx: Any, model: Any, weights: Mapping[str, Tensor], fewer: Sequence[str]) -> Any:
     """The graph made smaller, without the values of weights, and without what says where and how it was made."""
     from onnxscript.optimizer import fold_constants, remove_unused_nodes
 
@@ -199,7 +207,7 @@ def _emptied(onnx: Any, model: Any, weights: Mapping[str, Tensor]) -> Any:
         part.doc_string = ""
         del part.metadata_props[:]
     for port in (*graph.input, *graph.output):
-        port.type.tensor_type.shape.dim[0].dim_param = "batch"
+        port.type.tensor_type.shape.dim[0].dim_param = FEW if port.name in fewer else BATCH
     return model
 
 
@@ -236,7 +244,7 @@ def _difference(
     arrays = {name: value.numpy() for name, value in inputs.items()}
     rows = len(expected[0])
     for count in (rows, 1):
-        got = network.run({name: value[:count] for name, value in arrays.items()}, count, chunk=count)
+        got = network.run(arrays, count, chunk=count)
         for name, whole in zip(outputs, expected, strict=True):
             wanted = whole[:count]
             if got[name].shape != wanted.shape:

@@ -9,12 +9,15 @@ from torch import Tensor, nn
 
 from serendip.nn.experts import PLE, MMoE, SharedBottom
 from serendip.nn.losses.pointwise import LARGEST_LOG_RATE, duration_of_log, duration_of_odds
+from serendip.nn.sides import Sided, Sides
 from serendip.nn.tower import Tower
-from serendip.scorers.ranked import ITEM, QUERY, SCORE
+from serendip.scorers.ranked import ITEM, QUERY, ROW, SCORE
 
 
 class Heads(nn.Module):
     """``s_k = w_k · h_k + b_k`` with ``h_k`` what the experts make of the fields side by side for task k."""
+
+    sided = True
 
     def __init__(self, experts: SharedBottom | MMoE | PLE) -> None:
         """Over the experts."""
@@ -22,7 +25,7 @@ class Heads(nn.Module):
         self.experts = experts
         self.heads = nn.ModuleList(nn.Linear(experts.out, 1) for _ in experts.tasks)
 
-    def forward(self, fields: Tensor) -> Tensor:
+    def forward(self, fields: Sided) -> Tensor:
         """``[b, f, d]`` → ``[b, tasks]``."""
         found = self.experts(fields.flatten(1))
         return torch.cat([head(found[task]) for task, head in zip(self.experts.tasks, self.heads, strict=True)], dim=1)
@@ -31,12 +34,14 @@ class Heads(nn.Module):
 class Apart(nn.Module):
     """``s_k = tower_k( [ v_1 … v_f ] )``: tasks that share the fields' vectors and nothing else."""
 
+    sided = True
+
     def __init__(self, fields: int, dim: int, tasks: int, widths: Sequence[int], dropout: float = 0.0) -> None:
         """Over so many fields of that dimension; ``widths`` and ``dropout`` as for `Tower`."""
         super().__init__()
         self.towers = nn.ModuleList(Tower(fields * dim, widths, 1, dropout) for _ in range(tasks))
 
-    def forward(self, fields: Tensor) -> Tensor:
+    def forward(self, fields: Sided) -> Tensor:
         """``[b, f, d]`` → ``[b, tasks]``."""
         x = fields.flatten(1)
         return torch.cat([tower(x) for tower in self.towers], dim=1)
@@ -85,6 +90,11 @@ class Beside(nn.Module):
         found: Tensor = self.heads(torch.stack([query, item, query * item], dim=1))
         return found
 
+    def of(self, query: Tensor, row: Tensor, item: Tensor, product: Tensor) -> Tensor:
+        """``[b, tasks]`` from queries ``[q, d]``, which of them asks ``[b]``, and items and products ``[b, d]``."""
+        found: Tensor = self.heads(Sides(query.unsqueeze(1), torch.stack([item, product], dim=1), row))
+        return found
+
 
 class JointScores(nn.Module):
     """The product of a query's vector and an item's, and beside it what is foretold of the tasks."""
@@ -95,10 +105,11 @@ class JointScores(nn.Module):
         self.heads, self.foretells = heads, foretells
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``score`` ``[b, 1 + t]`` from ``query`` and ``item`` ``[b, d]``."""
-        query, item = inputs[QUERY], inputs[ITEM]
-        product = (query * item).sum(dim=1, keepdim=True)
-        return {SCORE: torch.cat([product, self.foretells(self.heads(query, item))], dim=1)}
+        """``score`` ``[b, 1 + t]`` from ``query`` ``[q, d]``, ``item`` ``[b, d]`` and ``row`` ``[b]`` whose each is."""
+        query, item, row = inputs[QUERY], inputs[ITEM], inputs[ROW]
+        product = query.index_select(0, row) * item
+        found = self.foretells(self.heads.of(query, row, item, product))
+        return {SCORE: torch.cat([product.sum(dim=1, keepdim=True), found], dim=1)}
 
 
 def _foretold(kind: str, score: Tensor) -> Tensor:

@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from serendip.network.onnxfile import signature
-from serendip.nn.export import to_onnx
+from serendip.nn.export import TOLERANCE, to_onnx
 from serendip.nn.ranker import AskedFields, NewFields, Ranker, Scores
 from serendip.scorers import MaxSimScorer, RankScorer, TaskScorer, TowerScorer
 from serendip.scorers.asked import BIAS, TOLD, VECTOR
 from serendip.scorers.feeds import Feed, Items, of_queries, plain
-from serendip.scorers.ranked import ITEM, QUERY, SCORE
-from serendip.types import ABSENT, Floats, Queries
+from serendip.scorers.ranked import ITEM, QUERY, ROW, SCORE
+from serendip.types import ABSENT, Floats, Queries, SerendipError
 
 EXAMPLES = 8
 """How many made-up queries a module and its model are compared on."""
+ASKING = 3
+"""How many of them ask about as many pairs of a query and an item."""
 
 Rows = Floats | Tensor
 
@@ -138,8 +140,8 @@ def lower_pairs(
 
     Args:
         query: from a mapping of tensors, named by ``feeds``, to ``[b, e]``.
-        pairs: from ``query`` ``[b, e]``, ``item`` ``[b, d]`` and what is named by ``pair_feeds`` to a mapping with
-            ``score``.
+        pairs: from ``query`` ``[q, e]``, ``item`` ``[b, d]``, ``row`` ``[b]`` which query asks about each, and what is
+            named by ``pair_feeds``, ``[b, …]``, to a mapping with ``score``.
         feeds, items, told, tied, alone: as of `lower_towers`.
         item: for items that come later, from features to ``[b, d]``, or to a mapping as of `lower_towers`; None: such
             items cannot be scored.
@@ -156,9 +158,13 @@ def lower_pairs(
     known = Items(~np.isnan((said if said.shape[1] else table)[:, 0]), table if tied else said)
     network = to_onnx(query, _tensors(of_queries(_queries(feeds, known), feeds, known)[0]), [VECTOR])
     rng, width = np.random.default_rng(0), signature(network).outputs[VECTOR].shape[1]
-    fed = {QUERY: rng.normal(size=(EXAMPLES, width or 0)), ITEM: rng.normal(size=(EXAMPLES, table.shape[1]))}
+    fed = {QUERY: rng.normal(size=(ASKING, width or 0)), ITEM: rng.normal(size=(EXAMPLES, table.shape[1]))}
     fed |= _features(pair_feeds, rng)
-    made = to_onnx(pairs, _tensors({name: value.astype(np.float32) for name, value in fed.items()}), [SCORE])
+    given = _tensors({name: value.astype(np.float32) for name, value in fed.items()})
+    given[ROW] = torch.arange(EXAMPLES) * ASKING // EXAMPLES
+    if isinstance(pairs, Scores):
+        _require_shares(pairs, given)
+    made = to_onnx(pairs, given, [SCORE], fewer=[QUERY])
     outputs = [VECTOR, *([TOLD] if said.shape[1] and not isinstance(item, NewFields) else [])]
     later = b"" if item is None else to_onnx(item, _tensors(_features(item_feeds, rng)), outputs)
     return kind(
@@ -174,6 +180,28 @@ def lower_pairs(
         pair_feeds=tuple(pair_feeds),
         **more,
     )
+
+
+@torch.no_grad()
+def _require_shares(pairs: Scores, inputs: Mapping[str, Tensor]) -> None:
+    """That what is worked out once for a query and what is for each item add up to what is made of the whole.
+
+    Raises:
+        SerendipError: they do not.
+    """
+    modes = [(part, part.training) for part in pairs.modules()]
+    pairs.eval()
+    sides = pairs.sides({name: value.to(pairs.ranker.bias.device) for name, value in inputs.items()})
+    found, wanted = pairs.said(sides), pairs.said(sides.whole)
+    for part, training in modes:
+        part.training = training
+    if not torch.allclose(found, wanted, rtol=TOLERANCE, atol=TOLERANCE):
+        named = ", ".join(type(part).__name__ for part in pairs.ranker.parts)
+        raise SerendipError(
+            f"What {named} make of a query's fields once, and of the items' for each, must be what they make of all "
+            f"fields together, within {TOLERANCE:g}. It differs by {float((found - wanted).abs().max()):.3g}. "
+            "Try parts that are not sided, as of serendip.nn.sides."
+        )
 
 
 def _queries(feeds: Sequence[Feed], items: Items) -> Queries:

@@ -23,6 +23,9 @@ from serendip.types import SerendipError
 
 Kind = TypeVar("Kind", bound=RankScorer)
 
+LARGEST = 1 << 40
+"""Bytes of a matrix that may be cut into parts."""
+
 
 def quantised(scorer: Kind) -> Kind:
     """The scorer with its ranking network's products of bytes; what reads queries and new items stays as it is.
@@ -37,6 +40,7 @@ def _of_bytes(content: bytes) -> bytes:
     try:
         import onnx
         from onnxruntime.quantization import QuantType, quantize_dynamic
+        from onnxscript.optimizer import fold_constants, remove_unused_nodes
     except ModuleNotFoundError as error:
         raise SerendipError(
             f"A ranker is quantised by {error.name}, which is not installed. Try pip install 'serendip[train]'."
@@ -44,7 +48,12 @@ def _of_bytes(content: bytes) -> bytes:
     log = logging.getLogger()
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
-        before.write_bytes(content)
+        model = onnx.load_model_from_string(content)
+        # Parts of matrices become matrices: only those are made of bytes.
+        fold_constants(model, onnx_shape_inference=False, input_size_limit=LARGEST, output_size_limit=LARGEST)
+        remove_unused_nodes(model)
+        del model.graph.value_info[:]
+        onnx.save_model(model, before)
         log.addFilter(_quiet)
         try:
             quantize_dynamic(before, after, per_channel=True, weight_type=QuantType.QInt8)
@@ -59,6 +68,8 @@ def _alone(onnx: Any, model: Any) -> bytes:
     del model.opset_import[:]
     model.opset_import.extend(own)
     model.producer_name = model.producer_version = ""
+    for tensor in model.graph.initializer:  # of a large model they were in a file beside it for a while
+        tensor.ClearField("data_location")
     for part in (model, model.graph, *model.graph.node):
         part.doc_string = ""
         del part.metadata_props[:]

@@ -2,7 +2,8 @@
 
 ``s = Σ_p part_p( [ fields of the query, mean of the history's vectors, fields of the item ] )``
 
-The parts are what models differ in. The fields of a query are worked out once, however many items it is asked about.
+The parts are what models differ in. The fields of a query are worked out once, however many items it is asked about,
+and so is what parts that are ``sided`` make of them alone: see `serendip.nn.sides`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from serendip.nn.embed import Table, pooled
 from serendip.nn.fields import Fields, ItemFields
 from serendip.nn.joined import Part, joined
 from serendip.nn.query import BEGINS, PLACES
+from serendip.nn.sides import Sided, Sides, asked
 from serendip.nn.tower import Tower
 from serendip.scorers.feeds import PRESENT
-from serendip.scorers.ranked import ITEM, QUERY, SCORE
+from serendip.scorers.ranked import ITEM, QUERY, ROW, SCORE
 
 
 class Ranker(nn.Module):
@@ -76,12 +78,12 @@ class Ranker(nn.Module):
     @property
     def names(self) -> tuple[str, ...]:
         """Of the fields, in their order: the item itself is called ``item``."""
-        asked = () if self.fields is None else self.fields.inputs
+        of_query = () if self.fields is None else self.fields.inputs
         own = () if self.items.features is None else self.items.features.inputs
         itself = () if self.items.ids is None else ("item",)
         means = () if self.apart else self.histories
         both = () if self.pairs is None else self.pairs.inputs
-        return (*means, *(one.name for one in (*asked, *both)), *itself, *(one.name for one in own))
+        return (*means, *(one.name for one in (*of_query, *both)), *itself, *(one.name for one in own))
 
     def query(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """``[b, f, d]`` the fields of queries; before them, where they are apart, the events of histories.
@@ -100,16 +102,16 @@ class Ranker(nn.Module):
     ) -> Tensor:
         """``[b·c, f, d]`` all fields of items ``[b, c]`` for ``b`` queries; ``pairs`` ``[b, c, …]`` are of both."""
         past = self._events if self.apart else self._past
-        asked: list[Part] = [past(name, inputs) for name in self.histories]
+        of_query: list[Part] = [past(name, inputs) for name in self.histories]
         if self.fields is not None:
-            asked += self.fields.parts(inputs)
+            of_query += self.fields.parts(inputs)
         both: list[Part] = [] if self.pairs is None else [self.pairs(pairs or {}).flatten(0, 1)]
         own, many = self.items.parts(codes.flatten()), codes.shape[1]
-        return joined([*((part, many) for part in asked), *((part, 1) for part in (*both, *own))])
+        return joined([*((part, many) for part in of_query), *((part, 1) for part in (*both, *own))])
 
-    def forward(self, fields: Tensor) -> Tensor:
+    def forward(self, fields: Sided) -> Tensor:
         """``[b]`` or ``[b, k]`` from fields ``[b, f, d]``, those of the query first."""
-        found = [part(fields) for part in self.parts]
+        found = [asked(part, fields) for part in self.parts]
         total: Tensor = found[0] if len(found) == 1 else torch.stack(found).sum(dim=0)
         return total + self.bias
 
@@ -168,18 +170,30 @@ class Scores(nn.Module):
         self.ranker, self.foretells = ranker, foretells
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``score`` ``[b]``, or ``[b, t]``, from ``query`` ``[b, f·d]``, ``item`` ``[b, g·d]`` and what is of both."""
+        """``score`` ``[b]``, or ``[b, t]``, from ``query`` ``[q, f·d]``, ``item`` ``[b, g·d]``, what is of both,
+        ``[b, …]``, and ``row`` ``[b]``: which of the queries asks.
+        """
+        return {SCORE: self.said(self.sides(inputs))}
+
+    def sides(self, inputs: Mapping[str, Tensor]) -> Sides:
+        """The fields of the queries, and the others."""
         d, pairs = self.ranker.items.dim, self.ranker.pairs
-        both = [] if pairs is None else [pairs(inputs).flatten(1)]
-        flat = torch.cat([inputs[QUERY], *both, inputs[ITEM]], dim=1)
-        found = self.ranker(flat.reshape(flat.shape[0], -1, d))
-        return {SCORE: found if self.foretells is None else self.foretells(found)}
+        query, item = (inputs[name].view(inputs[name].shape[0], -1, d) for name in (QUERY, ITEM))
+        rest = item if pairs is None else torch.cat([pairs(inputs), item], dim=1)
+        return Sides(query, rest, inputs[ROW])
+
+    def said(self, fields: Sided) -> Tensor:
+        """``[b]`` or ``[b, t]`` of all fields."""
+        found: Tensor = self.ranker(fields)
+        return found if self.foretells is None else self.foretells(found)
 
 
 class Weights(nn.Module):
     """What each field says by itself: the last number of its vector. They add up."""
 
-    def forward(self, fields: Tensor) -> Tensor:
+    sided = True
+
+    def forward(self, fields: Sided) -> Tensor:
         """``[b, f, d]`` → ``[b]``."""
         return fields[:, :, -1].sum(dim=1)
 
@@ -187,25 +201,28 @@ class Weights(nn.Module):
 class Vectors(nn.Module):
     """What something makes of the fields without their last numbers, which are `Weights`."""
 
+    sided = True
+
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
 
-    def forward(self, fields: Tensor) -> Tensor:
+    def forward(self, fields: Sided) -> Tensor:
         """``[b, f, d]`` → ``[b]``."""
-        found: Tensor = self.inner(fields[:, :, :-1])
-        return found
+        return asked(self.inner, fields[:, :, :-1])
 
 
 class Deep(nn.Module):
     """``tower( [ v_1 … v_f ] )``: layers over all fields side by side."""
+
+    sided = True
 
     def __init__(self, fields: int, dim: int, widths: Sequence[int], dropout: float = 0.0) -> None:
         """Over so many fields of that dimension; ``widths`` and ``dropout`` as for `Tower`."""
         super().__init__()
         self.tower = Tower(fields * dim, widths, 1, dropout)
 
-    def forward(self, fields: Tensor) -> Tensor:
+    def forward(self, fields: Sided) -> Tensor:
         """``[b, f, d]`` → ``[b]``."""
         found: Tensor = self.tower(fields.flatten(1)).squeeze(-1)
         return found
@@ -214,13 +231,15 @@ class Deep(nn.Module):
 class Crossed(nn.Module):
     """``tower( network( [ v_1 … v_f ] ) )``: layers, or a sum with weights, over crosses of all fields."""
 
+    sided = True
+
     def __init__(self, network: nn.Module, dim: int, widths: Sequence[int] = (), dropout: float = 0.0) -> None:
         """Over a network from ``[b, dim]`` to ``[b, dim]``; ``widths`` and ``dropout`` as for `Tower`."""
         super().__init__()
         self.network = network
         self.tower = Tower(dim, widths, 1, dropout)
 
-    def forward(self, fields: Tensor) -> Tensor:
+    def forward(self, fields: Sided) -> Tensor:
         """``[b, f, d]`` → ``[b]``."""
         found: Tensor = self.tower(self.network(fields.flatten(1))).squeeze(-1)
         return found

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from serendip.nn.dropout import Dropout, keepers
 from serendip.nn.layers import layers, multiplied
+from serendip.nn.sides import Linear, Sided, whole
 from serendip.types import SerendipError
 
 Activation = Literal["relu", "gelu", "silu", "tanh"]
@@ -72,15 +73,16 @@ class Tower(nn.Module):
             )
         hidden: list[nn.Module] = []
         for below, width in zip((inputs_dim, *widths), widths, strict=False):
-            hidden += [nn.Linear(below, width), activation_layer(activation), Dropout(dropout)]
-        self.layers = nn.Sequential(*hidden, *([nn.Linear(last, heads * out)] if projected else []))
+            hidden += [Linear(below, width), activation_layer(activation), Dropout(dropout)]
+        self.layers = nn.Sequential(*hidden, *([Linear(last, heads * out)] if projected else []))
         self.out, self.heads, self.normalise, self.projected = out, heads, normalise, projected
         self._as_one = activation == "relu" and bool(widths)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Sided) -> Tensor:
         """``[..., inputs_dim]`` → ``[..., out]``, or ``[..., heads, out]`` if there are several heads."""
-        as_one = self._as_one and self.training and x.is_cpu and x.ndim > 1 and torch.is_grad_enabled()
-        y: Tensor = self._learning(x) if as_one else self.layers(x)
+        given = isinstance(x, Tensor) and x.is_cpu and x.ndim > 1
+        as_one = self._as_one and self.training and given and torch.is_grad_enabled()
+        y: Tensor = self._learning(whole(x)) if as_one else self.layers(x)
         if self.heads > 1:
             y = y.view(*y.shape[:-1], self.heads, self.out)
         return functional.normalize(y, dim=-1) if self.normalise else y

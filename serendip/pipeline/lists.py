@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serendip.types import ABSENT, Ids, Queries, Recs, unpack_mask
+from serendip.types import ABSENT, Ids, Queries, Recs, blank_of, unpack_mask
 
 BLOCK_BYTES = 1 << 28
 """The most memory that what is computed for one block of queries and all items may take."""
@@ -26,11 +26,7 @@ def permitted(recs: Recs, queries: Queries) -> Recs:
         recs = recs.without(queries.exclude)
     if queries.allow is None:
         return recs
-    rows = np.zeros((1, 1), np.int64) if len(queries.allow) == 1 else np.arange(len(queries))[:, None]
-    place = np.maximum(recs.items, 0)
-    inside = (recs.items != ABSENT) & (place >> 3 < queries.allow.shape[1])
-    bits = queries.allow[rows, np.where(inside, place >> 3, 0)] if queries.allow.shape[1] else np.zeros_like(place)
-    return recs.keep(inside & ((bits >> (place & 7)) & 1).astype(bool))
+    return recs.keep(queries.allowed(recs.items))
 
 
 def besides(queries: Queries, items: Ids) -> Queries:
@@ -75,10 +71,30 @@ def spread(recs: Recs, rows: NDArray[np.int64], q: int) -> Recs:
 
 
 def stack(parts: Sequence[Recs]) -> Recs:
-    """The lists of one block of queries after the other; all as wide."""
+    """The lists of one block of queries after the other, as wide as the widest, with the columns and notes of all."""
     if len(parts) == 1:
         return parts[0]
-    return Recs(np.concatenate([part.items for part in parts]), np.concatenate([part.scores for part in parts]))
+    width = max(part.items.shape[1] for part in parts)
+    kinds: dict[str, np.dtype[Any]] = {}
+    for part in parts:
+        for name, value in part.columns.items():
+            kinds[name] = np.result_type(value.dtype, kinds.get(name, value.dtype))
+
+    def column(name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+        blank = blank_of(dtype)
+        return _below([part.columns.get(name, np.full((len(part), 0), blank, dtype)) for part in parts], width, blank)
+
+    return Recs(
+        _below([part.items for part in parts], width, ABSENT),
+        _below([part.scores for part in parts], width, -np.inf),
+        {name: column(name, dtype) for name, dtype in kinds.items()},
+        tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )
+
+
+def _below(parts: Sequence[NDArray[Any]], width: int, blank: Any) -> NDArray[Any]:
+    """One block of rows below the other, filled up on the right."""
+    return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=blank) for part in parts])
 
 
 def reasons(name: str, queries: Queries, recs: Recs, n: int) -> tuple[str, ...]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serendip.pipeline.composite import Lawful
 from serendip.pipeline.lists import permitted
 from serendip.scorers.calibrated import Calibrated, ranked_by
-from serendip.types import ABSENT, Floats, Paired, Queries, Recs, Scorer, SerendipError, by_source
+from serendip.types import ABSENT, SCORE, SOURCE, Floats, Paired, Queries, Recs, Scorer, SerendipError, by_source
 
 EVEN = 1e-6
 """Of the largest score: a deviation below it is none."""
@@ -19,11 +21,12 @@ NEAR = 60
 
 
 @dataclass(frozen=True, eq=False)
-class Rank:
+class Rank(Lawful):
     """The items that the stages before it named, in the order of one scorer. Made by `serendip.pipeline.rank`.
 
     All items of a query are scored in one call, which is told what `said_of` says of each. What the scorer cannot score
-    keeps its order, and the score that it was named with, behind what it can. Each item keeps the source that named it.
+    keeps its order, and the score that it was named with, behind what it can. Each item keeps the source that named it,
+    and what every stage before gave it.
 
     Attributes:
         scorer: what scores.
@@ -52,12 +55,9 @@ class Rank:
             )
         lists = permitted(recs, queries)
         k = max(0, queries.k if self.k is None or queries.k < 1 else self.k)
-        scorer = ranked_by(self.scorer)
         if lists.items.size == 0:
             return lists.top(k)
-        reads = scorer.pair_names if isinstance(scorer, Paired) else ()
-        said = {name: value for name, value in said_of(lists).items() if name in reads} if reads else {}
-        found = scorer.score(replace(queries, pairs={**queries.pairs, **said}), lists.items)
+        found = ranked_by(self.scorer).score(self.told(queries, lists), lists.items)
         scored = np.isfinite(found) & (lists.items != ABSENT)
         if self.named:
             found = _fused(found, scored, self.named)
@@ -65,51 +65,64 @@ class Rank:
         if isinstance(self.scorer, Calibrated) and not self.named:
             found = self.scorer.probabilities(found)
         scores = np.where(scored, found, lists.scores).astype(np.float32)
+        columns = {**lists.columns, SCORE + self.name: np.where(scored, scores, np.float32(np.nan))}
+        ranked = Recs(lists.items, scores, columns, lists.notes).ordered(order).top(k)
         missed = int(((lists.counts > 0) & ~scored.any(axis=1)).sum())
+        if missed == 0:
+            return ranked
         note = f"{self.name}: none of the items named can be scored for {missed} of {len(queries)} queries"
-        return Recs(
-            np.take_along_axis(lists.items, order, axis=1),
-            np.take_along_axis(scores, order, axis=1),
-            {name: np.take_along_axis(value, order, axis=1) for name, value in lists.columns.items()},
-            (*lists.notes, note) if missed else lists.notes,
-        ).top(k)
+        return replace(ranked, notes=(*lists.notes, note))
+
+    def told(self, queries: Queries, lists: Recs) -> Queries:
+        """The queries as the scorer is asked: with what these lists say of the items in them, as far as it reads it."""
+        if not self._reads:
+            return queries
+        return replace(queries, pairs={**queries.pairs, **said_of(lists, self._reads)})
+
+    @cached_property
+    def _reads(self) -> tuple[str, ...]:
+        scorer = ranked_by(self.scorer)
+        return scorer.pair_names if isinstance(scorer, Paired) else ()
 
 
-def said_of(lists: Recs) -> dict[str, Floats]:
-    """What lists say of the items in them, as `serendip.types.Queries.pairs`; nothing where they name no source."""
-    return by_source(*coded(lists)) if "source" in lists.columns else {}
-
-
-def coded(lists: Recs) -> tuple[Floats, NDArray[np.int8], tuple[str, ...]]:
-    """Of lists that name sources: the `standing` of their scores, each source as a place among names, and the names."""
-    names, places = np.unique(lists.columns["source"], return_inverse=True)
-    codes = np.where(lists.items == ABSENT, ABSENT, places.reshape(lists.items.shape))
-    return *standing(lists.scores, codes), tuple(str(name) for name in names)
-
-
-def standing(scores: Floats, sources: NDArray[np.integer[Any]]) -> tuple[Floats, NDArray[np.int8]]:
-    """``[q, c]`` scores less their mean, over their deviation, each within its list and its source.
-
-    So they mean the same whatever the scale of a source is, and however long the log is. 0 where all of them are alike.
+def said_of(lists: Recs, names: Sequence[str] | None = None) -> dict[str, Floats]:
+    """What lists say of the items in them, as `serendip.types.Queries.pairs`.
 
     Args:
-        scores: ``[q, c]``.
-        sources: ``[q, c]`` of each which it comes from, `ABSENT` where there is none.
-
-    Returns:
-        The scores, NaN where there are none, and the sources.
+        lists: with ``score.NAME`` of what named the items.
+        names: of the pairs that are wanted; None: all that there are.
     """
-    out = np.full(scores.shape, np.nan, np.float32)
-    for source in np.unique(sources[sources != ABSENT]):
-        own = sources == source
-        count = np.maximum(own.sum(axis=1, keepdims=True), 1)
-        value = np.where(own, scores, 0).astype(np.float64)
-        away = np.where(own, value - value.sum(axis=1, keepdims=True) / count, 0)
-        deviation = np.sqrt(np.square(away).sum(axis=1, keepdims=True) / count)
-        out[own] = (away / np.where(deviation > EVEN * np.abs(value).max(axis=1, keepdims=True), deviation, np.inf))[
-            own
-        ]
-    return out, sources.astype(np.int8)
+    wanted = None if names is None else {name.removeprefix(SOURCE) for name in names}
+    return by_source(*coded(lists, wanted))
+
+
+def coded(lists: Recs, wanted: Collection[str] | None = None) -> tuple[Floats, tuple[str, ...]]:
+    """``[q, c, s]`` the `standing` of the items by each stage that gave them a score, and the names of these stages.
+
+    Args:
+        lists: with columns ``score.NAME``.
+        wanted: names of stages; None: all.
+    """
+    named = sorted(name.removeprefix(SCORE) for name in lists.columns if name.startswith(SCORE))
+    chosen = tuple(name for name in named if wanted is None or name in wanted)
+    out = np.empty((*lists.items.shape, len(chosen)), np.float32)
+    for place, name in enumerate(chosen):
+        out[..., place] = standing(lists.columns[SCORE + name])
+    return out, chosen
+
+
+def standing(scores: Floats) -> Floats:
+    """``[q, c]`` scores of one source less their mean, over their deviation, within each list; NaN where there is none.
+
+    So they mean the same whatever the scale of a source is, and however long the log is. 0 where all of them are alike.
+    """
+    own = np.isfinite(scores)
+    count = np.maximum(own.sum(axis=1, keepdims=True), 1)
+    value = np.where(own, scores, 0).astype(np.float64)
+    away = np.where(own, value - value.sum(axis=1, keepdims=True) / count, 0)
+    deviation = np.sqrt(np.square(away).sum(axis=1, keepdims=True) / count)
+    even = deviation <= EVEN * np.abs(value).max(axis=1, keepdims=True, initial=0)
+    return np.where(own, away / np.where(even, np.inf, deviation), np.nan).astype(np.float32)
 
 
 def _fused(found: Floats, scored: NDArray[np.bool_], named: float) -> Floats:

@@ -6,16 +6,19 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Generic, TypeVar, cast
 
 import numpy as np
 
 from serendip.index import Exact, VectorIndex
-from serendip.kernels.topk import top_k
+from serendip.pipeline.composite import Composite, Lawful, asked
 from serendip.pipeline.lists import append, besides, block_rows, permitted, reasons, spread, stack, within
 from serendip.pipeline.ranking import Rank
+from serendip.pipeline.scan import best
 from serendip.scorers.calibrated import Calibrated, ranked_by
-from serendip.types import ABSENT, Embedder, Index, Queries, Recs, Scorer, SerendipError, Stage
+from serendip.scorers.common import products
+from serendip.types import ABSENT, SCORE, Embedder, Floats, Ids, Index, Queries, Recs, Scorer, SerendipError, Stage
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
@@ -40,12 +43,12 @@ class _Once(Generic[T]):
 
 
 @dataclass(frozen=True, eq=False)
-class Retrieve:
+class Retrieve(Lawful):
     """The items of the whole catalogue that one scorer puts first. Made by `retrieve`.
 
     Attributes:
         scorer: what scores; an `Embedder` is searched through an index.
-        name: stands in ``Recs.columns["source"]``.
+        name: stands in ``Recs.columns["source"]``; the scores are also in ``Recs.columns["score.NAME"]``.
         k: how many items to find; None: ``queries.k``.
         index: over the scorer's vectors, and perhaps those of items that it does not know; None: an exact one, built
             at the first call.
@@ -64,20 +67,38 @@ class Retrieve:
         """``[q, min(k, n)]`` items, behind the given lists if there are any; the notes say why a list is empty."""
         q, n = len(queries), self.n_items
         given = None if recs is None else permitted(recs, queries)
-        asked = within(queries if given is None else besides(queries, given.items), n)
+        wanted = within(queries if given is None else besides(queries, given.items), n)
         k = min(queries.k if self.k is None or queries.k < 1 else self.k, n)
         if k < 1 or q == 0:
             found = Recs.empty(q)
-        elif isinstance(ranked_by(self.scorer), Embedder):
-            found = self._search(asked, k)
+        elif self._embeds:
+            found = self._search(wanted, k)
         else:
-            found = self._scan(asked, k)
+            found = self._scan(wanted, k)
         if isinstance(self.scorer, Calibrated):
             found = replace(found, scores=self.scorer.probabilities(found.scores))
         found = found.keep(np.isfinite(found.scores) & (found.items != ABSENT))
-        source = np.where(found.items == ABSENT, "", self.name)
-        found = replace(found, columns={**found.columns, "source": source}, notes=reasons(self.name, asked, found, n))
+        held = found.items != ABSENT
+        named = {
+            "source": np.where(held, self.name, ""),
+            SCORE + self.name: np.where(held, found.scores, np.float32(np.nan)),
+        }
+        notes = reasons(self.name, wanted, found, n)
+        found = Recs(found.items, found.scores, {**found.columns, **named}, notes)
         return found if given is None else append(given, found)
+
+    def scores_of(self, queries: Queries, items: Ids) -> Floats:
+        """``[q, c]`` by which it puts the items ``[q, c]`` in order, ``-inf`` where it cannot; no probabilities."""
+        scorer = ranked_by(self.scorer)
+        if self.index is None or not isinstance(scorer, Embedder):
+            return scorer.score(queries, items)
+        codes, places = np.unique(items, return_inverse=True)
+        vectors = np.asarray(scorer.query_vectors(queries), np.float32)
+        return products(vectors, self.index.of(codes), places.reshape(items.shape).astype(np.int32))
+
+    @cached_property
+    def _embeds(self) -> bool:
+        return isinstance(ranked_by(self.scorer), Embedder)
 
     @property
     def n_items(self) -> int:
@@ -95,13 +116,15 @@ class Retrieve:
 
     def _scan(self, queries: Queries, k: int) -> Recs:
         rows = block_rows(4 * self.scorer.n_items)
-        blocks = [queries.take(slice(at, at + rows)) for at in range(0, len(queries), rows)]
         scorer = ranked_by(self.scorer)
-        return stack([top_k(scorer.score(block), k, block.exclude, block.allow) for block in blocks])
+        if len(queries) <= rows:
+            return best(scorer, queries, k)
+        blocks = [queries.take(slice(at, at + rows)) for at in range(0, len(queries), rows)]
+        return stack([best(scorer, block, k) for block in blocks])
 
 
 @dataclass(frozen=True, eq=False)
-class FirstOf:
+class FirstOf(Composite):
     """Each list comes from the first stage that has items for it; the next stages fill what is missing.
 
     Made by `first_of`.
@@ -111,7 +134,6 @@ class FirstOf:
         least: how many items to find where a query asks for fewer, as for a ranker behind it; None: ``queries.k``.
     """
 
-    stages: tuple[Stage, ...]
     least: int | None = None
 
     def __call__(self, queries: Queries, recs: Recs | None = None) -> Recs:
@@ -121,7 +143,7 @@ class FirstOf:
         lists = None if recs is None else permitted(recs, queries).top(max(queries.k, 0))
         for stage in self.stages:
             if lists is None:
-                lists = _ask(stage, queries).top(max(queries.k, 0))
+                lists = asked(stage, queries).top(max(queries.k, 0))
                 continue
             counts = lists.counts
             short = np.flatnonzero(counts < queries.k)
@@ -129,24 +151,22 @@ class FirstOf:
                 break
             rest = besides(queries.take(short), lists.items[short])
             rest = replace(rest, k=queries.k - int(counts[short].min()))
-            lists = append(lists, spread(_ask(stage, rest), short, len(queries))).top(queries.k)
+            lists = append(lists, spread(asked(stage, rest), short, len(queries))).top(queries.k)
         return Recs.empty(len(queries)) if lists is None else lists
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
+class Chain(Composite):
     """Stages one after another, each working on the lists of the one before. Made by `chain`.
 
     Attributes:
         stages: in order.
     """
 
-    stages: tuple[Stage, ...]
-
     def __call__(self, queries: Queries, recs: Recs | None = None) -> Recs:
         """The lists of the last stage; it decides how long they are."""
         for stage in self.stages:
-            recs = _ask(stage, queries, recs)
+            recs = asked(stage, queries, recs)
         return Recs.empty(len(queries)) if recs is None else recs
 
 
@@ -176,7 +196,7 @@ def with_indices(stage: Stage, indices: Mapping[str, VectorIndex]) -> Stage:
     """The stage with other indices for some of its retrievers, by their names."""
     if isinstance(stage, Retrieve):
         return retrieve(stage.scorer, name=stage.name, k=stage.k, index=indices.get(stage.name, stage.index))
-    if isinstance(stage, FirstOf | Chain):
+    if isinstance(stage, Composite):
         return replace(stage, stages=tuple(with_indices(part, indices) for part in stage.stages))
     return stage
 
@@ -213,7 +233,7 @@ def first_of(*stages: Stage, least: int | None = None) -> FirstOf:
     """
     if least is not None and least < 1:
         raise SerendipError(f"first_of(least=…) must be at least 1, or None. Got {least} instead.")
-    return FirstOf(_checked("first_of", stages), least)
+    return FirstOf(checked("first_of", stages), least)
 
 
 def chain(*stages: Stage) -> Chain:
@@ -222,7 +242,7 @@ def chain(*stages: Stage) -> Chain:
     Raises:
         SerendipError: as `first_of`.
     """
-    return Chain(_checked("chain", stages))
+    return Chain(checked("chain", stages))
 
 
 def retrievers(stage: Stage) -> tuple[Retrieve, ...]:
@@ -232,14 +252,20 @@ def retrievers(stage: Stage) -> tuple[Retrieve, ...]:
 
 def before(stage: Stage, part: Rank) -> Stage | None:
     """What names the items that a ranker of this pipeline ranks; None where nothing of this module does."""
-    if not isinstance(stage, FirstOf | Chain):
+    if not isinstance(stage, Composite):
         return None
     for place, inner in enumerate(stage.stages):
-        if inner is part:
+        if _stands_for(inner, part):
             return Chain(stage.stages[:place]) if place and isinstance(stage, Chain) else None
         if (found := before(inner, part)) is not None:
             return found
     return None
+
+
+def _stands_for(stage: Stage, part: Rank) -> bool:
+    """Whether it is the ranker, perhaps within a guard."""
+    alone = isinstance(stage, Composite) and len(stage.stages) == 1
+    return stage is part or (isinstance(stage, Composite) and alone and _stands_for(stage.stages[0], part))
 
 
 def scoring(stage: Stage) -> tuple[Retrieve | Rank, ...]:
@@ -253,17 +279,30 @@ def _check(what: str, scorer: Scorer, name: str, k: int | None) -> None:
             f"{what} must be given a scorer: an object with n_items and score(). Got {type(scorer).__name__}. "
             "Try: model.lower() of a fitted model."
         )
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        kind = "retriever" if what == "retrieve" else "ranker"
-        raise SerendipError(
-            f"The name of a {kind} must be 1 to 64 letters, digits, '_', '.' or '-', and not start with '.' or '-'. "
-            f"Got {name!r} instead."
-        )
+    check_name("retriever" if what == "retrieve" else "ranker", name)
     if k is not None and k < 1:
         raise SerendipError(f"{what}(k=…) must be at least 1, or None for as many as are asked for. Got {k} instead.")
 
 
-def _checked(what: str, stages: Sequence[Stage]) -> tuple[Stage, ...]:
+def check_name(kind: str, name: str) -> None:
+    """That a name can be one of a stage.
+
+    Raises:
+        SerendipError: it cannot.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise SerendipError(
+            f"The name of a {kind} must be 1 to 64 letters, digits, '_', '.' or '-', and not start with '.' or '-'. "
+            f"Got {name!r} instead."
+        )
+
+
+def checked(what: str, stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """The stages that a composite one is given.
+
+    Raises:
+        SerendipError: as `first_of`.
+    """
     if not stages:
         raise SerendipError(f"{what} must be given at least one stage. Got none.")
     for stage in stages:
@@ -294,17 +333,6 @@ def _checked(what: str, stages: Sequence[Stage]) -> tuple[Stage, ...]:
 def _walk(stage: Stage) -> Iterator[Retrieve | Rank]:
     if isinstance(stage, Retrieve | Rank):
         yield stage
-    elif isinstance(stage, FirstOf | Chain):
+    elif isinstance(stage, Composite):
         for part in stage.stages:
             yield from _walk(part)
-
-
-def _ask(stage: Stage, queries: Queries, recs: Recs | None = None) -> Recs:
-    """Call a stage; one from elsewhere is held to the rule that nothing excluded or disallowed is shown."""
-    answer = stage(queries, recs)
-    if isinstance(stage, Retrieve | Rank | FirstOf | Chain):
-        return answer
-    if not isinstance(answer, Recs) or len(answer) != len(queries):
-        came = f"{len(answer)} lists" if isinstance(answer, Recs) else type(answer).__name__
-        raise SerendipError(f"A stage must return one list per query ({len(queries)}). Got {came} from {stage!r}.")
-    return permitted(answer.keep(np.isfinite(answer.scores) & (answer.items != ABSENT)), queries)

@@ -19,7 +19,8 @@ from serendip.data.schema import Schema
 from serendip.model import describe, find
 from serendip.recipe.loading import DataError
 from serendip.recipe.reading import RecipeError
-from serendip.recipe.sections import Choice, Recipe
+from serendip.recipe.sections import Choice, Recipe, Section, as_written
+from serendip.rerank.options import Options as RerankOptions
 from serendip.types import SerendipError
 
 WIDTH = 110
@@ -176,6 +177,10 @@ def toml(value: Any) -> str:
     """A value as TOML writes it on one line."""
     if isinstance(value, Choice):
         return toml(value.plain() if value.options else value.name)
+    if isinstance(value, Section):
+        return toml(value.plain())
+    if isinstance(value, RerankOptions):
+        return toml(as_written(value))
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

@@ -16,6 +16,7 @@ from serendip.recipe.fitting import Fitter, run_of
 from serendip.recipe.funnel import title
 from serendip.recipe.learning import Learning, Watch, check_learning, silently
 from serendip.recipe.loading import load_data
+from serendip.recipe.reranking import check_rerankers
 from serendip.recipe.sections import Choice, Recipe
 from serendip.recipe.splitting import seed_of, splits_of
 
@@ -66,6 +67,7 @@ def evaluate_recipe(recipe: Recipe, *, data: Dataset | None = None, watch: Watch
     """
     check_learning(recipe)
     loaded = load_data(recipe) if data is None else data
+    check_rerankers(recipe, loaded)
     seed = seed_of(recipe)
     with watch("Holding events out"):
         splits = splits_of(recipe.evaluate, loaded, seed)
@@ -93,10 +95,11 @@ def evaluate_recipe(recipe: Recipe, *, data: Dataset | None = None, watch: Watch
 
 
 def compared_with(recipe: Recipe) -> dict[str, tuple[Choice, bool]]:
-    """By name, the models of an evaluation, the recipe's own first, and whether the ranker is behind."""
+    """By name, the models of an evaluation, the recipe's own first, and whether with what is beside and behind it."""
     choices = named(recipe.model, recipe.evaluate.compare)
     alone = {name: (choice, False) for name, choice in choices.items()}
-    if recipe.pipeline.rank is None:
+    section = recipe.pipeline
+    if section.rank is None and not section.sources and not section.rerank:
         return alone
     return {title(recipe): (recipe.model, True), **alone}
 

@@ -11,16 +11,17 @@ import msgspec
 from numpy.typing import NDArray
 
 from serendip.bundle import Bundle
+from serendip.bundle.content import titled
+from serendip.bundle.shelving import shelved
 from serendip.data.dataset import Dataset
 from serendip.data.features.declared import Sentence
 from serendip.data.roles import TABLE_OF
-from serendip.data.streamed import Streamed
 from serendip.model import Run, describe, find
-from serendip.pipeline import first_of, retrieve
-from serendip.recipe.funnel import Funnel, learning_choices, stage_name
+from serendip.recipe.funnel import Funnel, alone, behind, fallback_of, in_time, learning_choices, named_by, stage_name
 from serendip.recipe.indexing import indexed
 from serendip.recipe.learning import Learning, Watch, check_learning, fitted, require_epochs, silently
 from serendip.recipe.loading import load_data
+from serendip.recipe.reranking import check_rerankers
 from serendip.recipe.sections import Choice, PipelineSection, Recipe
 from serendip.recipe.transfer import check_kinds
 from serendip.run import Start
@@ -129,9 +130,10 @@ def run_recipe(
             loaded = start.continued(loaded)
         check_kinds(recipe, start.kinds_read, loaded.schema.kinds)
         starts = starts_of(recipe, start, loaded)
+    check_rerankers(recipe, loaded)
     fitter = Fitter(loaded, run or run_of(recipe), watch, Learning.of(recipe), starts=starts)
     pipeline = indexed(
-        fitter.pipeline(recipe.model, recipe.pipeline), loaded, recipe.index, run or run_of(recipe), watch
+        fitter.pipeline(recipe.model, recipe.pipeline, serving=True), loaded, recipe.index, run or run_of(recipe), watch
     )
     kept = None if evaluation is None else dict(evaluation)
     with watch("Building the bundle"):
@@ -223,40 +225,54 @@ class Fitter:
         self.learned: dict[str, Mapping[str, NDArray[Any]]] = {}
         """By name of the stage, what a later fit can begin with."""
 
-    def pipeline(self, model: Choice, section: PipelineSection | None = None, *, ranked: bool = True) -> Stage:
-        """The model, its lists filled by the fallbacks, and what all of them name in the order of the ranker.
+    def pipeline(
+        self, model: Choice, section: PipelineSection | None = None, *, ranked: bool = True, serving: bool = False
+    ) -> Stage:
+        """What names items, its lists filled by the fallbacks, in the order of the ranker and of the re-rankers.
 
         Args:
             model: the first that names items.
-            section: of the recipe; None: fallbacks that suit the data, and no ranker.
-            ranked: whether the section's ranker, if it has one, is behind.
+            section: of the recipe; None: fallbacks that suit the data, and nothing else.
+            ranked: whether what the section has beside and behind the model comes with it: further sources, a ranker,
+                re-rankers.
+            serving: whether stages are guarded; see `serendip.recipe.funnel.named_by`.
         """
         section = section or PipelineSection()
-        stages = self._stages(model, section)
-        if section.rank is None or not ranked:
-            return first_of(*stages) if len(stages) > 1 else stages[0]
+        section = section if ranked else alone(section)
+        named = self._named(model, section, serving=serving)
+        if section.rank is None:
+            return self._finished(named, section, serving=serving)
         funnel = Funnel(section, lambda part: self._again(part, model, section))
-        key = repr((section.rank.plain(), model.plain()))
+        key = repr((section.rank.plain(), model.plain(), section.plain()))
         if key not in self._fitted:
             self._fitted[key] = self._fit(section.rank, self._behind(section.rank, model), funnel)
-        return funnel.ranked(first_of(*stages, least=section.candidates), self._fitted[key])
+        whole = funnel.ranked(named, self._fitted[key], serving=serving)
+        return self._finished(whole, section, serving=serving)
 
     def scorer(self, choice: Choice) -> Scorer:
         """What the model answers with, calibrated where that is asked for."""
         return self._scorer(choice, self._run)
 
-    def _stages(self, model: Choice, section: PipelineSection) -> list[Stage]:
-        """What names items, in order of preference."""
-        others = automatic_fallback(model, self._data) if section.fallback is None else section.fallback
-        alone = replace(self._run, checkpoint=None, resume=False, start=None, freeze=())
+    def _finished(self, stage: Stage, section: PipelineSection, *, serving: bool) -> Stage:
+        """The pipeline with its re-rankers, which know the items, and within its time."""
+        if section.rerank:
+            stage = shelved(behind(stage, section, serving=serving), titled(self._data), self._data.histories)
+        return in_time(stage, section, serving=serving)
+
+    def _named(self, model: Choice, section: PipelineSection, *, serving: bool = False) -> Stage:
+        """What names items."""
+        others = replace(self._run, checkpoint=None, resume=False, start=None, freeze=())
         first = replace(self._run, start=self._starts.get(stage_name(model), self._run.start))
-        return [self._stage(model, first), *(self._stage(choice, alone) for choice in others)]
+
+        def scorer(choice: Choice) -> Scorer:
+            return self._scorer(choice, first if choice == model else others)
+
+        return named_by(model, section, fallback_of(model, section, self._data), scorer, serving=serving)
 
     def _again(self, part: Dataset, model: Choice, section: PipelineSection) -> Stage:
         """What names items, fitted in the same way to a part of the data."""
         run = replace(self._run, checkpoint=None, resume=False, start=None, freeze=())
-        fitter = Fitter(part, run, epochs=self._epochs)
-        return first_of(*fitter._stages(model, section), least=section.candidates)
+        return Fitter(part, run, epochs=self._epochs)._named(model, section)
 
     def _behind(self, ranker: Choice, model: Choice) -> Run:
         """How a ranker is fitted behind a model: with a checkpoint of its own. What stays as it is are parts of the
@@ -268,9 +284,6 @@ class Fitter:
             checkpoint=file and file.with_name(f"{file.name}.rank"),
             freeze=() if find(model.name).learns_in_epochs else run.freeze,
         )
-
-    def _stage(self, choice: Choice, run: Run) -> Stage:
-        return retrieve(self._scorer(choice, run), name=stage_name(choice))
 
     def _scorer(self, choice: Choice, run: Run) -> Scorer:
         key = repr(choice.plain())
@@ -289,16 +302,6 @@ class Fitter:
         if learned is not None:
             self.learned[stage_name(choice)] = learned
         return scorer
-
-
-def automatic_fallback(model: Choice, data: Dataset) -> tuple[Choice, ...]:
-    """Content where the items have categories or text, then popular; none for popular, which is never short, nor where
-    rows are read piece by piece, of which it cannot learn."""
-    if model.name == "popular" or isinstance(data, Streamed):
-        return ()
-    described = bool(data.schema.categories or data.schema.text) and bool(data.items_listed.any())
-    names = (*(["content"] if described and model.name != "content" else []), "popular")
-    return tuple(Choice(name) for name in names)
 
 
 def portable(recipe: Recipe) -> Recipe:

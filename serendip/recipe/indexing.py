@@ -8,7 +8,6 @@ from serendip.data.dataset import Dataset
 from serendip.index import Options, VectorIndex, build
 from serendip.pipeline import retrievers, with_indices
 from serendip.recipe.learning import Watch, silently
-from serendip.recipe.sections import IndexSection
 from serendip.run import Run
 from serendip.scorers.calibrated import ranked_by
 from serendip.types import Embedder, Floats, Stage
@@ -17,19 +16,18 @@ ASKED = 400
 """Users at most whose queries an index is tuned on."""
 
 
-def indexed(pipeline: Stage, data: Dataset, section: IndexSection, run: Run, watch: Watch = silently) -> Stage:
+def indexed(pipeline: Stage, data: Dataset, asked: Options, run: Run, watch: Watch = silently) -> Stage:
     """The pipeline with an index for each retriever whose model has vectors.
 
     Args:
         pipeline: as it was fitted to the data.
         data: whose users' histories the indices are tuned on.
-        section: what is asked for; where that is exact search, which needs no index, nothing is done.
+        asked: what is asked for; where that is exact search, which needs no index, nothing is done.
         run: seed and threads.
         watch: told about every step.
     """
-    if section.backend == "exact":
+    if asked.backend == "exact":
         return pipeline
-    options = Options(section.backend, section.recall, section.k)
     found: dict[str, VectorIndex] = {}
     for part in retrievers(pipeline):
         scorer = ranked_by(part.scorer)
@@ -38,7 +36,7 @@ def indexed(pipeline: Stage, data: Dataset, section: IndexSection, run: Run, wat
         with watch(f"Indexing the vectors of {part.name}"):
             vectors = np.asarray(scorer.item_vectors(), np.float32)
             queries = _asked(scorer, data, run.seed)
-            found[part.name] = build(vectors, options, queries=queries, threads=run.threads, seed=run.seed)
+            found[part.name] = build(vectors, asked, queries=queries, threads=run.threads, seed=run.seed)
     return with_indices(pipeline, found)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset
-from serendip.pipeline import stack, standing
+from serendip.pipeline import coded, stack
 from serendip.run import Shown
 from serendip.types import ABSENT, Ids, Queries, Recs, SerendipError, Stage
 
@@ -83,15 +83,15 @@ def _as_shown(found: Sequence[Recs], at: Ids) -> Shown:
     """The lists, one after the other, for the events that have one each."""
     width = max((part.items.shape[1] for part in found), default=0)
     items = np.concatenate([np.empty((0, width), np.int32), *(_wide(part.items, width, ABSENT) for part in found)])
-    scores = np.concatenate([np.empty((0, width), np.float32), *(_wide(part.scores, width, -np.inf) for part in found)])
-    blank = np.full(items.shape, "", "U1")
-    named = [_wide(part.columns.get("source", np.full(part.items.shape, "")), width, "") for part in found]
-    names, codes = np.unique(np.concatenate([blank[:0], *named]), return_inverse=True)
-    sources = np.where(items == ABSENT, ABSENT, codes.reshape(items.shape))
-    kept = sorted(set(sources[sources != ABSENT].tolist()))
-    places = np.searchsorted(np.array(kept, np.int64), sources)
-    standings, sources = standing(scores, np.where(sources == ABSENT, ABSENT, places))
-    return Shown(items, at, standings, sources, tuple(str(names[code]) for code in kept))
+    told = [coded(part) for part in found]
+    names = tuple(sorted({name for _, own in told for name in own}))
+    standings = np.full((*items.shape, len(names)), np.nan, np.float32)
+    start = 0
+    for part, own in told:
+        standings[start : start + len(part), : part.shape[1], [names.index(name) for name in own]] = part
+        start += len(part)
+    kept = [place for place in range(len(names)) if not np.isnan(standings[..., place]).all()]
+    return Shown(items, at, standings[..., kept], tuple(names[place] for place in kept))
 
 
 def _wide(part: NDArray[Any], width: int, blank: Any) -> NDArray[Any]:

@@ -9,6 +9,7 @@ import msgspec
 from serendip.data.features.declared import KINDS
 from serendip.model import find, names
 from serendip.recipe.sections import Choice, Recipe
+from serendip.rerank.options import KINDS as RERANKERS
 
 
 def json_schema() -> dict[str, Any]:
@@ -44,6 +45,12 @@ def json_schema() -> dict[str, Any]:
     definitions |= {f"model-{name}": _options(name) for name in models}
     for kind in KINDS.values():
         definitions[kind.__name__]["properties"]["kind"]["description"] = "What is made of the column."
+    definitions["SourceSection"] = {
+        "description": definitions["SourceSection"]["description"],
+        "anyOf": [definitions["Choice"]["anyOf"][0], definitions["SourceSection"]],
+    }
+    for reranker in RERANKERS.values():
+        definitions[reranker.__name__]["properties"]["name"]["description"] = "Which re-ranker it is."
     recipe = _without_null(components["Recipe"])
     recipe["properties"]["model"] = {
         "description": recipe["properties"]["model"]["description"],

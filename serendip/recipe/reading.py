@@ -17,6 +17,8 @@ from serendip.data.features.declared import KINDS, Declared
 from serendip.model import configure, describe, find, nearest
 from serendip.recipe.sections import Choice, Recipe
 from serendip.recipe.words import bare, wording
+from serendip.rerank.options import KINDS as RERANKERS
+from serendip.rerank.options import Reranker
 from serendip.space import parse
 from serendip.types import SerendipError
 
@@ -53,8 +55,8 @@ class Source:
 
     def place(self, key: Key) -> str:
         """The beginning of a message about this key: file and line, or the override; empty where neither is known."""
-        key = tuple(part.partition("[")[0] for part in key)
         line = line_of(self.text, key)
+        key = tuple(part.partition("[")[0] for part in key)
         for known, how in self.given.items():
             if key[: len(known)] == known or (line is None and known[: len(key)] == key):
                 return f"{how}: "
@@ -200,14 +202,20 @@ def _section(kind: type[msgspec.Struct], table: Mapping[str, Any], above: Key, s
     values: dict[str, Any] = {}
     for key, value in table.items():
         here = (*above, key)
+        if here == ("pipeline", "rerank"):
+            values[key] = _rerankers(value, here, source)
+            continue
         listed = bare(fields[key].type)
         if isinstance(listed, inspect.VarTupleType) and isinstance(listed.item_type, inspect.StructType):
             if not isinstance(value, list | tuple):
                 raise _refused(here, fields[key].type, value, source)
-            values[key] = tuple(_choice(entry, (name, f"{key}[{place}]"), source) for place, entry in enumerate(value))
+            inner = listed.item_type.cls
+            values[key] = tuple(
+                _struct(inner, entry, (*above, f"{key}[{place}]"), source) for place, entry in enumerate(value)
+            )
             continue
         if isinstance(listed, inspect.StructType):
-            values[key] = _choice(value, (name, key), source)
+            values[key] = _struct(listed.cls, value, here, source)
             continue
         try:
             values[key] = msgspec.convert(value, hints[key])
@@ -220,6 +228,64 @@ def _section(kind: type[msgspec.Struct], table: Mapping[str, Any], above: Key, s
         if here == ("tune", "space"):
             _check_space(values[key], source)
     return kind(**values)
+
+
+def _struct(kind: type[msgspec.Struct], value: Any, key: Key, source: Source) -> Any:
+    """A model, or a table of a recipe's; one that is about a model may be its name alone."""
+    if kind is Choice:
+        return _choice(value, key, source)
+    fields = _fields(kind)
+    if isinstance(value, str) and "model" in fields:
+        value = {"model": value}
+    if not isinstance(value, Mapping):
+        wanted = "a model's name, or a table" if "model" in fields else "a table"
+        raise RecipeError(
+            f"{source.place(key)}{'.'.join(key)} must be {wanted} of {', '.join(fields)}. Got {_shown(value)} instead."
+        )
+    lacking = [name for name, field in fields.items() if field.required and name not in value]
+    if lacking:
+        raise RecipeError(f"{source.place(key)}{'.'.join(key)} must have the key {lacking[0]!r}. Got none.")
+    return _section(kind, value, key, source)
+
+
+def _rerankers(value: Any, key: Key, source: Source) -> tuple[Any, ...]:
+    """Re-rankers, in order."""
+    from serendip.rerank import checked
+
+    dotted = ".".join(key)
+    if not isinstance(value, list | tuple):
+        raise RecipeError(
+            f'{source.place(key)}{dotted} must be a list of tables, such as {{name = "mmr", by = "genres"}}. '
+            f"Got {_shown(value)} instead."
+        )
+    found = tuple(_reranker(entry, (*key[:-1], f"{key[-1]}[{place}]"), source) for place, entry in enumerate(value))
+    try:
+        checked(found)
+    except SerendipError as error:
+        raise RecipeError(f"{source.place(key)}{dotted}: {error}") from error
+    return found
+
+
+def _reranker(value: Any, key: Key, source: Source) -> Reranker:
+    """One re-ranker, by its name and its options, or by its name alone."""
+    table = {"name": value} if isinstance(value, str) else value
+    dotted, given = ".".join(key), table.get("name") if isinstance(table, Mapping) else None
+    if not isinstance(given, str) or given not in RERANKERS:
+        near = nearest(given, RERANKERS) if isinstance(given, str) else None
+        came = _shown(given) if isinstance(table, Mapping) else _shown(value)
+        raise RecipeError(
+            f"{source.place((*key, 'name'))}{dotted} must be a table with its name, one of {', '.join(RERANKERS)}, and "
+            f"its options. Got {came} instead." + (f' Did you mean "{near}"?' if near else "")
+        )
+    kind = RERANKERS[given]
+    lacking = [field.name for field in _fields(kind).values() if field.required and field.name not in table]
+    if lacking:
+        raise _refused((*key, lacking[0]), _fields(kind)[lacking[0]].type, None, source)
+    try:
+        made: Reranker = _section(kind, {name: part for name, part in table.items() if name != "name"}, key, source)
+    except ValueError as error:
+        raise RecipeError(f"{source.place(key)}{dotted}: {error}.") from error
+    return made
 
 
 def _check_metrics(names: Mapping[str, str], section: str, source: Source) -> None:
@@ -371,15 +437,29 @@ def _only_path(table: dict[str, Any]) -> Key:
 
 
 def line_of(text: str, key: Key) -> int | None:
-    """The line, from 1, on which a key of a table stands; None where it is written in another way (inline, quoted)."""
-    table: tuple[str, ...] = ()
+    """The line, from 1, on which a key of a table stands; None where it is written in another way (inline, quoted).
+
+    Of tables in a list, ``name[0]`` is the first.
+    """
+    table: Key = ()
+    counts: dict[Key, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\s*([\w.-]+)\s*\]", line):
-            table = tuple(header[1].split("."))
-            if table == key:
+        if header := re.match(r"\s*(\[\[?)\s*([\w.-]+)\s*\]", line):
+            table = tuple(header[2].split("."))
+            if header[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+            listed = {len(one): count for one, count in counts.items() if table[: len(one)] == one}
+            table = tuple(f"{part}[{listed[at]}]" if at in listed else part for at, part in enumerate(table, 1))
+            if _same(table, key):
                 return number
         elif assigned := re.match(r"\s*([\w.-]+)\s*=", line):
             here = (*table, *assigned[1].split("."))
-            if here == key[: len(here)]:
+            if _same(here, key[: len(here)]):
                 return number
     return None
+
+
+def _same(here: Key, key: Key) -> bool:
+    """Whether a key as it is written is this one; ``name`` is also the list that ``name[0]`` stands in."""
+    pairs = zip(here, key, strict=False)
+    return len(here) == len(key) and all(one in (other, other.partition("[")[0]) for one, other in pairs)

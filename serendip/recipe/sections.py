@@ -11,20 +11,24 @@ import msgspec
 from msgspec import Meta
 
 from serendip.data.features.declared import Feature
+from serendip.index.options import Options
+from serendip.rerank.options import Options as RerankOptions
+from serendip.rerank.options import Reranker
 
 # The command line reads its help from here, so this file imports nothing heavy: the lists below stand in
-# `serendip.data.schema`, `serendip.evaluate.split` and `serendip.index.stats` as well, and a test holds them together.
+# `serendip.data.schema`, `serendip.evaluate.split` and `serendip.pipeline` as well, and a test holds them together.
 TimeKind = Literal["unix", "rank", "none"]
 LabelKind = Literal["binary", "count", "rating", "duration"]
 SplitName = Literal["last_out", "global_time", "per_user", "at_random", "k_fold", "cold_items", "cold_users"]
 
 Calibrating = Literal["isotonic", "platt"]
-Backend = Literal["auto", "exact", "exact_int8", "faiss_ivf", "faiss_hnsw", "scann"]
+Merging = Literal["round_robin", "normalised", "fused"]
 
 Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 Folds = Annotated[int, Meta(ge=2, le=7)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
+Milliseconds = Annotated[float, Meta(gt=0)]
 
 _RANGE = {
     "type": "object",
@@ -42,6 +46,10 @@ _VALUES = {"type": "array", "description": "A choice of values.", "minItems": 2}
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of the tables of a recipe."""
+
+    def plain(self) -> dict[str, Any]:
+        """As it is written in a recipe; keys that hold their default are left out."""
+        return _changed(self)
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -224,9 +232,86 @@ class FitSection(Section, frozen=True):
     ] = None
 
 
+class QuotaSection(Section, frozen=True):
+    """How many of the items of a merged list come from a source: those that stand highest in its list, of all lists."""
+
+    least: Annotated[Natural, Meta(description="So many at least, as far as it names so many.")] = 0
+    most: Annotated[Positive | None, Meta(examples=[50], description="So many at most. Left out: any number.")] = None
+
+
+class SourceSection(Section, frozen=True):
+    """A model that names items beside the recipe's model."""
+
+    model: Annotated[Choice, Meta(description="Which model, by name, or as a table of its name and options.")]
+    k: Annotated[
+        Positive | None,
+        Meta(
+            examples=[100],
+            description="How many items it names. Left out: pipeline.candidates, or as many as are asked for if more "
+            "are.",
+        ),
+    ] = None
+    weight: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="How much its list counts, where that of the recipe's model counts 1. Not for round_robin.",
+        ),
+    ] = 1.0
+    quota: Annotated[
+        QuotaSection | None,
+        Meta(
+            examples=[{"least": 10, "most": 50}],
+            description="How many of the items of the merged list come from it at least and at most, as `source` in a "
+            "reply counts them. Left out: as it comes.",
+        ),
+    ] = None
+
+
+class BudgetSection(Section, frozen=True):
+    """How long the stages may take to answer at most 64 requests at once. What takes longer is skipped, with a note."""
+
+    source: Annotated[
+        Milliseconds | None, Meta(examples=[20], description="Milliseconds for each model that names items.")
+    ] = None
+    rank: Annotated[Milliseconds | None, Meta(examples=[20], description="Milliseconds for the ranker.")] = None
+    rerank: Annotated[
+        Milliseconds | None, Meta(examples=[10], description="Milliseconds for each of the re-rankers.")
+    ] = None
+    whole: Annotated[
+        Milliseconds | None,
+        Meta(examples=[50], description="Milliseconds for all of them together. Fallbacks are asked in any case."),
+    ] = None
+
+
 class PipelineSection(Section, frozen=True):
     """How the answer is put together."""
 
+    sources: Annotated[
+        tuple[SourceSection, ...],
+        Meta(
+            examples=[["item_knn", {"model": {"name": "popular", "half_life": 30}, "k": 50}]],
+            description="Models that name items beside the recipe's model, which is the first of the sources: each by "
+            "its name, or as a table of model, k, weight and quota. What all of them name becomes one list.",
+        ),
+    ] = ()
+    merge: Annotated[
+        Merging,
+        Meta(
+            description="How the lists of the sources become one: round_robin (the first of each, then the second of "
+            "each), normalised (by the sum of the scores, each less the mean of its list and over its deviation) or "
+            "fused (by the sum of the reciprocals of the places). With a ranker behind it decides which items are "
+            "ranked, and their order only as far as pipeline.named says."
+        ),
+    ] = "round_robin"
+    budget: Annotated[
+        BudgetSection | None,
+        Meta(
+            examples=[{"source": 20, "rank": 20, "whole": 50}],
+            description="Milliseconds that each stage may take for a request, by kind of stage (source, rank, rerank), "
+            "and all of them together (whole); a stage that takes longer is skipped, with a note. Left out: any time.",
+        ),
+    ] = None
     fallback: Annotated[
         tuple[Choice, ...] | None,
         Meta(
@@ -244,7 +329,11 @@ class PipelineSection(Section, frozen=True):
         ),
     ] = None
     candidates: Annotated[
-        Positive, Meta(description="How many items are named for it to rank, or as many as are asked for if more are.")
+        Positive,
+        Meta(
+            description="How many items are named for those below to rank and re-rank, and how many each source names, "
+            "or as many as are asked for if more are."
+        ),
     ] = 200
     named: Annotated[
         float,
@@ -262,27 +351,15 @@ class PipelineSection(Section, frozen=True):
             "these lists (model option hard), and reads the score and the source that they have there. 0: neither."
         ),
     ] = 5
+    rerank: Annotated[
+        tuple[Reranker, ...],
+        Meta(
+            examples=[[{"name": "mmr", "by": "genres", "weight": 0.7}, {"name": "explore", "epsilon": 0.05}]],
+            description="What puts lists into another order at the end, one after the other: tables with the name of a "
+            "re-ranker (mmr, dpp, cap, boost, pin, calibrate, popularity, repeat, explore) and its options.",
+        ),
+    ] = ()
     k: Annotated[Positive, Meta(description="How many items `serendip recommend` lists where -k is not given.")] = 10
-
-
-class IndexSection(Section, frozen=True):
-    """How the vectors of items are searched, for models that have such."""
-
-    backend: Annotated[
-        Backend,
-        Meta(
-            description='"exact": every item is looked at; "exact_int8": the same lists, faster, by a compiled search; '
-            '"faiss_ivf", "faiss_hnsw" or "scann": nearly so, many times faster where items are many, with '
-            "`pip install 'serendip[index]'`; \"auto\": by how many items there are and what is installed."
-        ),
-    ] = "exact"
-    recall: Annotated[
-        float,
-        Meta(
-            gt=0, le=1, description="Share of the true k best that an approximate index must find; it is tuned to it."
-        ),
-    ] = 0.95
-    k: Annotated[int, Meta(ge=1, le=1000, description="Length of the lists that the recall is of.")] = 100
 
 
 class EvaluateSection(Section, frozen=True):
@@ -397,7 +474,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         FitSection()
     )
     pipeline: Annotated[PipelineSection, Meta(description="How the answer is put together.")] = PipelineSection()
-    index: Annotated[IndexSection, Meta(description="How the vectors of items are searched.")] = IndexSection()
+    index: Annotated[
+        Options, Meta(description="How the vectors of items are searched. Without this section: exactly.")
+    ] = Options(backend="exact")
     evaluate: Annotated[EvaluateSection, Meta(description="How the model is tested.")] = EvaluateSection()
     tune: Annotated[TuneSection, Meta(description="How the model's options are chosen by `serendip tune`.")] = (
         TuneSection()
@@ -407,21 +486,36 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def plain(self) -> dict[str, Any]:
         """As nested plain values, in the shape of the file; keys that hold their default are left out."""
         values = {name: getattr(self, name) for name in self.__struct_fields__}
-        tables = {name: _changed(value) for name, value in values.items() if isinstance(value, Section)}
+        tables = {name: value.plain() for name, value in values.items() if isinstance(value, Section)}
+        tables["index"] = (
+            {} if self.index == Recipe().index else {"backend": self.index.backend, **_changed(self.index)}
+        )
         tables["model"] = self.model.plain()
         tables["features"] = {name: msgspec.to_builtins(feature) for name, feature in self.features.items()}
         return {name: tables[name] for name in self.__struct_fields__ if tables[name]}
 
 
-def _changed(section: Section) -> dict[str, Any]:
-    default = type(section)()
-    values = {name: getattr(section, name) for name in section.__struct_fields__}
-    kept = {name: value for name, value in values.items() if value != getattr(default, name)}
-    return {
-        name: [_plain(part) for part in value] if isinstance(value, tuple) else _plain(value)
-        for name, value in kept.items()
-    }
+def _changed(table: msgspec.Struct) -> dict[str, Any]:
+    """What is not as it is by default, as plain values."""
+    pairs = [(field, getattr(table, field.name)) for field in msgspec.structs.fields(table)]
+    return {field.name: _plain(value) for field, value in pairs if field.required or value != _default(field)}
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
 
 
 def _plain(value: Any) -> Any:
-    return value.plain() if isinstance(value, Choice) else value
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, RerankOptions):
+        return as_written(value)
+    return value.plain() if isinstance(value, Choice | Section) else value
+
+
+def as_written(options: RerankOptions) -> dict[str, Any]:
+    """A re-ranker as it is written in a recipe: its name, and the options that do not hold their default."""
+    values = msgspec.to_builtins(options)
+    defaults = {field.name: field.default for field in msgspec.structs.fields(options)}
+    kept = {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}

@@ -39,7 +39,10 @@ def wording(kind: inspect.Type) -> str:
             least = " with at least one entry" if kind.min_length else ""
             return f"a list{least}, each {wording(kind.item_type)}"
         case inspect.StructType():
-            return "a model's name, or a table of its name and options"
+            fields = [field.name for field in kind.fields]
+            if "options" in fields:
+                return "a model's name, or a table of its name and options"
+            return f"{'a model' + chr(39) + 's name, or ' if 'model' in fields else ''}a table of {', '.join(fields)}"
         case inspect.UnionType():
             return " or ".join(wording(part) for part in kind.types)
     raise TypeError(f"recipes have no keys of the type {kind}.")

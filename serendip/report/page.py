@@ -38,6 +38,7 @@ def render(
     samples: Sequence[Sample] = (),
     crosses: Mapping[str, Crosses] | None = None,
     recipe: Mapping[str, Any] | None = None,
+    stages: Sequence[str] = (),
     versions: Mapping[str, str] | None = None,
     title: str = "Recommendation report",
     created: str | None = None,
@@ -51,6 +52,7 @@ def render(
         samples: lists beside histories, from `serendip.report.samples`.
         crosses: how strongly rankers cross their fields, by the ranker's name.
         recipe: how it was made, as plain values.
+        stages: how an answer comes about, a line for each step.
         versions: of what made it; None: of what runs now.
         title: of the page.
         created: when it was made; None: now, UTC.
@@ -75,6 +77,7 @@ def render(
             samples=samples,
             crosses=crosses or {},
             recipe=tomli_w.dumps(without_none(recipe)) if recipe else "",
+            stages=stages,
             versions=installed() if versions is None else versions,
             plots=_Drawn(facts, figures),
             heat=_heat,

@@ -21,6 +21,7 @@ from serendip.scorers.calibrated import Calibrated
 from serendip.scorers.common import Counts, history_matrix
 from serendip.scorers.factors import Factors
 from serendip.scorers.filters import SparsePlusLowRank
+from serendip.scorers.grouped import GroupedScores
 from serendip.scorers.items import DenseItemToItem, ItemToItem
 from serendip.scorers.neighbourhood import GraphLayers, NeighbourSums
 from serendip.scorers.neighbours import RatingNeighbours
@@ -42,6 +43,7 @@ KINDS: dict[str, type[Any]] = {
     kind.kind: kind
     for kind in (
         StaticScores,
+        GroupedScores,
         ItemToItem,
         DenseItemToItem,
         Factors,
@@ -182,6 +184,7 @@ __all__ = [
     "DenseItemToItem",
     "Factors",
     "GraphLayers",
+    "GroupedScores",
     "ItemToItem",
     "JointScorer",
     "MaxSimScorer",

@@ -119,24 +119,36 @@ class Asked(ABC):
         Raises:
             SerendipError: there is no item network, an array is of another shape, or a code is negative.
         """
+        if len(codes) and int(codes.min()) < 0:
+            raise SerendipError(f"codes of items must be 0 or more. Got {int(codes.min())} instead.")
+        n = max(self.n_items, int(codes.max(initial=-1)) + 1)
+        tables: dict[str, Any] = {"items": _taller(self.items, n), "told": _taller(self.told, n)}
+        for name, rows in self.described(len(codes), features).items():
+            tables[name][codes] = rows
+        return replace(self, **tables)
+
+    def described(self, c: int, features: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
+        """By field, ``[c, …]`` what the item network says of items with these features; a row of NaN: nothing.
+
+        Args:
+            c: how many.
+            features: as of `with_items`.
+
+        Raises:
+            SerendipError: there is no item network, or an array is of another shape.
+        """
         if self._item is None:
             raise SerendipError(
                 f"the scorer {self.kind!r} has no network for items: their vectors are learned one by one. "
                 "Try: a model that learns from item features."
             )
-        c = len(codes)
-        if c and int(codes.min()) < 0:
-            raise SerendipError(f"codes of items must be 0 or more. Got {int(codes.min())} instead.")
-        n = max(self.n_items, int(codes.max(initial=-1)) + 1)
-        items, told = _taller(self.items, n), _taller(self.told, n)
         inputs = {feed.name: plain(feed, features.get(feed.name), c) for feed in self.item_feeds}
-        if c:
-            found = self._item.run(inputs, c, chunk=_chunk(self.item_feeds, self.items.shape[1]))
-            vectors = found[VECTOR] if not self.biased else np.column_stack([found[VECTOR], found[BIAS]])
-            items[codes] = _all_or_nothing(vectors)
-            if TOLD in found:
-                told[codes] = _all_or_nothing(found[TOLD])
-        return replace(self, items=items, told=told)
+        if not c:
+            return {"items": self.items[:0].copy()}
+        found = self._item.run(inputs, c, chunk=_chunk(self.item_feeds, self.items.shape[1]))
+        vectors = found[VECTOR] if not self.biased else np.column_stack([found[VECTOR], found[BIAS]])
+        out = {"items": _all_or_nothing(vectors)}
+        return out if TOLD not in found else {**out, "told": _all_or_nothing(found[TOLD])}
 
     @cached_property
     def _query(self) -> Network:

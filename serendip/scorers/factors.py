@@ -83,6 +83,30 @@ class Factors:
         """As `Scorer.score`."""
         return products(self.query_vectors(queries), self.items, as_rows(items, len(queries), self.n_items))
 
+    def deviation(self, queries: Queries, items: Ids | None = None) -> Floats:
+        """As `serendip.types.Uncertain.deviation`: ``√(h_jᵀ A⁻¹ h_j)``, A being the matrix of the asker's equations.
+
+        The objective is that of a normal model in which a pair of weight c has variance ``1 / c`` and the vector w a
+        normal prior; A⁻¹ is the covariance of w given the history. The vectors of the items are taken for certain.
+        """
+        codes = as_rows(items, len(queries), self.n_items)
+        wanted = np.arange(self.n_items, dtype=np.int32) if codes is None else codes
+        inside = (wanted >= 0) & (wanted < self.n_items)
+        wanted = np.where(inside, wanted, 0)
+        history = history_matrix(queries, self.n_items, self.counts, self._known)
+        out = np.full((len(queries), wanted.shape[-1]), np.nan, np.float32)
+        for alike in _of_like_length(np.diff(history.indptr), self.items.shape[1]):
+            for part in blocks(len(alike), wanted.shape[-1] * self.items.shape[1]):
+                rows = alike[part]
+                root = np.linalg.cholesky(self._equations(history, rows)[0])  # A = L Lᵀ, so h A⁻¹ h = |L⁻¹ h|²
+                vectors = self.items[wanted if wanted.ndim == 1 else wanted[rows]].astype(np.float64)
+                turned = np.linalg.solve(
+                    root, np.broadcast_to(vectors, (len(rows), *vectors.shape[-2:])).swapaxes(1, 2)
+                )
+                out[rows] = np.sqrt(np.einsum("bdc,bdc->bc", turned, turned))
+        out[~np.broadcast_to(inside, out.shape)] = np.nan
+        return out
+
     def similar_items(self, items: Ids, k: int = 10) -> Recs:
         """The items at the smallest angle (a cosine above 0)."""
         codes = np.asarray(items, np.int32)

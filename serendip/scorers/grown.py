@@ -13,6 +13,7 @@ from serendip.scorers.blend import Blend
 from serendip.scorers.calibrated import Calibrated
 from serendip.scorers.factors import Factors
 from serendip.scorers.filters import SparsePlusLowRank
+from serendip.scorers.grouped import GroupedScores
 from serendip.scorers.items import DenseItemToItem, ItemToItem
 from serendip.scorers.neighbourhood import GraphLayers, NeighbourSums
 from serendip.scorers.neighbours import RatingNeighbours
@@ -52,11 +53,16 @@ TOWERS = {"items": Axes(("items", None), np.nan), "told": Axes(("items", None), 
 BIASES = {"user_bias": Axes(("users",), np.nan), "item_bias": Axes(("items",), np.nan)}
 GROWTH: dict[type[Any], dict[str, Axes]] = {
     StaticScores: {"scores": Axes(("items",), -np.inf)},
+    GroupedScores: {"scores": Axes(("items",)), "counts": Axes((None, "items"))},
     ItemToItem: {"weights": Axes(("items", "items"))},
     DenseItemToItem: {"weights": Axes(("items", "items")), "known": Axes(("items",))},
     Factors: {"items": Axes(("items", None), np.nan)},
     Profiles: {"features": Axes(("items", None))},
-    Summed: {"items": Axes(("items", None), np.nan), "history": Axes(("items", None), np.nan)},
+    Summed: {
+        "items": Axes(("items", None), np.nan),
+        "history": Axes(("items", None), np.nan),
+        "own": Axes(("items",)),
+    },
     NeighbourSums: {
         "own": Axes(("users", None)),
         "left": Axes(("items", None), np.nan),

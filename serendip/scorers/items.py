@@ -44,6 +44,10 @@ class ItemToItem:
         """As `Scorer.score`."""
         return in_blocks(self._full, queries, items, self.n_items)
 
+    def entries(self, queries: Queries) -> csr_array:
+        """The scores that are not ``-inf``, ``[q, n]``."""
+        return csr_array(self._history(queries) @ self.weights)
+
     def similar_items(self, items: Ids, k: int = 10) -> Recs:
         """The items that each one says most for (a weight above 0)."""
         return voted(self, items, k)
@@ -57,7 +61,7 @@ class ItemToItem:
         return explained(self._history(queries), items, k, said)
 
     def _full(self, queries: Queries, out: Floats) -> None:
-        spread(self._history(queries) @ self.weights, out)
+        spread(self.entries(queries), out)
 
     def _history(self, queries: Queries) -> csr_array:
         return history_matrix(queries, self.n_items, self.counts, length=self.length)

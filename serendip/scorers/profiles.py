@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from serendip.data.features.terms import NO_TERMS, Terms
 from serendip.scorers.common import Counts, history_matrix, in_blocks, require, spread, voted
 from serendip.scorers.reasons import Rows, explained
 from serendip.types import Floats, Ids, Queries, Recs
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +28,13 @@ class Profiles:
     Attributes:
         features: ``[n, f]`` float32, the rows of length 1, or empty where nothing is known of the item.
         counts: what an item in a history weighs (``h_i``).
+        terms: what makes such rows of further items (`serendip.data.features.terms`), as bytes; empty: nothing.
     """
 
     kind: ClassVar[str] = "profiles"
     features: csr_array
     counts: Counts = "binary"
+    terms: NDArray[np.uint8] = field(default_factory=lambda: NO_TERMS)
 
     def __post_init__(self) -> None:
         n, columns = self.features.shape
@@ -36,6 +42,8 @@ class Profiles:
         rows = np.repeat(np.arange(n), np.diff(self.features.indptr))
         lengths = np.bincount(rows, self.features.data.astype(np.float64) ** 2, n)[np.diff(self.features.indptr) > 0]
         require(self, bool((np.abs(lengths - 1) < 1e-3).all()), "a row of features must be of length 1, or empty")
+        if self.terms.size:
+            require(self, len(self._terms.tokens) == columns, "there must be a term for each column of features")
 
     @property
     def n_items(self) -> int:
@@ -60,6 +68,14 @@ class Profiles:
             return np.asarray(common / np.where(length > 0, length, 1)[rows])
 
         return explained(seen, items, k, said, width=1 + self.features.nnz // max(self.n_items, 1))
+
+    def rows(self, table: pl.DataFrame) -> csr_array:
+        """``[c, f]`` the features of the items of a table."""
+        return self._terms.rows(table)
+
+    @cached_property
+    def _terms(self) -> Terms:
+        return Terms.unpack(self.terms)
 
     @cached_property
     def _by_feature(self) -> csr_array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -10,18 +10,19 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from serendip.network.network import Network
+from serendip.network.network import Arrays, Network
 from serendip.network.onnxfile import Port
 from serendip.scorers.asked import NO_NETWORK, TOLD, VECTOR, Asked
 from serendip.scorers.common import BLOCK, require
 from serendip.scorers.feeds import Feed, fault, of_pairs
 from serendip.types import Floats, Ids, Queries, as_rows
 
-QUERY, ITEM, SCORE = "query", "item", "score"
+QUERY, ITEM, ROW, SCORE = "query", "item", "row", "score"
 """The inputs of the network, and its output."""
 
 Places = NDArray[np.int64]
 
+_PLACES = Port(np.dtype(np.int64), (None,))
 _WORK = 8
 """About how many arrays of the size of its inputs the network holds while it is run."""
 
@@ -31,8 +32,9 @@ class RankScorer(Asked):
     """``score_j = g( f(query), v_j )``: what is known of a query by one network, once; its scores by another.
 
     Attributes: as of `serendip.scorers.asked.Asked`; and
-        ranker: the bytes of the network g, from ``query`` ``[b, e]``, ``item`` ``[b, d]`` and what is known of both
-            together to ``score`` ``[b]``.
+        ranker: the bytes of the network g, from ``query`` ``[q, e]``, ``item`` ``[b, d]``, ``row`` ``[b]`` which of the
+            queries asks about each, and what is known of both together, to ``score`` ``[b]``. So it may do once for a
+            query what does not depend on the item.
         pair_feeds: what it is told of a query and an item together, from ``Queries.pairs`` or bags.
         names: ``[f]`` of the fields that it crosses, where it tells how strongly; empty: it does not.
         crosses: ``[f, f]`` how strongly it crosses each two of them; see `serendip.scorers.crossed`.
@@ -82,14 +84,20 @@ class RankScorer(Asked):
                 row, place = np.nonzero((own >= 0) & (own < self.n_items))
                 row, place = (chosen[self._scored[own[row, place]]] for chosen in (row, place))
                 if len(row):
-                    fed = {QUERY: vectors[start + row], ITEM: self.items[own[row, place]]}
-                    fed |= {name: value[part[row], place] for name, value in pairs.items()}
-                    size = sum(value[0].size for value in fed.values())
-                    yield (
-                        part[row],
-                        place,
-                        self._ranker.run(fed, len(row), chunk=max(1, BLOCK // (_WORK * size)))[SCORE],
-                    )
+                    said = {name: value[part[row], place] for name, value in pairs.items()}
+                    yield part[row], place, self._run(vectors[start : start + step], row, own[row, place], said)
+
+    def _run(self, vectors: Floats, row: Places, items: Ids, pairs: Mapping[str, Floats]) -> NDArray[Any]:
+        """What the network gives for items ``[b]``, each for the query whose vector is in that row, rising."""
+
+        def some(start: int, stop: int) -> Arrays:
+            first = row[start]
+            asked = {QUERY: vectors[first : row[stop - 1] + 1], ROW: row[start:stop] - first}
+            own = {name: value[start:stop] for name, value in pairs.items()}
+            return {**asked, ITEM: self.items[items[start:stop]], **own}
+
+        size = vectors.shape[1] + self.items.shape[1] + sum(value[0].size for value in pairs.values())
+        return self._ranker.run(some, len(row), chunk=max(1, BLOCK // (_WORK * size)))[SCORE]
 
     def _score(self, found: NDArray[Any]) -> NDArray[Any]:
         """``[b]`` from what the network gives for so many pairs."""
@@ -121,11 +129,13 @@ class RankScorer(Asked):
         sound &= not any(feed.of == "passed" and feed.width for feed in self.pair_feeds)
         require(self, sound, "what it is told of a query and an item together must be numbers of the pair")
         require(
-            self, not {QUERY, ITEM} & {feed.name for feed in self.pair_feeds}, "its inputs must have different names"
+            self,
+            not {QUERY, ITEM, ROW} & {feed.name for feed in self.pair_feeds},
+            "its inputs must have different names",
         )
         pairs = dict(port for feed in self.pair_feeds for port in feed.ports(0))
         self._ranker.require(
-            {QUERY: Port(float32, (None, width)), ITEM: Port(float32, (None, d)), **pairs},
+            {QUERY: Port(float32, (None, width)), ITEM: Port(float32, (None, d)), ROW: _PLACES, **pairs},
             {SCORE: Port(float32, self._outputs)},
         )
         self._query.require(
@@ -139,4 +149,4 @@ class RankScorer(Asked):
             self._item.require(fed, {VECTOR: Port(float32, (None, d)), **told})
 
 
-__all__ = ["ITEM", "QUERY", "SCORE", "RankScorer"]
+__all__ = ["ITEM", "QUERY", "ROW", "SCORE", "RankScorer"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -16,18 +16,22 @@ from msgspec import UNSET, UnsetType
 from serendip.bundle import Bundle
 from serendip.bundle.ask import UNREAD
 from serendip.bundle.attributes import MOMENT
+from serendip.bundle.details import Details
 from serendip.bundle.filters import said_of
 from serendip.filter import FilterError
+from serendip.pipeline import Skipped
 from serendip.serve import wire
 from serendip.serve.search import Search
 from serendip.serve.wire import ApiError, ExternalId, FoundItem, Item
-from serendip.types import ABSENT, Recs, SerendipError
+from serendip.types import ABSENT, PROPENSITY, Recs, SerendipError, unpack_mask
 
 NAMED = 5
 """How many unknown ids a note names."""
 NOT_READ = "are read by no model of the bundle"
 OF_NO_KIND = "is of no kind that the bundle keeps beside the history"
+NO_CHANCE = "explore: the bundle has no re-ranker that explores"
 MAX_SEARCH = 200
+NEWCOMER = "For a newcomer give a history, attributes or events; an empty history will do."
 
 
 class _Person(NamedTuple):
@@ -49,20 +53,36 @@ class Answers:
         described: the bundle in a reply.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(
+        self, bundle: Bundle, live: int | None = None, skipped: Callable[[Skipped], None] = lambda note: None
+    ) -> None:
+        """What a bundle answers.
+
+        Args:
+            bundle: that answers.
+            live: with how many changes of its items, if live ones are kept.
+            skipped: told of every stage that is skipped.
+        """
         manifest = bundle.manifest
         self.version = manifest.version
-        self._bundle = bundle
+        self._bundle, self._skipped = bundle, skipped
         self._users: list[ExternalId] = bundle.user_ids.ids.to_list()
         self._ids: list[ExternalId] = bundle.item_ids.ids.to_list()
         titles = bundle.items["title"].cast(pl.String) if "title" in bundle.items.columns else None
         self._titles: list[str | None] = [None] * len(self._ids) if titles is None else titles.to_list()
         uses = np.bincount(bundle.histories.items, minlength=len(self._ids))
-        self._search = Search(bundle.item_ids, titles, uses)
+        allowed = bundle.fitting(None)
+        self._shown = None if allowed is None else unpack_mask(allowed.bits, len(self._ids))[0]
+        self._search = Search(bundle.item_ids, titles, uses, self._shown)
         busy = np.flatnonzero(np.diff(bundle.histories.indptr))
         self.someone = self._users[busy[0]] if len(busy) else None
         self.described = wire.BundleReply(
-            manifest.version, manifest.created, manifest.serendip, msgspec.to_builtins(manifest.data), self.someone
+            manifest.version,
+            manifest.created,
+            manifest.serendip,
+            msgspec.to_builtins(manifest.data),
+            self.someone,
+            live,
         )
 
     def warm(self) -> None:
@@ -74,9 +94,16 @@ class Answers:
     def recommend(self, asked: Sequence[wire.RecommendRequest]) -> list[wire.RecommendReply]:
         """One reply per request, in their order; those that differ only in the user are answered at once."""
         replies: list[wire.RecommendReply | None] = [None] * len(asked)
-        groups: dict[tuple[int, bool, int | None, str | None], list[int]] = {}
+        groups: dict[tuple[int, bool, int | None, str | None, bool, bool], list[int]] = {}
         for place, one in enumerate(asked):
-            key = (one.k, one.exclude_seen, None if one.allow is None else id(one.allow), one.filter)
+            key = (
+                one.k,
+                one.exclude_seen,
+                None if one.allow is None else id(one.allow),
+                one.filter,
+                one.reasons,
+                one.explore,
+            )
             groups.setdefault(key, []).append(place)
         for places in groups.values():
             for place, reply in zip(places, self._together([asked[place] for place in places]), strict=True):
@@ -107,6 +134,8 @@ class Answers:
                 allow=asked.allow,
                 filter=asked.filter,
                 exclude_seen=asked.exclude_seen,
+                reasons=asked.reasons,
+                explore=asked.explore,
                 attributes=query.attributes,
                 events=query.events,
                 time=query.time,
@@ -134,39 +163,71 @@ class Answers:
         return wire.SimilarReply(_new_id(), self.version, items, notes)
 
     def explain(self, asked: wire.ExplainRequest) -> wire.ExplainReply:
-        """Which items of a history speak for an item, or what is foretold of it.
+        """Why an item is in a list, or is not.
 
         Raises:
-            ApiError: 404 for an item that is not in the bundle, or a user who is not and has no history given; 422 for
-                neither user nor history; 501 if what names the item neither says why nor foretells anything.
+            ApiError: 404 for an item that is not in the bundle, or a user who is not and of whom nothing is said; 422
+                for nobody at all, or what `recommend` refuses.
         """
-        code = self._item(asked.item_id)
-        history, lost = self._known("history", asked.history)
-        user = self._bundle.user_ids.find(asked.user_id)
-        if history is None and asked.user_id is None:
-            raise ApiError(422, "missing_field", "One of the fields `user_id` and `history` is required.")
-        if history is None and user == ABSENT:
-            raise ApiError(404, "unknown_user", f"No user has the id {_shown(asked.user_id or '')}.")
-        who, lists = None if user == ABSENT else self._users[user], None if history is None else [history]
-        told = self._bundle.foretold([who], [self._ids[code]], history=lists).to_dicts()
-        if told:
-            said = {row["task"]: None if math.isnan(row["foretold"]) else _short(row["foretold"]) for row in told}
-            return wire.ExplainReply(
-                self.version, self._ids[code], _short(told[0]["score"]), told[0]["source"], [], said, lost
-            )
+        code, person = self._item(asked.item_id), self._person(asked)
+        allow, strange = self._known("allow", asked.allow)
+        kept = self._bundle.attributes
+        said = {name: value for name, value in asked.attributes.items() if kept is not None and name in kept.columns}
+        if person.code == ABSENT and person.history is None and not asked.attributes and not asked.events:
+            if asked.user_id is not None:
+                raise ApiError(404, "unknown_user", f"No user has the id {_shown(asked.user_id)}.", NEWCOMER)
+            raise ApiError(422, "missing_field", "One of the fields `user_id` and `history` is required.", NEWCOMER)
         try:
-            found = self._bundle.explain([who], [self._ids[code]], asked.k, history=lists)
+            why = self._bundle.why(
+                None if person.code == ABSENT else self._users[person.code],
+                self._ids[code],
+                asked.k,
+                reasons=asked.reasons,
+                exclude_seen=asked.exclude_seen,
+                history=[] if person.history is None and person.code == ABSENT else person.history,
+                exclude=person.exclude or None,
+                allow=allow,
+                filter=asked.filter,
+                attributes=said or None,
+                events=person.events or None,
+                time=asked.time,
+            )
+        except FilterError as error:
+            raise ApiError(422, "invalid_filter", str(error)) from error
         except SerendipError as error:
-            text = "The model that names this item to this user or history cannot say why."
-            raise ApiError(501, "not_supported", " ".join([text, *lost])) from error
-        rows = found.to_dicts()
-        reasons = [
-            wire.Reason(row["history_item_id"], _short(row["contribution"]), row["rank"], _title(row.get("title")))
-            for row in rows
-        ]
-        score, source = (_short(rows[0]["score"]), rows[0]["source"]) if rows else (None, None)
-        notes = lost if rows else [*lost, "Nothing in the history speaks for this item."]
-        return wire.ExplainReply(self.version, self._ids[code], score, source, reasons, {}, notes)
+            if not said:
+                raise
+            raise ApiError(422, "invalid_attributes", str(error)) from error
+        fields = {name: getattr(why, name) for name in why.__struct_fields__}
+        notes = list(dict.fromkeys((*person.notes, *strange, *why.notes)))
+        return wire.ExplainReply(**{**fields, "notes": notes}, bundle=self.version)
+
+    def onboard(self, asked: wire.OnboardRequest) -> wire.OnboardReply:
+        """What to ask somebody new.
+
+        Raises:
+            ApiError: 404 for an item that is not in the bundle, 422 for one answered twice or a filter that cannot be
+                read or does not fit the items.
+        """
+        answers = {name: getattr(asked, name) for name in ("liked", "not_liked", "not_known")}
+        for given in answers.values():
+            for one in given:
+                self._item(one)
+        try:
+            found = self._bundle.onboarding(asked.k, **answers, filter=asked.filter)
+        except FilterError as error:
+            raise ApiError(422, "invalid_filter", str(error)) from error
+        except SerendipError as error:
+            raise ApiError(422, "invalid_value", str(error)) from error
+        questions = [
+            wire.Question(
+                row["item_id"], _short(row["known"]), _short(row["gain"]), row["rank"], row["source"],
+                _title(row.get("title")),
+            )
+            for row in found.iter_rows(named=True)
+        ]  # fmt: skip
+        lack = f"{len(questions)} of {asked.k} questions: there is no other item that may be asked about"
+        return wire.OnboardReply(self.version, questions, [] if len(questions) == asked.k else [lack])
 
     def search(self, text: str, limit: int) -> wire.ItemsReply:
         """Items whose title or id matches, the most used first.
@@ -197,7 +258,7 @@ class Answers:
         return wire.HistoryReply(self._users[code], len(newest), [self._found(item) for item in newest[:limit]])
 
     def _together(self, asked: Sequence[wire.RecommendRequest]) -> list[wire.RecommendReply]:
-        """Replies to requests that agree in ``k``, ``exclude_seen``, ``allow`` and ``filter``.
+        """Replies to requests that agree in all but the user and what is said of the user.
 
         Raises:
             ApiError: 422 for attributes of another type than the features were learned from, or a filter that cannot be
@@ -224,20 +285,33 @@ class Answers:
                 attributes=said,
                 events=[one.events or None for one in people] if any(one.events for one in people) else None,
                 time=[now if one.time is None else one.time for one in asked],
+                explore=asked[0].explore,
             )
         except SerendipError as error:
             if said is None:
                 raise
             raise ApiError(422, "invalid_attributes", str(error)) from error
-        lists = self._lists(self._bundle.pipeline(queries).top(k))
+        recs = self._bundle.pipeline(queries).top(k)
+        skipped = [note for note in recs.notes if isinstance(note, Skipped)]
+        for note in skipped:
+            self._skipped(note)
+        if asked[0].explore and PROPENSITY not in recs.columns:
+            strange.append(NO_CHANCE)
+        lists = self._lists(recs)
+        if asked[0].reasons:
+            lists = _detailed(lists, self._bundle.detailed(queries, recs))
         return [
             wire.RecommendReply(
-                _new_id(), self.version, one.code != ABSENT, items, [*one.notes, *strange, *_shortage(items, k)]
+                _new_id(),
+                self.version,
+                one.code != ABSENT,
+                items,
+                [*one.notes, *strange, *skipped, *_shortage(items, k)],
             )
             for one, items in zip(people, lists, strict=True)
         ]
 
-    def _person(self, asked: wire.RecommendRequest) -> _Person:
+    def _person(self, asked: wire.ListRequest) -> _Person:
         code = self._bundle.user_ids.find(asked.user_id)
         stranger = [asked.user_id] if code == ABSENT and asked.user_id is not None else []
         history, lost = self._known("history", asked.history)
@@ -248,7 +322,7 @@ class Answers:
             code, history, events, exclude or [], [*_unknown("user_id", stranger), *lost, *missed, *unread, *odd]
         )
 
-    def _bags(self, asked: wire.RecommendRequest) -> tuple[dict[str, list[ExternalId]], list[str]]:
+    def _bags(self, asked: wire.ListRequest) -> tuple[dict[str, list[ExternalId]], list[str]]:
         """The items that the bundle knows, by kind of event that it keeps; and notes on other kinds, on those that no
         model reads, and on items that are not known."""
         kinds = self._bundle.histories.kinds
@@ -283,13 +357,14 @@ class Answers:
     def _lists(self, recs: Recs) -> list[list[Item]]:
         """The lists with external ids and titles."""
         parts = (recs.counts, recs.items, recs.scores, recs.columns["source"])
-        return [
+        lists = [
             [
                 Item(self._ids[code], _short(score), rank, source, _title(self._titles[code]))
                 for rank, code, score, source in zip(range(1, count + 1), codes, scores, sources, strict=False)
             ]
             for count, codes, scores, sources in zip(*(part.tolist() for part in parts), strict=True)
         ]
+        return lists if PROPENSITY not in recs.columns else _likely(lists, recs.columns[PROPENSITY].tolist())
 
     def _item(self, item_id: ExternalId) -> int:
         """The code of an item.
@@ -298,7 +373,7 @@ class Answers:
             ApiError: 404 for one that is not in the bundle.
         """
         code = self._bundle.item_ids.find(item_id)
-        if code == ABSENT:
+        if code == ABSENT or (self._shown is not None and not self._shown[code]):
             raise ApiError(
                 404,
                 "unknown_item",
@@ -309,6 +384,35 @@ class Answers:
 
     def _found(self, code: int) -> FoundItem:
         return FoundItem(self._ids[code], _title(self._titles[code]))
+
+
+def _detailed(lists: Sequence[Sequence[Item]], details: Details) -> list[list[Item]]:
+    """The lists with all that named each item, what each stage gave it, and why it is there."""
+    scores = {name: value.tolist() for name, value in details.scores.items()}
+    at = iter(range(len(details.reasons)))
+    return [
+        [
+            msgspec.structs.replace(
+                item,
+                sources=list(details.sources[place]),
+                scores={name: _short(value[place]) for name, value in scores.items() if not math.isnan(value[place])},
+                reason=details.reasons[place],
+            )
+            for item, place in zip(items, at, strict=False)
+        ]
+        for items in lists
+    ]
+
+
+def _likely(lists: Sequence[Sequence[Item]], chances: Sequence[Sequence[float]]) -> list[list[Item]]:
+    """The lists with how likely each item was at its place, where chance had a part in it."""
+    return [
+        [
+            item if math.isnan(chance) else msgspec.structs.replace(item, propensity=_short(chance))
+            for item, chance in zip(items, told, strict=False)
+        ]
+        for items, told in zip(lists, chances, strict=True)
+    ]
 
 
 def _title(title: str | None) -> str | UnsetType:

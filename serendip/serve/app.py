@@ -21,6 +21,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
 from serendip.bundle import Bundle
+from serendip.catalogue import beside, kept_in
 from serendip.serve import static, wire
 from serendip.serve.edge import Edge
 from serendip.serve.routes import HANDLERS, reply
@@ -30,19 +31,29 @@ from serendip.types import SerendipError
 
 GRACE_SECONDS = 10
 MAX_THREADS = 4
+FOLLOW_SECONDS = 1.0
+"""How often to see what others changed of the live items."""
 FAMILIES = {"127.0.0.1": socket.AF_INET, "localhost": socket.AF_INET, "::1": socket.AF_INET6}
 
 log = logging.getLogger("serendip.serve")
 
 
-def create_app(bundle: str | Path | Bundle, *, settled: Callable[[Serving], None] | None = None) -> Litestar:
+def create_app(
+    bundle: str | Path | Bundle,
+    *,
+    settled: Callable[[Serving], None] | None = None,
+    live: str | Path | None = None,
+) -> Litestar:
     """The application. It answers at once with 503, and in full when the bundle has passed its check.
 
     Args:
-        bundle: the bundle, or its path.
+        bundle: the bundle, or its path. Live items that are kept beside it are shown, and followed as they change.
+        live: a folder for live items, which requests may change then; None: they may not.
         settled: called once when the bundle is ready or has failed (`Serving.failure`); None: a failure is logged.
     """
-    serving = Serving(bundle, threads=min(MAX_THREADS, os.cpu_count() or 1))
+    kept = _kept(bundle) if live is None else Path(live)
+    threads = min(MAX_THREADS, os.cpu_count() or 1)
+    serving = Serving(bundle, threads=threads, live=kept, writable=live is not None)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -50,9 +61,15 @@ def create_app(bundle: str | Path | Bundle, *, settled: Callable[[Serving], None
             await serving.run(serving.load)
             (settled or _log_failure)(serving)
 
-        loading = asyncio.create_task(load())
+        async def follow() -> None:
+            while kept is not None:
+                await asyncio.sleep(FOLLOW_SECONDS)
+                await serving.run(serving.renew)
+
+        tasks = [asyncio.create_task(load()), asyncio.create_task(follow())]
         yield
-        loading.cancel()
+        for task in tasks:
+            task.cancel()
         serving.close()
 
     app = Litestar(
@@ -66,6 +83,12 @@ def create_app(bundle: str | Path | Bundle, *, settled: Callable[[Serving], None
     )
     app.asgi_handler = Edge(app.asgi_handler, serving.metrics, [route.path for route in app.routes])
     return app
+
+
+def _kept(bundle: str | Path | Bundle) -> Path | None:
+    """Where the live items of a bundle are kept; None where there are none."""
+    folder = None if isinstance(bundle, Bundle) else beside(Path(bundle))
+    return folder if folder is not None and kept_in(folder) else None
 
 
 def _log_failure(serving: Serving) -> None:
@@ -103,7 +126,9 @@ def _broken(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
     return reply(own.reply, own.status)
 
 
-def serve(bundle: str | Path | Bundle, host: str = "127.0.0.1", port: int = 8000) -> None:
+def serve(
+    bundle: str | Path | Bundle, host: str = "127.0.0.1", port: int = 8000, live: str | Path | None = None
+) -> None:
     """Answer over HTTP until SIGTERM or SIGINT, then finish the requests that are under way.
 
     Writes one line to standard error when the bundle is ready: where, which bundle, and what to try.
@@ -112,6 +137,7 @@ def serve(bundle: str | Path | Bundle, host: str = "127.0.0.1", port: int = 8000
         bundle: the bundle, or its path.
         host: 127.0.0.1, localhost or ::1.
         port: 0 picks a free one.
+        live: as of `create_app`.
 
     Raises:
         SerendipError: another address, a port that cannot be had, or a bundle that cannot be used.
@@ -130,7 +156,7 @@ def serve(bundle: str | Path | Bundle, host: str = "127.0.0.1", port: int = 8000
                 sys.stderr.flush()
 
         config = uvicorn.Config(
-            create_app(bundle, settled=settled),
+            create_app(bundle, settled=settled, live=live),
             log_config=None,
             log_level="warning",
             access_log=False,

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from serendip.pipeline import Skipped
+
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -32,6 +34,12 @@ class Metrics:
         )
         self._lists = Counter("serendip_lists", "Lists answered.", ("route",), registry=self.registry)
         self._empty = Counter("serendip_empty_lists", "Lists that held nothing.", ("route",), registry=self.registry)
+        self._stages = Counter(
+            "serendip_skipped_stages",
+            "Stages of the pipeline that were skipped: failed, late, or busy with what was late.",
+            ("stage", "why"),
+            registry=self.registry,
+        )
         self._ready = Gauge("serendip_ready", "1 when the server answers, 0 until then.", registry=self.registry)
         self._bundle = Gauge(
             "serendip_bundle_info", "The bundle that answers.", ("version", "created"), registry=self.registry
@@ -51,6 +59,10 @@ class Metrics:
             self._items.labels(route, source).inc(times)
         if not named:
             self._empty.labels(route).inc()
+
+    def skipped(self, note: Skipped) -> None:
+        """Count a stage that was skipped; requests that are answered together count once."""
+        self._stages.labels(note.stage, note.why).inc()
 
     def ready(self, version: str, created: str) -> None:
         """Note that this bundle now answers."""

@@ -61,10 +61,21 @@ _ID = "2f1c7f0a-4a57-4c1e-9f0b-0d5a3c8e7b21"
 _ITEM = {"item_id": 50, "score": 0.93, "rank": 1, "source": "ials", "title": "Star Wars (1977)"}
 _LIST = {"recommendation_id": _ID, "bundle": "3f9a1c2b77d0", "user_known": True, "items": [_ITEM], "notes": []}
 _WHY = {
-    "bundle": "3f9a1c2b77d0", "item_id": 50, "score": 0.93, "source": "ials",
-    "reasons": [{"item_id": 172, "contribution": 0.41, "rank": 1, "title": "Empire Strikes Back, The (1980)"}],
-    "foretold": {},
-    "notes": [],
+    "bundle": "3f9a1c2b77d0", "user_id": 1, "item_id": 50, "title": "Star Wars (1977)", "k": 10, "listed": 10,
+    "place": 1, "score": 0.93, "score_is": None, "verdict": "listed", "lost_at": None,
+    "said": "50 (Star Wars (1977)) is at place 1 of the 10.", "otherwise": None, "gates": [],
+    "sources": [
+        {"source": "ials", "place": 1, "named": 10, "score": 0.93, "last": 0.71, "standing": 1, "among": 1410},
+    ],
+    "steps": [],
+    "scores": [{"source": "ials", "score": 0.93}],
+    "reasons": [
+        {
+            "source": "ials", "side": "history", "name": "history", "contribution": 0.41, "rank": 1, "how": "sum",
+            "item_id": 172, "title": "Empire Strikes Back, The (1980)",
+        },
+    ],
+    "foretold": {}, "foretold_by": None, "notes": [],
 }  # fmt: skip
 _FOUND = {"item_id": 50, "title": "Star Wars (1977)"}
 
@@ -94,8 +105,27 @@ ENDPOINTS = (
         example={key: value for key, value in _LIST.items() if key != "user_known"},
     ),
     Endpoint(
-        "post", "/v1/explain", "Why an item is named to a user", "recommend", wire.ExplainReply, wire.ExplainRequest,
-        errors=(*BODY_ERRORS, 404, 501), example=_WHY,
+        "post", "/v1/explain", "Why an item is, or is not, in a user's list", "recommend", wire.ExplainReply,
+        wire.ExplainRequest, errors=(*BODY_ERRORS, 404), example=_WHY,
+    ),
+    Endpoint(
+        "post", "/v1/onboard", "What to ask somebody new", "recommend", wire.OnboardReply, wire.OnboardRequest,
+        errors=(*BODY_ERRORS, 404),
+        example={
+            "bundle": "3f9a1c2b77d0", "notes": [],
+            "questions": [
+                {**_FOUND, "known": 0.51, "gain": 0.07, "rank": 1, "source": "histories"},
+            ],
+        },
+    ),
+    Endpoint(
+        "put", "/v1/items", "Put live items in, or change them", "items", wire.LiveReply, wire.UpsertRequest,
+        errors=(*BODY_ERRORS, 501), example={"sequence": 3, "items": 1683, "notes": []},
+    ),
+    Endpoint(
+        "delete", "/v1/items", "Take a live item out", "items", wire.LiveReply,
+        parameters=(_parameter("item_id", "The item.", {"type": "string"}, required=True),),
+        errors=(404, 422, 501, 503), example={"sequence": 4, "items": 1682, "notes": []},
     ),
     Endpoint(
         "get", "/v1/items", "Items whose title or id matches", "look", wire.ItemsReply,
@@ -116,7 +146,7 @@ ENDPOINTS = (
         "get", "/v1/bundle", "Which bundle answers", "look", wire.BundleReply, errors=(503,),
         example={
             "version": "3f9a1c2b77d0", "created": "2025-01-31T12:00:00+00:00", "serendip": "0.1.0",
-            "data": {"events": 100000, "users": 943, "items": 1682}, "example_user_id": 1,
+            "data": {"events": 100000, "users": 943, "items": 1682}, "example_user_id": 1, "live": None,
         },
     ),
     Endpoint(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import msgspec
-from litestar import MediaType, Request, Response, get, post
+from litestar import MediaType, Request, Response, delete, get, post, put
 
 from serendip.serve import wire
 from serendip.serve.openapi import document
@@ -19,6 +19,8 @@ RECOMMEND = "/v1/recommend"
 BATCH = "/v1/recommend/batch"
 SIMILAR = "/v1/similar"
 EXPLAIN = "/v1/explain"
+ONBOARD = "/v1/onboard"
+ITEMS = "/v1/items"
 
 
 def serving(request: Asked) -> Serving:
@@ -82,7 +84,33 @@ async def explain(request: Asked) -> Response[bytes]:
     return reply(await now.run(answers.explain, await body(request, wire.ExplainRequest)))
 
 
-@get("/v1/items")
+@post(ONBOARD, status_code=200)
+async def onboard(request: Asked) -> Response[bytes]:
+    """What to ask somebody new."""
+    now = serving(request)
+    answers = now.answers
+    return reply(await now.run(answers.onboard, await body(request, wire.OnboardRequest)))
+
+
+@put(ITEMS, status_code=200)
+async def put_items(request: Asked) -> Response[bytes]:
+    """Put live items in."""
+    now = serving(request)
+    asked = await body(request, wire.UpsertRequest)
+    return reply(await now.run(now.upsert, asked))
+
+
+@delete(ITEMS, status_code=200)
+async def delete_item(request: Asked) -> Response[bytes]:
+    """Take a live item out."""
+    now = serving(request)
+    query = parameters(request, "item_id")
+    if "item_id" not in query:
+        raise ApiError(422, "missing_field", "The parameter `item_id` is required.", "For example: ?item_id=50")
+    return reply(await now.run(now.delete, query["item_id"]))
+
+
+@get(ITEMS)
 async def search_items(request: Asked) -> Response[bytes]:
     """Items by title or id."""
     now = serving(request)
@@ -137,7 +165,8 @@ async def openapi() -> Response[bytes]:
 
 
 HANDLERS = [
-    recommend, recommend_batch, similar, explain, search_items, history, bundle, live, ready, metrics, openapi
+    recommend, recommend_batch, similar, explain, onboard, search_items, put_items, delete_item,
+    history, bundle, live, ready, metrics, openapi
 ]  # fmt: skip
 
 

@@ -13,12 +13,16 @@ from serendip.types import ABSENT
 class Search:
     """Items by the words of their titles (of their ids, where they have none), the most used first."""
 
-    def __init__(self, ids: Vocab, titles: pl.Series | None, uses: NDArray[np.int64]) -> None:
+    def __init__(
+        self, ids: Vocab, titles: pl.Series | None, uses: NDArray[np.int64], shown: NDArray[np.bool_] | None = None
+    ) -> None:
         """Index the items.
 
         Shapes:
-            titles ``[n]`` String or None; uses ``[n]`` how often each item was used.
+            titles ``[n]`` String or None; uses ``[n]`` how often each item was used; shown ``[n]`` which may be found,
+            or None for all.
         """
+        self._shown = np.ones(len(ids), bool) if shown is None else shown
         names = ids.ids.cast(pl.String)
         if titles is not None:
             names = pl.select(pl.coalesce(titles, names)).to_series()
@@ -29,14 +33,18 @@ class Search:
     def find(self, text: str, limit: int) -> list[int]:
         """Codes of the items that hold every word of the text; first the one with that id, then those that begin so."""
         sought = " ".join(fold(pl.Series([text], dtype=pl.String))[0].split())
-        hit = np.ones(len(self._names), bool)
+        hit = self._shown.copy()
         for word in dict.fromkeys(sought.split()):
             hit &= self._names.str.contains(word, literal=True).to_numpy()
         codes = np.flatnonzero(hit)
         begins = self._names.gather(codes).str.starts_with(sought).to_numpy()
         found: list[int] = codes[np.lexsort((codes, -self._uses[codes], ~begins))][:limit].tolist()
         named = self._ids.find(text.strip())
-        return found if named == ABSENT else [named, *(code for code in found if code != named)][:limit]
+        return (
+            found
+            if named == ABSENT or not self._shown[named]
+            else [named, *(code for code in found if code != named)][:limit]
+        )
 
 
 def fold(names: pl.Series) -> pl.Series:

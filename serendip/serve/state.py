@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 
 from serendip.bundle import Bundle
+from serendip.catalogue import Catalogue, CatalogueError, View
 from serendip.serve import wire
 from serendip.serve.answers import Answers
 from serendip.serve.batcher import Batcher
 from serendip.serve.metrics import Metrics
 from serendip.serve.wire import ApiError
+from serendip.types import SerendipError
 
 Status = Literal["loading", "checking", "ready", "failed"]
 MAX_TOGETHER = 64
@@ -30,12 +34,22 @@ class Serving:
         metrics: what is counted.
     """
 
-    def __init__(self, bundle: str | Path | Bundle, *, threads: int) -> None:
+    def __init__(self, bundle: str | Path | Bundle, *, threads: int, live: Path | None, writable: bool) -> None:
+        """For one bundle.
+
+        Args:
+            bundle: or its path.
+            threads: that answer.
+            live: where live items are kept; None: there are none.
+            writable: whether requests may change them.
+        """
         self.status: Status = "loading"
         self.failure: Exception | None = None
         self.metrics = Metrics()
-        self._bundle = bundle
+        self._bundle, self._live, self._writable = bundle, live, writable
+        self._catalogue: Catalogue | None = None
         self._ready: tuple[Answers, Batcher[wire.RecommendRequest, wire.RecommendReply]] | None = None
+        self._changes = threading.Lock()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="serendip")
 
     @property
@@ -76,14 +90,72 @@ class Serving:
             bundle = self._bundle if isinstance(self._bundle, Bundle) else Bundle.load(self._bundle)
             self.status = "checking"
             bundle.check()
-            answers = Answers(bundle)
+            if self._live is not None:
+                self._catalogue = Catalogue.open(bundle, self._live)
+            answers = self._answers(bundle if self._catalogue is None else self._catalogue.view)
             answers.warm()
-            self._ready = answers, Batcher(answers.recommend, self._pool, most=MAX_TOGETHER)
+            self._ready = answers, Batcher(self._recommended, self._pool, most=MAX_TOGETHER)
             self.metrics.ready(bundle.manifest.version, bundle.manifest.created)
             self.status = "ready"
         except Exception as error:
             self.failure = error
             self.status = "failed"
+
+    def upsert(self, asked: wire.UpsertRequest) -> wire.LiveReply:
+        """Put live items in.
+
+        Raises:
+            ApiError: 422 for rows that do not fit, 501 where no live items may be changed.
+        """
+        catalogue = self._changing()
+        try:
+            return self._shown(catalogue.upsert([dict(row) for row in asked.items]))
+        except CatalogueError as error:
+            raise _refused(error) from error
+        except SerendipError as error:
+            raise ApiError(422, "invalid_items", str(error)) from error
+
+    def delete(self, item_id: str) -> wire.LiveReply:
+        """Take a live item out.
+
+        Raises:
+            ApiError: 404 for one that is not there, 501 where no live items may be changed.
+        """
+        catalogue = self._changing()
+        try:
+            return self._shown(catalogue.delete([item_id]))
+        except CatalogueError as error:
+            raise _refused(error, 404, "unknown_item") from error
+
+    def renew(self) -> None:
+        """See what other processes changed; what cannot be read is left for the next time."""
+        if self._catalogue is None or self._ready is None:
+            return
+        with suppress(SerendipError):
+            self._shown(self._catalogue.refresh())
+
+    def _changing(self) -> Catalogue:
+        self._up()
+        if self._catalogue is None or not self._writable:
+            raise ApiError(
+                501, "not_supported", "This server does not change items.", "Start it with: serendip serve --live"
+            )
+        return self._catalogue
+
+    def _shown(self, view: View) -> wire.LiveReply:
+        """Answer from this view, unless a newer one was shown meanwhile."""
+        with self._changes:
+            answers, batcher = self._up()
+            if view.sequence > (answers.described.live or 0):
+                self._ready = self._answers(view), batcher
+        return wire.LiveReply(view.sequence, int(view.shown.sum()), list(view.said))
+
+    def _answers(self, shown: Bundle | View) -> Answers:
+        bundle, live = (shown, None) if isinstance(shown, Bundle) else (shown.bundle, shown.sequence)
+        return Answers(bundle, live, self.metrics.skipped)
+
+    def _recommended(self, asked: Sequence[wire.RecommendRequest]) -> list[wire.RecommendReply]:
+        return self.answers.recommend(asked)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do blocking work on a thread, so that health and metrics go on being answered."""
@@ -92,3 +164,12 @@ class Serving:
     def close(self) -> None:
         """Let the threads end when their work is done."""
         self._pool.shutdown(wait=False)
+
+
+def _refused(error: CatalogueError, status: int = 422, code: str = "invalid_items") -> ApiError:
+    """What could not be written is a mistake of the server; all else is one of the request."""
+    return (
+        ApiError(500, "internal", str(error))
+        if isinstance(error.__cause__, OSError)
+        else ApiError(status, code, str(error))
+    )

@@ -12,6 +12,8 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from serendip.bundle.why import Why
+
 MAX_BODY = 1_000_000
 MAX_K = 1_000
 MAX_IDS = 10_000
@@ -22,6 +24,7 @@ MAX_HISTORY = 500
 MAX_FILTER = 10_000
 MAX_ATTRIBUTES = 200
 MAX_KINDS = 100
+MAX_QUESTIONS = 100
 SHOWN = 60
 WORDS = {
     "int": "a whole number",
@@ -75,9 +78,24 @@ Events = Annotated[
 ]
 Time = Annotated[
     Annotated[int, Meta(ge=0, le=1 << 40)] | None,
-    Meta(description="When it is asked, in unix seconds. Left out: now. Only features of time read it."),
+    Meta(
+        description="When it is asked, in unix seconds. Left out: now. Only features of time and re-rankers of what is "
+        "new, or was had before, read it."
+    ),
+]
+Reasons = Annotated[
+    bool, Meta(description="Say of each item all that named it, what each stage gave it, and why it is there.")
 ]
 ExcludeSeen = Annotated[bool, Meta(description="Leave out what the user has already seen.")]
+
+
+Explore = Annotated[
+    bool,
+    Meta(
+        description="Whether the bundle's re-ranker that explores leaves something to chance, and says how likely each "
+        "item was at its place."
+    ),
+]
 
 
 class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,10 +104,8 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     example: ClassVar[dict[str, Any]]
 
 
-class RecommendRequest(Request, frozen=True, kw_only=True):
-    """Asks for items for one user."""
-
-    example: ClassVar[dict[str, Any]] = {"user_id": 1, "k": 10}
+class ListRequest(Request, frozen=True, kw_only=True):
+    """Base of requests about a list for one user."""
 
     user_id: UserId = None
     k: K = 10
@@ -101,6 +117,15 @@ class RecommendRequest(Request, frozen=True, kw_only=True):
     attributes: Attributes = {}
     events: Events = {}
     time: Time = None
+
+
+class RecommendRequest(ListRequest, frozen=True, kw_only=True):
+    """Asks for items for one user."""
+
+    example: ClassVar[dict[str, Any]] = {"user_id": 1, "k": 10}
+
+    reasons: Reasons = False
+    explore: Explore = False
 
 
 class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,7 +140,7 @@ class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class BatchRequest(Request, frozen=True, kw_only=True):
-    """Asks for items for many users at once; ``k``, ``allow``, ``filter`` and ``exclude_seen`` hold for all."""
+    """Asks for items for many users at once. What is not said of a query holds for all."""
 
     example: ClassVar[dict[str, Any]] = {"queries": [{"user_id": 1}, {"history": [50, 172]}], "k": 10}
 
@@ -131,6 +156,8 @@ class BatchRequest(Request, frozen=True, kw_only=True):
     allow: Allow = None
     filter: Filter = None
     exclude_seen: ExcludeSeen = True
+    reasons: Reasons = False
+    explore: Explore = False
 
 
 class SimilarRequest(Request, frozen=True, kw_only=True):
@@ -142,15 +169,45 @@ class SimilarRequest(Request, frozen=True, kw_only=True):
     k: K = 10
 
 
-class ExplainRequest(Request, frozen=True, kw_only=True):
-    """Asks why an item is named to a user."""
+class ExplainRequest(ListRequest, frozen=True, kw_only=True):
+    """Asks why an item is, or is not, in the list that the same fields ask for at ``/v1/recommend``."""
 
-    example: ClassVar[dict[str, Any]] = {"user_id": 1, "item_id": 50, "k": 3}
+    example: ClassVar[dict[str, Any]] = {"user_id": 1, "item_id": 50, "k": 10}
 
     item_id: Annotated[ExternalId, Meta(description="The item to be explained.")]
-    user_id: UserId = None
-    history: History = None
-    k: Annotated[int, Meta(ge=1, le=MAX_K, description="How many items of the history are wanted at most.")] = 3
+    reasons: Annotated[
+        int, Meta(ge=0, le=MAX_K, description="How many items and features are named at most for each score.")
+    ] = 3
+
+
+Row = Annotated[
+    dict[str, Attribute | list[Attribute]],
+    Meta(
+        max_length=MAX_ATTRIBUTES + 1,
+        description="item_id, and attributes by column: those left out stay as they are, or are missing in a new item.",
+    ),
+]
+Answered = Annotated[list[ExternalId], Meta(max_length=MAX_IDS)]
+
+
+class UpsertRequest(Request, frozen=True, kw_only=True):
+    """Puts items in, or changes them, all or none."""
+
+    example: ClassVar[dict[str, Any]] = {"items": [{"item_id": 9001, "title": "New", "genres": "Comedy|Drama"}]}
+
+    items: Annotated[list[Row], Meta(min_length=1, max_length=MAX_IDS, description="The items, each once.")]
+
+
+class OnboardRequest(Request, frozen=True, kw_only=True):
+    """Asks what to ask somebody new, given the answers so far."""
+
+    example: ClassVar[dict[str, Any]] = {"k": 1, "liked": [50], "not_known": [172]}
+
+    k: Annotated[int, Meta(ge=1, le=MAX_QUESTIONS, description="How many questions are wanted.")] = 1
+    liked: Annotated[Answered, Meta(description="Items that they like: the history to recommend by.")] = []
+    not_liked: Annotated[Answered, Meta(description="Items that they know and do not like.")] = []
+    not_known: Annotated[Answered, Meta(description="Items that they do not know.")] = []
+    filter: Filter = None
 
 
 class Item(Struct, frozen=True, omit_defaults=True):
@@ -159,8 +216,22 @@ class Item(Struct, frozen=True, omit_defaults=True):
     item_id: ExternalId
     score: Annotated[float, Meta(description="Higher is better; comparable within one source only.")]
     rank: Annotated[int, Meta(ge=1)]
-    source: Annotated[str, Meta(description="What named the item: a model of the bundle's pipeline.")]
+    source: Annotated[
+        str,
+        Meta(description='What named the item: a model of the bundle\'s pipeline, or "pinned" where the recipe did.'),
+    ]
     title: str | UnsetType = UNSET
+    sources: Annotated[
+        list[str] | UnsetType, Meta(description="All that named the item, the first being the source.")
+    ] = UNSET
+    scores: Annotated[
+        dict[str, float] | UnsetType, Meta(description="By stage of the pipeline, what it gave the item.")
+    ] = UNSET
+    reason: Annotated[str | UnsetType, Meta(description="Why it is there, as a short sentence.")] = UNSET
+    propensity: (
+        Annotated[float, Meta(gt=0, le=1, description="With explore: how likely it was that the item stands here.")]
+        | UnsetType
+    ) = UNSET
 
 
 class RecommendReply(Struct, frozen=True):
@@ -189,32 +260,37 @@ class SimilarReply(Struct, frozen=True):
     notes: list[str]
 
 
-class Reason(Struct, frozen=True, omit_defaults=True):
-    """What one item of a history adds to a score."""
+class ExplainReply(Why, frozen=True, kw_only=True):
+    """Why an item is at its place in a list, or not in it."""
+
+    bundle: Annotated[str, Meta(description="Version of the bundle that answered.")]
+
+
+class Question(Struct, frozen=True, omit_defaults=True):
+    """An item to ask about."""
 
     item_id: ExternalId
-    contribution: Annotated[float, Meta(description="Added to the score; below 0: counts against.")]
+    known: Annotated[float, Meta(description="How likely they like it, given the answers so far.")]
+    gain: Annotated[float, Meta(description="Share of what is not known of tastes that the answer tells.")]
     rank: Annotated[int, Meta(ge=1)]
+    source: Annotated[str, Meta(description="What that was learned from: histories or attributes.")]
     title: str | UnsetType = UNSET
 
 
-class ExplainReply(Struct, frozen=True):
-    """Which items of the history speak for the item; what all of the history adds sums to the score. Or what is
-    foretold of it, by a model that learned labels."""
+class OnboardReply(Struct, frozen=True):
+    """What to ask next, best first."""
 
     bundle: Annotated[str, Meta(description="Version of the bundle that answered.")]
-    item_id: ExternalId
-    score: Annotated[float | None, Meta(description="Null where nothing in the history speaks for the item.")]
-    source: Annotated[str | None, Meta(description="The model of the bundle's pipeline that names the item.")]
-    reasons: Annotated[list[Reason], Meta(description="The items that add most, strongest first.")]
-    foretold: Annotated[
-        dict[str, float | None],
-        Meta(
-            description="By label, what a model that learned labels foretells: a probability, an expected count, a "
-            "rating or a duration; null where it cannot say. Empty for other models."
-        ),
-    ]
-    notes: Annotated[list[str], Meta(description="What a reader should know: ids not known, why there are no reasons.")]
+    questions: list[Question]
+    notes: Annotated[list[str], Meta(description="What a reader should know: why there are fewer.")]
+
+
+class LiveReply(Struct, frozen=True):
+    """The live items after a change."""
+
+    sequence: Annotated[int, Meta(description="How many changes there were.")]
+    items: Annotated[int, Meta(description="How many items there are now.")]
+    notes: Annotated[list[str], Meta(description="What models cannot do with items that came.")]
 
 
 class FoundItem(Struct, frozen=True, omit_defaults=True):
@@ -246,6 +322,9 @@ class BundleReply(Struct, frozen=True):
     serendip: Annotated[str, Meta(description="Version of the package that made it.")]
     data: Annotated[dict[str, Any], Meta(description="What it was made from, in numbers.")]
     example_user_id: Annotated[ExternalId | None, Meta(description="A user who has a history, to try things with.")]
+    live: Annotated[int | None, Meta(description="How many changes of live items there were; null: none are kept.")] = (
+        None
+    )
 
 
 class HealthReply(Struct, frozen=True, omit_defaults=True):
@@ -280,9 +359,8 @@ class ApiError(Exception):
 
 encode = msgspec.json.Encoder().encode
 R = TypeVar("R", bound=Request)
-_DECODERS: dict[type[Request], msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (RecommendRequest, BatchRequest, SimilarRequest, ExplainRequest)
-}
+_BODIES = (RecommendRequest, BatchRequest, SimilarRequest, ExplainRequest, UpsertRequest, OnboardRequest)
+_DECODERS: dict[type[Request], msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(kind) for kind in _BODIES}
 
 
 def decode(body: bytes, kind: type[R]) -> R:

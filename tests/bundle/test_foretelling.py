@@ -71,8 +71,11 @@ def test_explain_says_it_on_the_command_line(kept: Path) -> None:
     flags = ["explain", "--bundle", str(kept), "--history", "c", "--item", "a"]
     told = CliRunner().invoke(app, [*flags, "--json"])
     assert told.exit_code == 0
-    assert [(row["task"], row["foretold"] > 0.5) for row in json.loads(told.stdout)] == [
-        ("clicked", True), ("bought", False),
-    ]  # fmt: skip
+    (why,) = json.loads(told.stdout)
+    assert [(task, value > 0.5) for task, value in why["foretold"].items()] == [("clicked", True), ("bought", False)]
+    assert why["foretold_by"] == "shared_bottom"
     lines = CliRunner().invoke(app, flags).stdout.splitlines()
-    assert lines[0].split() == ["user_id", "item_id", "score", "task", "foretold", "source"] and len(lines) == 4
+    begin = next(at for at, line in enumerate(lines) if line.startswith("foretold"))
+    assert [line.split()[0::2] for line in lines[begin + 2 : begin + 4]] == [
+        ["clicked", "shared_bottom"], ["bought", "shared_bottom"],
+    ]  # fmt: skip

@@ -6,6 +6,8 @@ import pytest
 
 from serendip.bundle import Bundle
 from serendip.data.dataset import Dataset
+from serendip.data.schema import Schema
+from serendip.model import Run, find
 from serendip.pipeline import first_of, retrieve
 from serendip.scorers import Factors, StaticScores
 
@@ -36,3 +38,16 @@ def made(vectors=None):
 @pytest.fixture(scope="package")
 def bundle():
     return made()
+
+
+@pytest.fixture(scope="package")
+def described():
+    """Items of genre a or b, known by what they are: 100 and on to the models, of which one counts ids alone."""
+    rng = np.random.default_rng(0)
+    rows = [(user, 100 + 2 * item + user % 2) for user in range(40) for item in rng.choice(20, 8, replace=False)]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row")
+    items = pl.DataFrame({"item_id": np.arange(N) + 100, "genre": ["a", "b"] * (N // 2), "name": ["x"] * N})
+    data = Dataset.from_frames(events, items=items, schema=Schema(categories=("genre",), title="name"))
+    names = {"hybrid_mf": {"factors": 8, "epochs": 8}, "content": {}, "item_knn": {}, "popular": {}}
+    fitted = {name: find(name)(**options).fit(data, Run(seed=0)).lower() for name, options in names.items()}
+    return Bundle.build(data, first_of(*(retrieve(one, name=name) for name, one in fitted.items())))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from serendip.cli.asking import Asker, attributes_of, cell, events_of, history_of, ids_of
+from serendip.cli.asking import Asker, attributes_of, cell, events_of, ids_of, listed_of
 from serendip.recipe import RecipeError
 
 
@@ -42,11 +42,13 @@ def test_ids_that_cannot_be_told_apart_are_refused(text: str) -> None:
         ids_of("--event", text)
 
 
-def test_a_history_may_be_empty_or_not_given() -> None:
-    assert history_of(None) is None
-    assert history_of([]) is None
-    assert history_of([""]) == []
-    assert history_of(["a,b", "c"]) == ["a", "b", "c"]
+def test_a_list_may_be_empty_or_not_given() -> None:
+    assert listed_of("--history", None) is None
+    assert listed_of("--history", []) is None
+    assert listed_of("--history", [""]) == []
+    assert listed_of("--allow", ["a,b", "c"]) == ["a", "b", "c"]
+    with pytest.raises(RecipeError, match="--allow must hold ids"):
+        listed_of("--allow", ['"a'])
 
 
 def test_who_asks() -> None:

@@ -17,12 +17,17 @@ def test_the_whole_chain(run: Any, here: Path) -> None:
     out = here / "out" / "demo"
     names = {"bundle", "events.parquet", "items.parquet", "users.parquet", "recipe.toml", "report.html"}
     assert {path.name for path in out.iterdir()} == names
-    for name in ("ials", "popular", "item_knn", "ease"):
+    for name in ("ials + item_knn + popular → mmr", "ials", "popular", "item_knn", "ease"):
         assert any(line.startswith(f"{name} ") and "±" in line for line in result.stdout.splitlines())
     bundle = Bundle.load(out / "bundle")
     bundle.check()
-    assert bundle.summary()["sources"] == ["ials", "content", "popular"]
-    assert next(iter(bundle.manifest.evaluation["models"])) == "ials"
+    assert bundle.summary()["sources"] == ["ials", "item_knn", "popular", "content"]
+    assert bundle.summary()["stages"] == [
+        "name: ials, item_knn, popular (weight 0.3); merged by normalised scores",
+        "fill: content, popular",
+        "re-rank: mmr, from 200",
+    ]
+    assert next(iter(bundle.manifest.evaluation["models"])) == "ials + item_knn + popular → mmr"
     titles = set(pl.read_parquet(out / "items.parquet")["title"])
     samples = [line for line in result.stdout.splitlines() if any(title in line for title in titles)]
     assert len(samples) >= 15

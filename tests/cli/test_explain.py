@@ -4,48 +4,81 @@ import json
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from serendip.bundle import Bundle
 
 
-def test_a_table_of_reasons(run: Any, bundle: Path) -> None:
+def test_the_answer_the_sources_and_what_carried_it(run: Any, bundle: Path) -> None:
     loaded = Bundle.load(bundle)
     user = loaded.user_ids.ids[0]
-    item = loaded.recommend(user, 1)["item_id"][0]
-    expected = loaded.explain(user, item, 2)
-    lines = run("explain", "--bundle", bundle, "--user", user, "--item", item, "-k", 2).stdout.splitlines()
-    assert lines[0].split() == [
-        *("user_id", "item_id", "score", "history_item_id", "title", "contribution", "rank", "source")
-    ]
-    assert len(lines) == 4 and all(title in line for title, line in zip(expected["title"], lines[2:], strict=True))
-    rows = json.loads(run("explain", "--bundle", bundle, "--user", user, "--item", item, "--k", 2, "--json").stdout)
-    assert pl.DataFrame(rows)["history_item_id"].to_list() == expected["history_item_id"].to_list()
+    item = loaded.recommend(user, 2)["item_id"][1]
+    asked = ["explain", "--bundle", bundle, "--user", user, "--item", item]
+    why = loaded.why(user, item, reasons=2)
+    lines = run(*asked, "--reasons", 2).stdout.splitlines()
+    assert lines[0] == why.said and " is at place 2 of the 10." in lines[0]
+    assert " ".join(lines[2].split()) == "source named at of score score of last place by score of all"
+    assert lines[4].split()[:3] == ["ease", "2", "10"]
+    head = next(at for at, line in enumerate(lines) if line.startswith("score by"))
+    shown = lines[head + 2 :]
+    assert len(shown) == 2 and all(one.title in line for one, line in zip(why.reasons, shown, strict=True))
+    assert shown[0].endswith(" ████████████████████") and "█" in shown[1]
+    (told,) = json.loads(run(*asked, "--reasons", 2, "--json").stdout)
+    assert (told["verdict"], told["place"], told["said"]) == ("listed", 2, why.said)
+    assert [one["item_id"] for one in told["reasons"]] == [one.item_id for one in why.reasons]
+
+
+def test_what_is_not_in_the_list_says_why_for_the_same_request(run: Any, bundle: Path) -> None:
+    loaded = Bundle.load(bundle)
+    user = loaded.user_ids.ids[0]
+    listed = loaded.recommend(user, 3)["item_id"].to_list()
+    seen = loaded.item_ids.decode(loaded.histories.items[:1])[0]
+    asked = ["explain", "--bundle", bundle, "--user", user, "-k", 2]
+    rows = json.loads(run(*asked, "--item", seen, "--item", listed[2], "--item", seen, "--json").stdout)
+    assert [row["verdict"] for row in rows] == ["seen", "not_named"]
+    for flags, verdict in (
+        (["--exclude", listed[0]], "excluded"),
+        (["--allow", f"{listed[1]},{listed[2]}"], "not_allowed"),
+        (["--filter", f"item_id != '{listed[0]}'"], "filter"),
+    ):
+        (row,) = json.loads(run(*asked, *flags, "--item", listed[0], "--json").stdout)
+        assert (row["verdict"], row["otherwise"]) == (verdict, 1)
+    (again,) = json.loads(run(*asked, "--include-seen", "--item", seen, "--json").stdout)
+    assert again["verdict"] in ("listed", "not_named") and again["gates"] == []
+    drawn = run(*asked, "--seed", 3, "--item", seen)
+    assert "Note: explore: the bundle has no re-ranker that explores" in drawn.stderr
+    lists = run("recommend", *asked[1:], "--exclude", listed[0], "--json").stdout
+    assert [row["item_id"] for row in json.loads(lists)] == listed[1:3]
+    two = run(*asked, "--item", seen, "--item", listed[2]).stdout
+    assert "the user has seen it already" in two and "ease has it at place 3 of" in two
 
 
 def test_a_history_in_place_of_a_user(run: Any, bundle: Path) -> None:
     ids = Bundle.load(bundle).item_ids.ids
     flags = ["explain", "--bundle", bundle, "--history", f"{ids[1]}, {ids[2]}", "--item", ids[5], "--json"]
-    rows = json.loads(run(*flags).stdout)
-    assert {row["history_item_id"] for row in rows} == {ids[1], ids[2]}
-    assert {row["user_id"] for row in rows} == {None}
+    (why,) = json.loads(run(*flags).stdout)
+    assert {one["item_id"] for one in why["reasons"] if one["source"] == "ease"} == {ids[1], ids[2]}
+    assert why["user_id"] is None
+    (new,) = json.loads(run("explain", "--bundle", bundle, "--history", "", "--item", ids[5], "--json").stdout)
+    assert new["sources"][0]["named"] == 0 and new["reasons"] == []
 
 
 def test_mistakes_say_what_to_do(run: Any, bundle: Path) -> None:
     item = Bundle.load(bundle).item_ids.ids[0]
-    assert "--user ID or --history" in run("explain", "--bundle", bundle, "--item", item, code=4).stderr
+    assert "--user ID, --history" in run("explain", "--bundle", bundle, "--item", item, code=4).stderr
     assert "among the 150 users" in run("explain", "--bundle", bundle, "--item", item, "--user", "zz", code=4).stderr
     assert "among the 80 items" in run("explain", "--bundle", bundle, "--item", "zz", "--user", "u0001", code=4).stderr
+    assert run("explain", "--bundle", bundle, "--item", item, "--user", "u0001", "-k", 0, code=2)
 
 
-def test_what_cannot_be_explained_is_named(run: Any, here: Path) -> None:
+def test_what_nothing_speaks_for_has_no_reasons(run: Any, here: Path) -> None:
     (here / "log.csv").write_text("user,item\n1,a\n1,b\n2,a\n2,b\n3,a\n3,c\n4,d\n")
     run("fit", "--events", "log.csv", "--model", "item_knn", "--out", "b")
-    result = run("explain", "--bundle", "b", "--user", 1, "--item", "c", "--item", "d", "--item", "d", "--json")
-    assert {row["item_id"] for row in json.loads(result.stdout)} == {"c"}
-    assert "Note: nothing in the history says anything of d, or their model cannot say why." in result.stderr
-    told = run("explain", "--bundle", "b", "--history", "zz", "--item", "c", code=4).stderr
-    assert "'c' for somebody unknown comes from popular; history: 1 not known: 'zz'." in told
+    asked = ["explain", "--bundle", "b", "--user", 1, "--item", "c", "--item", "d", "--json"]
+    c, d = json.loads(run(*asked).stdout)
+    assert [one["item_id"] for one in c["reasons"]] == ["a"]
+    assert d["reasons"] == [] and d["sources"][0]["score"] is None
+    told = run("explain", "--bundle", "b", "--history", "zz", "--item", "c")
+    assert "Note: history: 1 not known: 'zz'" in told.stderr and "popular" in told.stdout
+    assert "item_knn" in told.stdout and "█" not in told.stdout
 
 
 def test_what_a_ranker_crosses_is_told_and_drawn(run: Any, here: Path) -> None:
@@ -62,6 +95,8 @@ def test_what_a_ranker_crosses_is_told_and_drawn(run: Any, here: Path) -> None:
     page = (here / "b.html").read_text("utf-8")
     assert 'id="crosses"' in page and page.count('class="heat"') == 4
     assert "How strongly dcn_v2 crosses each two fields. The strongest: history with item" in page
+    told = run("explain", "--bundle", "b", "--user", 0, "--item", 3, "-k", 2)
+    assert "Adds, of dcn_v2: its score, " in told.stdout
 
 
 def test_only_a_ranker_tells_what_it_crosses(run: Any, bundle: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import polars as pl
 import pytest
 
 from serendip.bundle import Bundle
+from serendip.bundle.shelving import shelved
 from serendip.data.synthetic import World
+from serendip.pipeline import in_turn, reranked
+from serendip.rerank import Explore
 from tests.models.test__retrieval import SHELVES, shop
 
 
@@ -66,7 +70,7 @@ def test_ids_may_hold_commas(run: Any, here: Path) -> None:
     twice = run("recommend", "--history", '"Seven, or: Se7en"', "--history", "Heat", "-k", 1, "--json")
     assert twice.stdout == result.stdout
     why = json.loads(run("explain", *liked, "--item", "Casino, Royale", "--json").stdout)
-    assert {row["history_item_id"] for row in why} == {"Seven, or: Se7en", "Heat"}
+    assert {one["item_id"] for one in why[0]["reasons"]} == {"Seven, or: Se7en", "Heat"}
 
 
 def test_the_moment_may_be_given(run: Any, bundle: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +99,18 @@ def test_seen_items_are_shown_if_asked_for(run: Any, bundle: Path) -> None:
     flags = ["recommend", "--bundle", bundle, "--user", user, "-k", n, "--json"]
     unseen = json.loads(run(*flags).stdout)
     assert len(unseen) < len(json.loads(run(*flags, "--include-seen").stdout)) == n
+
+
+def test_lists_by_chance_say_how_likely_they_were(run: Any, bundle: Path, here: Path) -> None:
+    loaded = Bundle.load(bundle)
+    pipeline = reranked(loaded.pipeline, *in_turn([Explore(epsilon=0.5)]))
+    replace(loaded, pipeline=shelved(pipeline, loaded.items, loaded.histories)).save(here / "exploring")
+    asked = ("recommend", "--bundle", here / "exploring", "--user", "new", "--json", "-k", 5)
+    plain, one, again = (json.loads(run(*asked, *more).stdout) for more in ((), *[("--explore", "--seed", 3)] * 2))
+    assert one == again != plain
+    assert all(0 < row["propensity"] < 1 for row in one) and "propensity" not in plain[0]
+    assert "no re-ranker that explores" in run("recommend", "--bundle", bundle, "--user", "new", "--explore").stderr
+    assert "--seed must come with --explore" in run(*asked, "--seed", 3, code=4).stderr
 
 
 def test_the_recipe_says_how_many(run: Any, data_flags: list[object]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from serendip.data.dataset import Dataset
 from serendip.data.impressions import ITEM, USER, Passed, with_churn, with_impressions
 from serendip.data.rows import EventRows
+from serendip.evaluate import make
 from serendip.model import Run, find
 from serendip.recipe import load_data, read
 from serendip.scorers.feeds import Feed, of_pairs
@@ -197,3 +198,17 @@ def test_a_list_puts_what_was_passed_by_behind_what_was_not() -> None:
     asked = Queries(np.full(2, -1, np.int32), np.array([[3], [3]], np.int32), bags={"events.shown": bag})
     fresh, passed = scorer.score(asked, np.array([2, 5], np.int32))
     assert passed[0] < fresh[0] - 1 and passed[1] == pytest.approx(fresh[1], abs=1e-5)
+
+
+@pytest.mark.parametrize("split", ["global_time", "last_out"])
+def test_training_does_not_know_of_a_click_that_is_held_out(split: str) -> None:
+    rows: list[Row] = [("u", "a", 1, "shown"), ("u", "b", 2, "shown"), ("u", "b", 3, "click"), ("u", "a", 9, "click")]
+    rows += [("v", "a", 1, "shown"), ("v", "b", 1, "click"), ("v", "c", 9, "click"), ("v", "c", 2, "shown")]
+    whole = with_impressions(log(rows), ["shown"])
+    told = by_row(whole, whole.events.labels["click"])
+    assert (told["u", "a", 1, "shown"], told["u", "b", 2, "shown"], told["v", "a", 1, "shown"]) == (1, 1, 0)
+    options: dict[str, Any] = {"cut": START + 5} if split == "global_time" else {}
+    train = make(split, whole, repeats=True, **options).train
+    known = by_row(train, train.events.labels["click"])
+    assert np.isnan(known["u", "a", 1, "shown"]) and np.isnan(known["v", "c", 2, "shown"])
+    assert (known["u", "b", 2, "shown"], known["v", "a", 1, "shown"]) == (1, 0)

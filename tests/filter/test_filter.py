@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serendip.filter import Filter, FilterError, parse
-from serendip.filter.language import Both, Compare, Either, In, Not, read
+from serendip.filter.language import Both, Compare, Either, In, Not, read, written
 from serendip.types import unpack_mask
 
 ITEMS = pl.DataFrame(
@@ -202,4 +202,30 @@ def test_any_filter_allows_what_its_words_say(condition, rows):
         [dict(zip("ncl", row, strict=True)) for row in rows],
         schema={"n": pl.Int64, "c": pl.String, "l": pl.List(pl.String)},
     )
-    assert parse(text).mask(table).tolist() == [means(row) is True for row in table.iter_rows(named=True)]
+    allowed = parse(text).mask(table).tolist()
+    assert allowed == [means(row) is True for row in table.iter_rows(named=True)]
+    assert parse(written(read(text))).mask(table).tolist() == allowed
+    for row, fits in enumerate(allowed):
+        unmet = parse(text).unmet(table[row])
+        assert (not unmet) == fits
+        assert not any(parse(one.condition).mask(table[row])[0] for one in unmet)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("price < 40 and c == 'a'", []),
+        ("price < 20 and c == 'a'", [("price < 20", (("price", 35),))]),
+        ("price < 20 and (c != 'a' and n > 3)", ["price < 20", 'c != "a"', "n > 3"]),
+        ("n > 3", [("n > 3", (("n", None),))]),
+        ("price < 20 or l has 'z'", [('price < 20 or l has "z"', (("price", 35), ("l", ["x", "y"])))]),
+        ("not (c == 'a' or n is missing)", ['not (c == "a" or n is missing)']),
+        ("l not has 'x' and `in` not in [1]", ['l not has "x"', "`in` not in [1]"]),
+    ],
+)
+def test_what_does_not_fit_is_the_smallest_conditions_that_must(text, expected):
+    row = pl.DataFrame({"price": [35], "c": ["a"], "n": [None], "l": [["x", "y"]], "in": [1]},
+                       schema_overrides={"n": pl.Int64})  # fmt: skip
+    found = parse(text).unmet(row)
+    assert [(one.condition, one.values) if isinstance(part, tuple) else one.condition
+            for one, part in zip(found, expected, strict=True)] == expected  # fmt: skip

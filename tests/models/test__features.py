@@ -6,8 +6,13 @@ import numpy as np
 import polars as pl
 
 from serendip.data.dataset import Dataset
+from serendip.data.features.terms import words_of
 from serendip.data.schema import Schema
-from serendip.models._features import FeatureOptions, item_features, words_of
+from serendip.models._features import FeatureOptions, item_terms
+
+
+def item_features(data: Dataset, options: FeatureOptions, *, combined: bool = False) -> Any:
+    return item_terms(data, options, combined=combined).rows(data.items)
 
 
 def shelf(**columns: list[Any]) -> Dataset:

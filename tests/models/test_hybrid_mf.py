@@ -11,6 +11,7 @@ import pytest
 from serendip.bundle import Bundle
 from serendip.checks.cases import FEATURES_ONLY, NOTHING, odd_log
 from serendip.data.dataset import Dataset
+from serendip.data.features.declared import Category
 from serendip.data.schema import Schema
 from serendip.evaluate import evaluate, per_user
 from serendip.model import Run, find
@@ -194,3 +195,24 @@ def test_without_identities_an_item_that_nothing_is_said_of_counts_for_nothing()
     np.testing.assert_array_equal(scores[0], scores[1])
     assert np.flatnonzero(np.isneginf(scores[0])).tolist() == [1]
     assert np.isneginf(scores[2]).all()
+
+
+def test_a_user_nobody_has_heard_of_is_answered_by_what_they_say() -> None:
+    """Users of group x like items 0 … 9, those of y 10 … 19: a new one has no history and no row, but says which."""
+    rng = np.random.default_rng(0)
+    rows = [(user, 10 * (user % 2) + item) for user in range(40) for item in rng.choice(10, 6, replace=False)]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row")
+    users = pl.DataFrame({"user_id": range(40), "group": ["x", "y"] * 20})
+    data = Dataset.from_frames(events, users, features={"group": Category(side="user")}, schema=Schema())
+    fitted = HybridMF(factors=8, epochs=10).fit(data, Run(seed=0)).lower()
+    bundle = Bundle.build(data, retrieve(fitted, name="hybrid_mf"))
+    x, y = (bundle.recommend(None, 5, attributes={"group": one})["item_id"] for one in ("x", "y"))
+    assert (x < 10).all() and (y >= 10).all()
+    assert len(bundle.recommend(None, 5, attributes={"group": "never seen"})) == 0
+    both = bundle.recommend(None, 20, attributes={"group": "x"}, history=[10, 11, 12, 13])
+    alone = bundle.recommend(None, 20, attributes={"group": "x"}, exclude=[10, 11, 12, 13])
+    assert both.filter(pl.col("item_id") > 13)["score"].mean() > alone.filter(pl.col("item_id") > 13)["score"].mean()
+    later = bundle.update(
+        pl.DataFrame({"user_id": [99], "item_id": [0]}), users=pl.DataFrame({"user_id": [99], "group": ["y"]})
+    )
+    assert (later.recommend(99, 5, history=[])["item_id"] >= 10).all()

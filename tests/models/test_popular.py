@@ -6,10 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from serendip.bundle import Bundle
 from serendip.data.dataset import Dataset
+from serendip.data.features.declared import Category, Number
 from serendip.data.schema import Schema
 from serendip.model import Run
 from serendip.models.popular import DAY, Popular
+from serendip.pipeline import retrieve
 from serendip.types import Queries, SerendipError
 
 
@@ -69,3 +72,45 @@ def test_a_list_is_never_short() -> None:
     empty = data.where(np.zeros(len(data.events), bool))
     fitted = Popular(half_life=3).fit(empty)
     assert fitted.score(Queries.of([[], [1]])).tolist() == [[0, 0, 0, 0]] * 2
+
+
+def groups(**options: Any) -> Any:
+    """In country x, of three users, item 0 is liked; in y, of two, item 1. Item 2 is liked once in each."""
+    events = pl.DataFrame(
+        {
+            "user_id": [1, 2, 3, 4, 5, 1, 4],
+            "item_id": [0, 0, 0, 1, 1, 2, 2],
+            "device": ["tv", "tv", "pc", "pc", "pc", "tv", "pc"],
+        }
+    )
+    users = pl.DataFrame({"user_id": [1, 2, 3, 4, 5], "country": ["x", "x", "x", "y", "y"]})
+    features = {
+        "country": Category(side="user"),
+        "device": Category(side="context"),
+        "age": Number(side="user", column="n"),
+    }
+    users = users.with_columns(n=pl.Series([20.0, 30, 40, 50, 60]))
+    data = Dataset.from_frames(events, users, features=features, schema=Schema(context=("device",)))
+    return data, Popular(**options).fit(data, Run(seed=0)).lower()
+
+
+def test_what_is_popular_depends_on_who_asks_and_when() -> None:
+    data, scorer = groups(by="country,device", shrink=1.0)
+    assert set(scorer.feature_names) == {"country", "device"}
+    bundle = Bundle.build(data, retrieve(scorer, name="popular"))
+    first = {}
+    for said in ({}, {"country": "x"}, {"country": "y"}, {"device": "tv"}, {"country": "nowhere"}):
+        first[str(said)] = bundle.recommend(None, 3, attributes=said)["item_id"].to_list()
+    assert first["{}"] == [0, 1, 2]
+    assert first["{'country': 'x'}"][0] == 0 and first["{'country': 'y'}"][0] == 1
+    assert first["{'device': 'tv'}"] == [0, 2, 1]
+    assert first["{'country': 'nowhere'}"] == first["{}"]
+    assert bundle.recommend([1, 4], 1, exclude_seen=False)["item_id"].to_list() == [0, 1]
+
+
+def test_groups_must_be_declared() -> None:
+    for by in ("age", "town"):
+        with pytest.raises(SerendipError, match=f"Got '{by}' instead. There are: country, device"):
+            groups(by=by)
+    with pytest.raises(SerendipError, match="There are: none"):
+        Popular(by="country").fit(log(), Run())

@@ -154,7 +154,7 @@ def test_networks_that_do_not_fit_together_are_refused() -> None:
     tensors, header = dump(scorer)
     with pytest.raises(SerendipError, match="item must be float32 of the shape"):
         restore({**tensors, "items": items[:, : D + 1]}, header)
-    with pytest.raises(SerendipError, match="must have the inputs item, query"):
+    with pytest.raises(SerendipError, match="must have the inputs item, query, row"):
         restore({**tensors, "ranker": tensors["query"]}, header)
     with pytest.raises(SerendipError, match="it has no biases"):
         restore(tensors, {**header, "biased": True})

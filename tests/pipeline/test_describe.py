@@ -68,6 +68,6 @@ def elsewhere(queries: Queries, recs: Recs | None = None) -> Recs:
 
 def test_a_stage_of_another_kind_cannot_be_stored() -> None:
     with pytest.raises(
-        SerendipError, match=r"Only stages made by retrieve, rank, first_of and chain can be stored\. Got function"
+        SerendipError, match=r"Only stages made by the functions of serendip.pipeline can be stored\. Got function"
     ):
         to_dict(first_of(elsewhere))

@@ -14,7 +14,8 @@ import serendip
 from serendip.data.synthetic import World
 from serendip.model import Run
 from serendip.recipe import Choice, read, run_recipe
-from serendip.recipe.fitting import Fitter, automatic_fallback, portable
+from serendip.recipe.fitting import Fitter, portable
+from serendip.recipe.funnel import automatic_fallback
 from serendip.recipe.sections import PipelineSection
 from serendip.types import SerendipError
 

@@ -13,11 +13,13 @@ import pytest
 from serendip.bundle import Bundle
 from serendip.data.dataset import Dataset
 from serendip.data.synthetic import World
-from serendip.pipeline import retrieve, scoring
+from serendip.pipeline import Quota, first_of, lines, merge, retrieve, retrievers, scoring
 from serendip.recipe import RecipeError, evaluate_recipe, read, run_recipe
 from serendip.recipe.fitting import Fitter
+from serendip.recipe.funnel import Funnel, outline
 from serendip.recipe.learning import check_learning
 from serendip.run import Run
+from serendip.types import ABSENT
 
 from .watching import Watching
 
@@ -139,3 +141,129 @@ def test_a_ranker_needs_items_and_its_keys_need_a_ranker() -> None:
         check_learning(read({"data": {"examples": "x.parquet"}, "pipeline": {"rank": "fm"}}))
     with pytest.raises(RecipeError, match=r"ials → item_knn does not: leave it out"):
         check_learning(recipe("fit.validate=ndcg@10", model="ials"))
+
+
+def several(*overrides: str, **pipeline: Any) -> Any:
+    """Three sources."""
+    sources = ["ease", {"model": "popular", "k": 30, "quota": {"most": 4}}]
+    given = {"fallback": ["popular"], "sources": sources, "merge": "fused", "candidates": 30, **pipeline}
+    return read(None, ("run.threads=1", *overrides), given={"pipeline": given}, model="item_knn")
+
+
+def test_several_sources_become_one_list_as_the_recipe_says(data: Dataset, tmp_path: Path) -> None:
+    said = several(budget={"whole": 60_000, "source": 5_000})
+    run_recipe(said, data=data).save(tmp_path / "b")
+    made = Bundle.load(tmp_path / "b")
+    made.check()
+    assert made.manifest.recipe["pipeline"]["sources"][1]["quota"] == {"most": 4}
+    assert (
+        made.summary()["stages"]
+        == list(lines(outline(said, data)))
+        == [
+            "name: item_knn (5000 ms), ease (5000 ms), popular (30, at most 4, 5000 ms); merged by reciprocal places",
+            "fill: popular",
+            "limit: 60000 ms for all of them",
+        ]
+    )
+    fitter = Fitter(data, Run(threads=1))
+    parts = [
+        retrieve(fitter.scorer(one), name=one.name)
+        for one in (said.model, *(one.model for one in said.pipeline.sources))
+    ]
+    queries = data.queries(np.arange(20, dtype=np.int32), k=12)
+    wanted = first_of(merge(*parts, how="fused", quotas=(None, None, Quota(most=4)), least=30), parts[2])(queries)
+    found = made.pipeline(queries)
+    np.testing.assert_array_equal(found.items, wanted.items)
+    assert found.notes == wanted.notes
+    assert made.recommend(data.user_ids.ids[0], k=50).height == 50  # more than there are candidates
+
+
+def test_sources_take_in_new_events_with_their_own_options(data: Dataset, world: World) -> None:
+    source = {"name": "popular", "half_life": 0.5}
+    made = run_recipe(read({"model": {"name": "item_knn"}, "pipeline": {"sources": [{"model": source}]}}), data=data)
+    after = made.update(world.events.tail(40).with_columns(timestamp=pl.col("timestamp") + 10**7))
+    popular: Any = next(part.scorer for part in retrievers(after.pipeline) if part.name == "popular")
+    assert popular.scores.max() <= 40 < np.bincount(data.events.items).max()  # what is old has decayed
+
+
+def test_a_source_that_fails_is_skipped_where_it_is_served_and_not_where_it_is_judged(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = run_recipe(several(), data=data)
+    kind = type(retrievers(made.pipeline)[1].scorer)
+    user, before = data.user_ids.ids[0], made.recommend(data.user_ids.ids[0], 5)
+
+    def failing(*_: object) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(kind, "score", failing)
+    answer = made.answer(user, 5, reasons=True)
+    assert answer.notes == ("ease was skipped: it failed (MemoryError)",) and answer.frame.height == 5
+    assert answer.frame["score.ease"].null_count() == 5 and not answer.frame["item_id"].equals(before["item_id"])
+    with pytest.raises(MemoryError):
+        made.check()
+    with pytest.raises(MemoryError):
+        evaluate_recipe(several("evaluate.compare=[]", "evaluate.metrics=['recall@20']"), data=data)
+
+
+def test_a_ranker_learns_of_all_sources(data: Dataset) -> None:
+    """What would have been shown says of an item how high it stands in each list that names it."""
+    section = several(rank={"name": "fm"}, moments=2).pipeline
+    found = Fitter(data, Run(threads=1))
+    stage = found.pipeline(several().model, section, ranked=False)
+    assert [part.name for part in retrievers(stage)] == ["item_knn", "popular"]
+    shown = Funnel(section, lambda part: Fitter(part, Run(threads=1))._named(several().model, section)).shown(
+        data, None
+    )
+    assert shown.names == ("ease", "item_knn", "popular") and shown.scores is not None
+    named = ~np.isnan(shown.scores)
+    assert (named.any(axis=2) == (shown.lists != ABSENT)).all() and (named.sum(axis=2) > 1).any()
+
+
+def test_an_evaluation_compares_the_sources_with_the_first_alone(data: Dataset) -> None:
+    found = evaluate_recipe(several("evaluate.metrics=['recall@20']", "evaluate.compare=['popular']"), data=data)
+    assert list(found.evaluations) == ["item_knn + ease + popular", "item_knn", "popular"]
+    first = read(
+        None,
+        ("run.threads=1", "evaluate.metrics=['recall@20']", "evaluate.compare=[]"),
+        given={"pipeline": {"fallback": ["popular"]}},
+        model="item_knn",
+    )
+    plain = evaluate_recipe(first, data=data)
+    alone = found.evaluations["item_knn"].of("recall@20")
+    np.testing.assert_array_equal(alone, plain.main.of("recall@20"))
+    assert (found.main.of("recall@20") != alone).any()
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "message"),
+    [
+        (
+            {"sources": ["item_knn"]},
+            r"must be other models than item_knn, each named once\. Got 'item_knn' again in pip",
+        ),
+        ({"sources": ["ease", "ease"]}, r"Got 'ease' again in pipeline\.sources\[1\]"),
+        ({"sources": []}, r"pipeline\.candidates must come with pipeline\.rank, .* pipeline\.sources or pipeline\.rer"),
+        ({"sources": [], "candidates": 200}, r"pipeline\.merge must come with pipeline\.sources"),
+        (
+            {"sources": [{"model": "ease", "quota": {"least": 31}}]},
+            r"must sum to at most pipeline\.candidates = 30\. Got 31",
+        ),
+        (
+            {"sources": [{"model": "ease", "quota": {"least": 3, "most": 2}}]},
+            r"must have most ≥ least\. Got most = 2, le",
+        ),
+        ({"sources": [{"model": "ease", "k": 2, "quota": {"least": 3}}]}, r"least must be at most k = 2\. Got 3"),
+        ({"merge": "round_robin", "sources": [{"model": "ease", "weight": 2}]}, r"weight must go with pipeline\.merge"),
+        (
+            {"fallback": [{"name": "popular", "half_life": 2}]},
+            r"must have the options that 'popular' has among the sou",
+        ),
+        ({"rank": "ease"}, r"pipeline\.rank must be another model than those that name the items"),
+        ({"budget": {"rank": 2}}, r"pipeline\.budget\.rank must come with pipeline\.rank"),
+        ({"budget": {"whole": -1}}, r"pipeline\.budget\.whole must be a number > 0\. Got -1"),
+    ],
+)
+def test_sources_that_do_not_go_together(pipeline: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        check_learning(several(**pipeline))

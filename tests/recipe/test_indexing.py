@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 
 from serendip.bundle import Bundle, BundleError
-from serendip.bundle.golden import replay
+from serendip.bundle.golden import Golden, replay
 from serendip.data.dataset import Dataset
 from serendip.index import Options, build
-from serendip.pipeline import first_of, retrieve, retrievers, with_indices
-from serendip.recipe import IndexSection
+from serendip.pipeline import first_of, merge, retrieve, retrievers, with_indices
+from serendip.recipe import Recipe
 from serendip.recipe.indexing import indexed
 from serendip.run import Run
 from serendip.scorers import Factors, StaticScores
@@ -77,6 +79,18 @@ def test_other_answers_are_noticed(bundle: Bundle) -> None:
         replay(with_indices(bundle.pipeline, {"taste": lazy}), bundle.golden)
 
 
+def test_scores_by_place_may_differ_by_what_is_found(bundle: Bundle) -> None:
+    """A merged list is scored by places, which move where search finds an item more or less."""
+    merged = merge(*retrievers(bundle.pipeline), how="fused", least=50)
+    for stage, differs in ((merged, False), (bundle.pipeline, True)):
+        replies = Bundle.build(data_of(), stage).golden.replies
+        other = [msgspec.structs.replace(one, scores=[score + 0.01 for score in one.scores]) for one in replies]
+        with pytest.raises(BundleError, match="has other scores") if differs else nullcontext():
+            replay(stage, Golden(10, other))
+    with pytest.raises(BundleError, match="are found again"):
+        replay(merged, Golden(10, [msgspec.structs.replace(one, items=one.items[::-1][:1] * 10) for one in other]))
+
+
 def test_refuses_an_index_that_is_not_of_the_scorer(bundle: Bundle) -> None:
     popular = StaticScores(np.arange(N, dtype=np.float32))
     index = build(blobs(N), Options(backend="exact"))
@@ -89,8 +103,8 @@ def test_refuses_an_index_that_is_not_of_the_scorer(bundle: Bundle) -> None:
 
 def test_a_recipe_asks_for_an_index(bundle: Bundle) -> None:
     plain = without(bundle.pipeline)
-    assert indexed(plain, data_of(), IndexSection(), Run()) is plain
-    found = indexed(plain, data_of(), IndexSection(backend="exact_int8", k=5), Run(threads=1))
+    assert indexed(plain, data_of(), Recipe().index, Run()) is plain
+    found = indexed(plain, data_of(), Options(backend="exact_int8", k=5), Run(threads=1))
     first, second = retrievers(found)
     assert first.index is not None and second.index is None
     assert first.index.stats.backend == "exact_int8"
@@ -101,7 +115,7 @@ def test_a_recipe_asks_for_an_index(bundle: Bundle) -> None:
 
 
 def test_an_update_indexes_anew(bundle: Bundle) -> None:
-    exact = indexed(without(bundle.pipeline), data_of(), IndexSection(backend="exact_int8"), Run(threads=1))
+    exact = indexed(without(bundle.pipeline), data_of(), Options(backend="exact_int8"), Run(threads=1))
     made = Bundle.build(data_of(), exact)
     after = made.update(pl.DataFrame({"user_id": [1, 99], "item_id": [N + 5, 3]}), run=Run(threads=1))
     assert after.manifest.index["taste"].items == N + 1

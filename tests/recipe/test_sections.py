@@ -8,8 +8,8 @@ from typing import get_args
 
 from serendip.data import schema
 from serendip.evaluate import NAMES
-from serendip.index import stats
 from serendip.model import names
+from serendip.pipeline import How
 from serendip.recipe import Recipe, sections
 
 
@@ -17,9 +17,7 @@ def test_kinds_and_splits_are_those_of_the_rooms_that_own_them() -> None:
     assert set(get_args(sections.TimeKind)) == set(get_args(schema.TimeKind))
     assert set(get_args(sections.LabelKind)) == set(get_args(schema.LabelKind))
     assert set(get_args(sections.SplitName)) == set(NAMES)
-    assert set(get_args(sections.Backend)) == set(get_args(stats.Backend))
-    asked, said = stats.Options(), sections.IndexSection(backend="auto")
-    assert (asked.backend, asked.recall, asked.k) == (said.backend, said.recall, said.k)
+    assert get_args(sections.Merging) == get_args(How)
 
 
 def test_the_default_models_exist() -> None:

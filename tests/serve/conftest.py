@@ -78,8 +78,8 @@ def bundle_path(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return bundle.save(tmp_path_factory.mktemp("serve") / "bundle")
 
 
-def ready_client(bundle: Bundle) -> Iterator[TestClient]:
-    with TestClient(create_app(bundle), base_url="http://127.0.0.1") as client:
+def ready_client(bundle: Bundle, live: Path | None = None) -> Iterator[TestClient]:
+    with TestClient(create_app(bundle, live=live), base_url="http://127.0.0.1") as client:
         for _ in range(200):
             if client.get("/health/ready").status_code == 200:
                 break

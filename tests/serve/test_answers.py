@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
+from msgspec import UNSET
 
 from serendip.bundle import Bundle
+from serendip.bundle.shelving import shelved
 from serendip.data.dataset import Dataset
-from serendip.pipeline import retrieve
+from serendip.pipeline import Skipped, first_of, guarded, in_turn, reranked, retrieve
+from serendip.rerank import Explore, Pin
 from serendip.scorers import KINDS, Calibrated, Calibration, StaticScores
 from serendip.serve import wire
 from serendip.serve.answers import Answers
 from serendip.serve.wire import ApiError, RecommendRequest, SimilarRequest
+from serendip.types import Queries, Recs
 from tests.bundle.described import MONDAY, ByGroup, world
 from tests.serve.conftest import LATEST, data_of, events, titles
 
@@ -47,6 +53,28 @@ def test_text_and_numbers_find_the_same_user_and_replies_use_the_stored_type(ans
     assert ids(one(answers, user_id="7", k=1)) == [107]
     assert ids(one(named, user_id="007", k=1)) == ["a/107 é"]
     assert not one(named, user_id=7).user_known
+
+
+def test_sources_scores_and_reasons_come_where_they_are_asked_for(answers: Answers) -> None:
+    plain, full = answers.recommend([RecommendRequest(user_id=1, k=2), RecommendRequest(user_id=1, k=2, reasons=True)])
+    assert wire.encode(plain.items[0]).count(b"reason") == 0 and ids(plain) == ids(full)
+    first, second = full.items
+    assert first.sources == ["together"] and first.scores == {"together": 72.0}
+    assert str(first.reason).startswith("like what you chose: ")
+    assert second.sources == ["popular"] and second.scores == {"popular": 14.0} and second.reason == "popular now"
+    batch = answers.batch(wire.BatchRequest(queries=[wire.Query(user_id=1)] * 2, k=2, reasons=True))
+    assert [reply.items for reply in batch.replies] == [full.items] * 2
+
+
+def test_a_stage_that_is_skipped_is_told_of_and_counted(bundle: Bundle) -> None:
+    def broken(queries: Queries, recs: Recs | None = None) -> Recs:
+        raise RuntimeError("no memory")
+
+    told: list[Skipped] = []
+    stage = first_of(guarded(broken, name="taste"), bundle.pipeline)
+    reply = one(Answers(replace(bundle, pipeline=stage), skipped=told.append), user_id=1, k=1)
+    assert ids(reply) == [101] and reply.notes == ["taste was skipped: it failed (RuntimeError)"]
+    assert [(note.stage, note.why) for note in told] == [("taste", "failed")]
 
 
 def test_a_short_list_is_filled_by_popularity_and_scores_fall_within_a_source(answers: Answers) -> None:
@@ -194,20 +222,43 @@ def test_the_bundle_is_described_without_its_files(answers: Answers, bundle: Bun
 
 def test_an_item_is_explained_by_what_was_liked_with_it(answers: Answers, named: Answers) -> None:
     """User 1 liked 102 … 110; with 101, each of them was liked by the 8 users from 2 to 10 but one."""
-    reply = answers.explain(wire.ExplainRequest(user_id="1", item_id="101", k=20))
-    assert (reply.item_id, reply.source, reply.notes) == (101, "together", [])
+    reply = answers.explain(wire.ExplainRequest(user_id="1", item_id="101", reasons=20))
+    assert (reply.item_id, reply.place, reply.listed, reply.notes) == (101, 1, 10, [])
+    assert [(one.source, one.place) for one in reply.sources] == [("together", 1), ("popular", None)]
     assert {reason.item_id for reason in reply.reasons} == set(range(102, 111))
-    assert {reason.contribution for reason in reply.reasons} == {8.0}
-    assert reply.score == 72 == sum(reason.contribution for reason in reply.reasons)
+    assert {(reason.source, reason.contribution) for reason in reply.reasons} == {("together", 8.0)}
+    assert reply.score == reply.scores[0].score == 72 == sum(reason.contribution or 0 for reason in reply.reasons)
     assert [reason.rank for reason in reply.reasons] == list(range(1, 10))
     assert reply.reasons[0].title == "Item number 102"
     given = answers.explain(wire.ExplainRequest(user_id="new", item_id=101, history=[103, 999]))
     assert [reason.item_id for reason in given.reasons] == [103] and given.score == 8
-    assert given.notes == ["history: 1 not known: 999"]
-    assert named.explain(wire.ExplainRequest(user_id="001", item_id="a/101 é", k=1)).reasons[0].item_id == "a/102 é"
+    assert given.notes == ["user_id: 1 not known: 'new'", "history: 1 not known: 999"]
+    first = named.explain(wire.ExplainRequest(user_id="001", item_id="a/101 é", k=1)).reasons[0]
+    assert first.item_id == "a/102 é"
 
 
-def test_what_a_model_of_labels_foretells_stands_in_place_of_reasons() -> None:
+def test_an_item_that_is_not_in_the_list_is_explained_as_the_same_request_has_it(answers: Answers) -> None:
+    """115 is first by popularity; 120 is the last of the others, all of them as popular."""
+    asked = {"user_id": 1, "item_id": 115, "k": 2}
+    assert answers.explain(wire.ExplainRequest(**asked)).place == 2
+    for field, value, verdict, said in (
+        ("exclude", [115], "excluded", "the request excludes it"),
+        ("allow", [101], "not_allowed", "it is not among those that the request allows"),
+        ("filter", "item_id < 103", "filter", "it does not fit item_id < 103 (item_id is 115)"),
+    ):
+        reply = answers.explain(wire.ExplainRequest(**asked, **{field: value}))
+        assert (reply.verdict, reply.place, reply.otherwise, reply.gates[0].said) == (verdict, None, 2, said)
+    seen = answers.explain(wire.ExplainRequest(user_id=1, item_id=102))
+    assert seen.verdict == "seen" and "the user has seen it already" in seen.said
+    assert answers.explain(wire.ExplainRequest(user_id=1, item_id=102, exclude_seen=False)).place is not None
+    new = answers.explain(wire.ExplainRequest(user_id=99, item_id=115, attributes={"age": 3}))
+    assert new.place == 1 and "attributes: 'age' are read by no model of the bundle" in new.notes
+    low = answers.explain(wire.ExplainRequest(user_id=1, item_id=120, k=3))
+    assert (low.verdict, low.lost_at, low.sources[1].standing) == ("not_named", None, 11)
+    assert "popular has it at place 11 of 12 and names 2, score 9 against 9 of the last" in low.said
+
+
+def test_what_a_model_of_labels_foretells_stands_beside_reasons() -> None:
     """Odds of 3 to 1 for the first item, and as many against the second; the third cannot be scored."""
     data = data_of(events(), titles())
     scores = np.full(data.n_items, -np.inf, np.float32)
@@ -215,31 +266,29 @@ def test_what_a_model_of_labels_foretells_stands_in_place_of_reasons() -> None:
     part = Calibrated(StaticScores(scores), "liked", Calibration("platt"))
     answers = Answers(Bundle.build(data, retrieve(part, name="ranker")))
     first, second, third = data.item_ids.ids[:3].to_list()
-    reply = answers.explain(wire.ExplainRequest(user_id=1, item_id=first))
-    assert (reply.source, reply.reasons, reply.notes) == ("ranker", [], [])
+    reply = answers.explain(wire.ExplainRequest(history=[], item_id=first))
+    assert (reply.place, reply.sources[0].source, reply.reasons, reply.notes[1:]) == (1, "ranker", [], [])
     assert reply.foretold == {"liked": pytest.approx(0.75)} and reply.score == reply.foretold["liked"]
+    assert reply.score_is == "the probability that liked is 1, calibrated by Platt's sigmoid"
+    assert reply.foretold_by == "ranker"
     given = answers.explain(wire.ExplainRequest(history=[third, 999], item_id=second))
-    assert given.foretold == {"liked": pytest.approx(0.25)} and given.notes == ["history: 1 not known: 999"]
-    with pytest.raises(ApiError, match="cannot say why"):
-        answers.explain(wire.ExplainRequest(user_id=1, item_id=third))
+    assert given.foretold == {"liked": pytest.approx(0.25)} and given.notes[0] == "history: 1 not known: 999"
+    none = answers.explain(wire.ExplainRequest(history=[], item_id=third))
+    assert (none.verdict, none.foretold) == ("not_scored", {})
 
 
 @pytest.mark.parametrize(
     ("asked", "status", "words"),
     [
-        (wire.ExplainRequest(user_id=1, item_id=999), 404, "No item has the id 999"),
-        (wire.ExplainRequest(user_id=99, item_id=101), 404, "No user has the id 99"),
-        (wire.ExplainRequest(item_id=101), 422, "One of the fields `user_id` and `history` is required"),
-        (wire.ExplainRequest(user_id=1, item_id=111), 501, "this user or history cannot say why"),
-        (wire.ExplainRequest(history=[], item_id=111), 501, "this user or history cannot say why"),
-        (wire.ExplainRequest(history=[999], item_id=111), 501, r"cannot say why\. history: 1 not known: 999"),
+        ({"user_id": 1, "item_id": 999}, 404, "No item has the id 999"),
+        ({"user_id": 99, "item_id": 101}, 404, "No user has the id 99"),
+        ({"item_id": 101}, 422, "One of the fields `user_id` and `history` is required"),
+        ({"user_id": 1, "item_id": 101, "filter": "price <"}, 422, "a text in quotes"),
     ],
 )
-def test_what_cannot_be_explained_says_so(
-    answers: Answers, asked: wire.ExplainRequest, status: int, words: str
-) -> None:
+def test_what_cannot_be_explained_says_so(answers: Answers, asked: dict[str, object], status: int, words: str) -> None:
     with pytest.raises(ApiError, match=words) as refused:
-        answers.explain(asked)
+        answers.explain(wire.ExplainRequest(**asked))
     assert refused.value.status == status
 
 
@@ -297,3 +346,18 @@ def test_events_of_other_kinds_count_by_query_and_what_is_not_read_is_noted(answ
     note = "events: 'look' is of no kind that the bundle keeps beside the history"
     assert one(made, events={"look": ["a"]}).notes[0] == note
     assert one(answers, events={"look": [101]}).notes[0] == note
+
+
+def test_what_is_left_to_chance_comes_with_how_likely_it_was(bundle: Bundle) -> None:
+    steps = in_turn([Pin(items=(111,)), Explore(epsilon=0.5)])
+    pipeline = shelved(reranked(bundle.pipeline, *steps), bundle.items, bundle.histories)
+    answers = Answers(replace(bundle, pipeline=pipeline))
+    plain, *others = answers.recommend([RecommendRequest(user_id=1, k=4, explore=one) for one in (False, *[True] * 20)])
+    assert all(item.propensity is UNSET for item in plain.items)
+    assert len({tuple(ids(reply)) for reply in others}) > 1
+    for reply in others:
+        assert (reply.items[0].source, reply.items[0].propensity) == ("pinned", 1)
+        assert all(isinstance(item.propensity, float) and 0 < item.propensity < 1 for item in reply.items[1:])
+    batch = answers.batch(wire.BatchRequest(queries=[wire.Query(user_id=1)], k=4, explore=True))
+    assert isinstance(batch.replies[0].items[1].propensity, float)
+    assert "explore: the bundle has no re-ranker that explores" in one(Answers(bundle), user_id=1, explore=True).notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from serendip.pipeline import Skipped
 from serendip.serve.metrics import Metrics
 
 
@@ -31,6 +32,15 @@ def test_requests_lists_and_sources_are_counted() -> None:
     assert got["serendip_recommended_items_total", "/v1/recommend", "popular"] == 1
     assert got["serendip_lists_total", "/v1/recommend"] == 2
     assert got["serendip_empty_lists_total", "/v1/recommend"] == 1
+
+
+def test_skipped_stages_are_counted_by_why() -> None:
+    metrics = Metrics()
+    for why in ("late", "late", "busy"):
+        metrics.skipped(Skipped("ials", why, "…"))
+    got = samples(metrics)
+    assert got["serendip_skipped_stages_total", "ials", "late"] == 2
+    assert got["serendip_skipped_stages_total", "ials", "busy"] == 1
 
 
 def test_readiness_and_the_bundle_are_told() -> None:

@@ -73,7 +73,7 @@ def test_it_names_no_other_machine(client: TestClient) -> None:
     assert "http" not in document().decode()
 
 
-@pytest.mark.parametrize("point", [point for point in ENDPOINTS if point.body], ids=lambda point: point.path)
+@pytest.mark.parametrize("point", [one for one in ENDPOINTS if one.method == "post"], ids=lambda point: point.path)
 def test_real_replies_and_errors_fit_their_schemas(client: TestClient, point: Any) -> None:
     answers = DOCUMENT["paths"][point.path]["post"]["responses"]
     body = json.dumps(point.body.example).replace("50", "101").replace("172", "102")

@@ -30,7 +30,7 @@ def parts(bundle: Bundle) -> dict[str, object]:
 
 
 def test_a_bundle_is_ready_once_its_golden_replies_are_right(bundle_path: Path) -> None:
-    serving = Serving(bundle_path, threads=1)
+    serving = Serving(bundle_path, threads=1, live=None, writable=False)
     assert serving.status == "loading"
     with pytest.raises(ApiError, match=r"The bundle is being loaded\."):
         _ = serving.answers
@@ -44,7 +44,7 @@ def test_a_bundle_that_answers_otherwise_than_it_did_is_not_served(bundle: Bundl
     reply = bundle.golden.replies[1]
     wrong = msgspec.structs.replace(reply, scores=[score + 1 for score in reply.scores])
     golden = msgspec.structs.replace(bundle.golden, replies=[bundle.golden.replies[0], wrong])
-    serving = Serving(Bundle(**{**parts(bundle), "golden": golden}), threads=1)
+    serving = Serving(Bundle(**{**parts(bundle), "golden": golden}), threads=1, live=None, writable=False)
     serving.load()
     assert serving.status == "failed" and isinstance(serving.failure, BundleError)
     with pytest.raises(ApiError) as refused:

@@ -90,7 +90,7 @@ def test_a_wrong_value_is_named_with_what_was_expected(body: Any, message: str) 
 def test_an_unknown_field_is_named_with_the_nearest_known_one() -> None:
     assert refused({"user_idd": 1}) == (422, "unknown_field", "Unknown field `user_idd`.", "Did you mean `user_id`?")
     assert refused({"K": 1})[3] == "Did you mean `k`?"
-    known = "user_id, k, history, exclude, allow, filter, exclude_seen, attributes, events, time"
+    known = "user_id, k, history, exclude, allow, filter, exclude_seen, attributes, events, time, reasons, explore"
     assert refused({"zzzz": 1})[3] == f"Known fields: {known}."
     assert refused({"queries": []})[3] == "Many users at once are asked for at /v1/recommend/batch."
 

@@ -12,9 +12,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from serendip.nn.sides import Sided, Sides
+
 
 class FieldAttention(nn.Module):
     """One layer; several may lie on top of each other."""
+
+    sided = True
 
     def __init__(self, dim: int, width: int, heads: int = 2, *, scaled: bool = False) -> None:
         """Attention over fields of ``dim``.
@@ -36,9 +40,10 @@ class FieldAttention(nn.Module):
         for weight in self.maps.weight.chunk(4):
             nn.init.xavier_uniform_(weight)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Sided) -> Tensor:
         """``[b, f, dim]`` fields → ``[b, f, heads · width]``."""
-        *parts, kept = self.maps(x).split(self.out, dim=-1)
+        mapped = x.each(self.maps).whole if isinstance(x, Sides) else self.maps(x)
+        *parts, kept = mapped.split(self.out, dim=-1)
         q, k, v = (part.unflatten(-1, (-1, self.width)).transpose(1, 2) for part in parts)  # [b, heads, f, width]
         logits = q @ k.transpose(2, 3)
         if self.scaled:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from serendip.nn.interact.crosses import Matrix, crosses
 from serendip.nn.interact.parts import by_part
+from serendip.nn.sides import Linear, Sided, product, whole
 from serendip.nn.tower import Activation, activation_layer
 from serendip.types import SerendipError
 
@@ -33,7 +34,7 @@ class CrossLayer(nn.Module, ABC):
     """One layer: ``x_0 ⊙ f( x_l ) + x_l``, with f linear or nearly so."""
 
     @abstractmethod
-    def forward(self, first: Tensor, x: Tensor) -> Tensor:
+    def forward(self, first: Tensor, x: Sided) -> Tensor:
         """``[..., d]`` what came in and ``[..., d]`` what the layer below gave → ``[..., d]``."""
 
     @abstractmethod
@@ -69,9 +70,9 @@ class Cross(CrossLayer):
         self.bias = nn.Parameter(torch.zeros(dim))
         nn.init.xavier_uniform_(self.weight)
 
-    def forward(self, first: Tensor, x: Tensor) -> Tensor:
+    def forward(self, first: Tensor, x: Sided) -> Tensor:
         """As `CrossLayer.forward`."""
-        return torch.addcmul(x + self.bias, first, x @ self.weight)
+        return torch.addcmul(whole(x) + self.bias, first, product(x, self.weight.T))
 
     def matrix(self) -> Tensor:
         """As `CrossLayer.matrix`: every row is ``w``."""
@@ -100,22 +101,22 @@ class CrossV2(CrossLayer):
         if not diag_scale >= 0:
             raise ValueError(f"diag_scale must be 0 or more. Got {diag_scale} instead.")
         self.diag_scale = float(diag_scale)
-        self.down = None if rank is None else nn.Linear(dim, checked_rank(rank, dim), bias=False)
-        self.up = nn.Linear(rank or dim, dim)
+        self.down = None if rank is None else Linear(dim, checked_rank(rank, dim), bias=False)
+        self.up = Linear(rank or dim, dim)
         self.activation = None if preactivation is None else activation_layer(preactivation)
         for layer in (self.up, self.down):
             if layer is not None:
                 nn.init.xavier_uniform_(layer.weight)
         nn.init.zeros_(self.up.bias)
 
-    def forward(self, first: Tensor, x: Tensor) -> Tensor:
+    def forward(self, first: Tensor, x: Sided) -> Tensor:
         """As `CrossLayer.forward`."""
         y = self.up(x if self.down is None else self.down(x))
         if self.activation is not None:
             y = self.activation(y)
         if self.diag_scale:
-            y = torch.add(y, x, alpha=self.diag_scale)
-        return torch.addcmul(x, first, y)
+            y = torch.add(y, whole(x), alpha=self.diag_scale)
+        return torch.addcmul(whole(x), first, y)
 
     def matrix(self) -> Tensor:
         """As `CrossLayer.matrix`: ``W + s I``; what is within the activation counts as if there were none."""
@@ -144,23 +145,23 @@ class CrossMixture(CrossLayer):
             found = f"{experts} of {gate!r}"
             raise ValueError(f"Experts must be 1 or more, with gates of softmax or sigmoid. Got {found} instead.")
         self.gate = gate
-        self.down = nn.Linear(dim, experts * checked_rank(rank, dim), bias=False)
+        self.down = Linear(dim, experts * checked_rank(rank, dim), bias=False)
         self.inner = nn.Parameter(torch.empty(experts, rank, rank))
         self.up = nn.Linear(experts * rank, dim, bias=False)
         self.bias = nn.Parameter(torch.zeros(dim))
-        self.gates = nn.Linear(dim, experts, bias=False)
+        self.gates = Linear(dim, experts, bias=False)
         of_experts = (*self.down.weight.chunk(experts), *self.inner, *self.up.weight.chunk(experts, dim=1))
         for weight in (*of_experts, self.gates.weight):
             nn.init.xavier_uniform_(weight)
 
-    def forward(self, first: Tensor, x: Tensor) -> Tensor:
+    def forward(self, first: Tensor, x: Sided) -> Tensor:
         """As `CrossLayer.forward`."""
         inside = torch.tanh(by_part(torch.tanh(self.down(x)), self.inner.transpose(1, 2)))  # [..., e, r]
         gates = self._opened(self.gates(x))
         # The matrices U lie side by side, so that one product sums over the experts.
         y = self.up((gates.unsqueeze(-1) * inside).flatten(-2))
         y = y + (self.bias if self.gate == "softmax" else gates.sum(dim=-1, keepdim=True) * self.bias)
-        return torch.addcmul(x, first, y)
+        return torch.addcmul(whole(x), first, y)
 
     def matrix(self) -> Tensor:
         """As `CrossLayer.matrix`: ``Σ_e g_e(0) U_e C_e V_eᵀ``, what the experts come to where ``x_l`` is small."""
@@ -191,18 +192,19 @@ class CrossNetwork(nn.Module):
             raise ValueError(f"Cross layers must be 1 or more. Got {layers} instead.")
         self.layers = nn.ModuleList(make() for _ in range(layers))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Sided) -> Tensor:
         """``[..., d]`` → ``[..., d]``."""
+        first = whole(x)
         plain = [layer for layer in self.layers if isinstance(layer, CrossV2) and layer.activation is None]
-        if self.training and torch.is_grad_enabled() and x.is_cpu and x.ndim == 2 and len(plain) == len(self.layers):
+        learned = self.training and torch.is_grad_enabled() and first.is_cpu and first.ndim == 2
+        if learned and len(plain) == len(self.layers):
             matrices = [
                 Matrix(None if one.down is None else one.down.weight, one.up.weight, one.up.bias) for one in plain
             ]
-            return crosses(x, matrices, [one.diag_scale for one in plain])
-        first = x
+            return crosses(first, matrices, [one.diag_scale for one in plain])
         for layer in self.layers:
             x = layer(first, x)
-        return x
+        return whole(x)
 
     def pairs(self, widths: Sequence[int]) -> Tensor:
         """``[f, f]`` as `CrossLayer.pairs`, of the lowest layer: only there are the columns fields, too."""

@@ -44,26 +44,32 @@ class TargetAttention(nn.Module):
         self.rest = nn.Sequential(activation_layer(activation), Tower(hidden[0], hidden[1:], 1, activation=activation))
         self.normalise = normalise
 
-    def forward(self, candidates: Tensor, history: Tensor, present: Tensor) -> Tensor:
+    def forward(self, candidates: Tensor, history: Tensor, present: Tensor, row: Tensor | None = None) -> Tensor:
         """``[b, d]`` for one candidate each, ``[b, c, d]`` for c of them. A history without events gives 0.
 
         Args:
             candidates: ``[b, d]`` or ``[b, c, d]``.
             history: ``[b, t, d]``; what is not present may be anything.
             present: ``[b, t]`` which events there are.
+            row: ``[b]`` which history is that of each candidate ``[b, d]``, where there are fewer; None: its own.
         """
         history = history.masked_fill(~present.unsqueeze(-1), 0)
+        if row is not None:
+            weights = self.weights(candidates.unsqueeze(1), history, present, row)
+            return (weights @ history.index_select(0, row)).squeeze(1)
         if candidates.dim() == 2:
             return (self.weights(candidates.unsqueeze(1), history, present) @ history).squeeze(1)
         return self.weights(candidates, history, present) @ history
 
-    def weights(self, candidates: Tensor, history: Tensor, present: Tensor) -> Tensor:
+    def weights(self, candidates: Tensor, history: Tensor, present: Tensor, row: Tensor | None = None) -> Tensor:
         """``[b, c, t]`` how much each event counts for each of the candidates ``[b, c, d]``; what is absent has 0.
 
         Only products are worked out for every two of them: what is linear in one is worked out once, and added.
         """
         events, own, difference, product = self.first.weight.chunk(4, dim=1)  # [hidden, d] each
         of_events = nn.functional.linear(history, events + difference, self.first.bias)  # [b, t, hidden]
+        if row is not None:
+            of_events, history, present = (one.index_select(0, row) for one in (of_events, history, present))
         of_candidates = nn.functional.linear(candidates, own - difference)  # [b, c, hidden]
         both = nn.functional.linear(candidates.unsqueeze(2) * history.unsqueeze(1), product)  # [b, c, t, hidden]
         weights: Tensor = self.rest(both + of_events.unsqueeze(1) + of_candidates.unsqueeze(2)).squeeze(-1)

@@ -53,7 +53,13 @@ class FeatureGate(nn.Module):
         if (context is None) != (self.learned is not None):
             wanted = "be given" if self.learned is None else "not be given where it is learned"
             raise ValueError(f"A context must {wanted}. Got {'none' if context is None else 'one'} instead.")
-        return 2 * torch.sigmoid(self.gates(self.learned if context is None else context)) * x
+        given = self.learned if context is None else context
+        assert given is not None
+        return self.factors(given) * x
+
+    def factors(self, context: Tensor) -> Tensor:
+        """``[..., dim]`` of a context ``[..., context_dim]``, or of the learned one."""
+        return 2 * torch.sigmoid(self.gates(context))
 
 
 class BilinearFusion(nn.Module):
