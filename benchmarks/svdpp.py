@@ -7,7 +7,15 @@ from typing import Any
 
 from benchmarks.harness import ROOT, Row, Topic, data_dir, mean, median, peer_python, run_job, same, spread
 
-PARTS = ("types.py", "data", "kernels/descent.py", "models/svdpp.py", "models/_rated.py", "scorers/ratings.py")
+PARTS = (
+    "types.py",
+    "data",
+    "kernels/descent.py",
+    "models/svdpp.py",
+    "models/_descent.py",
+    "models/_rated.py",
+    "scorers/ratings.py",
+)
 DEPENDS = [*(ROOT / "serendip" / name for name in PARTS), Path(__file__)]
 DEPENDS += [ROOT / "benchmarks/peers" / name for name in ("surprise.txt", "surprise_svdpp.py")]
 FOLDS = (1, 2, 3, 4, 5)

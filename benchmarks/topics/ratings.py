@@ -15,7 +15,7 @@ DEPENDS = [
     *(PACKAGE / "scorers" / f"{name}.py" for name in ("neighbours", "posterior", "ratings", "slopes")),
     *(
         PACKAGE / "models" / f"{name}.py"
-        for name in ("_blocks", "_chain", "_cuts", "_rated", "baseline", "bayesian_fm")
+        for name in ("_blocks", "_chain", "_cuts", "_descent", "_rated", "baseline", "bayesian_fm")
     ),
     *(PACKAGE / "models" / f"{name}.py" for name in ("biased_mf", "nmf", "rating_knn", "slope_one", "svdpp")),
     *(PACKAGE / "evaluate" / f"{name}.py" for name in ("held", "protocols", "ratings", "split")),

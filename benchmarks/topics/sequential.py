@@ -27,6 +27,9 @@ DATA: dict[str, tuple[str, dict[str, Any]]] = {
 _FALLING: dict[str, Any] = {"schedule": "cosine", "warmup_steps": 200, "learning_rate": 0.001, "precision": "bfloat16"}
 _LONG: dict[str, Any] = {**_FALLING, "length": 200, "factors": 128, "batch_size": 32, "dropout": 0.3, "epochs": 40}
 _SHORT: dict[str, Any] = {**_FALLING, "length": 50, "factors": 128, "batch_size": 128, "dropout": 0.5, "epochs": 30}
+_CLOZE: dict[str, Any] = {**_LONG, "hidden": 512, "activation": "gelu", "epochs": 26}
+_OPEN: dict[str, Any] = {"dropout": 0.1, "gated": True, "gaps": 0.4}
+_SOON: dict[str, Any] = {"length": 100, "batch_size": 16, "learning_rate": 0.002, "warmup_steps": 400}
 GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
     "ml_1m": {
         "sasrec": [_LONG, {**_LONG, "gated": True}],
@@ -34,13 +37,13 @@ GRIDS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "lstm": [{**_LONG, "hidden": 256, "epochs": 24}],
         "bow": [{**_LONG, "hidden": 256, "window": 20, "epochs": 24}],
         "cnn": [{**_LONG, "hidden": 256, "length": 30, "epochs": 24}],
-        "bert4rec": [{**_LONG, "hidden": 512, "activation": "gelu", "epochs": 36}],
+        "bert4rec": [_CLOZE, {**_CLOZE, **_OPEN}, {**_CLOZE, **_OPEN, **_SOON}],
     },
     "s3rec_beauty": {"sasrec": [_SHORT]},
 }
 """What the trials try."""
-SHARE: dict[str, float] = {"ml_1m": 0.4, "s3rec_beauty": 1}
-"""For how many of its epochs a trial learns."""
+SHARE: dict[str, float] = {"ml_1m": 0.4, "ml_1m/bert4rec": 0.3, "s3rec_beauty": 1}
+"""For how many of its epochs a trial learns, by data, or by data and model."""
 ASKED: dict[tuple[str, str], tuple[float, float]] = {
     ("ml_1m", "sasrec"): (0.3264, 0.1930),
     ("ml_1m", "gru"): (0.2962, 0.1693),
@@ -74,7 +77,7 @@ def judged(data: str, model: str, options: dict[str, Any], seed: int, *, inner: 
 
 def trial(data: str, model: str, options: dict[str, Any]) -> Any:
     """One training within the training part."""
-    shorter = {**options, "epochs": round(SHARE[data] * options["epochs"])}
+    shorter = {**options, "epochs": round(SHARE.get(f"{data}/{model}", SHARE[data]) * options["epochs"])}
     return judged(data, model, shorter, 0, inner=True)
 
 
