@@ -21,6 +21,7 @@ from serendip.pipeline.guard import Guard
 from serendip.pipeline.merge import Merge
 from serendip.pipeline.tracing import Call, Place, held, lost, skipped, standing_of, traced
 from serendip.scorers.calibrated import Calibrated
+from serendip.scorers.labelled import LabelScorer
 from serendip.scorers.left_out import Share
 from serendip.types import ABSENT, Queries, Recs, SerendipError, Stage
 
@@ -200,7 +201,7 @@ def _meaning(pipeline: Stage, calls: Sequence[Call], recs: Recs, item: int) -> s
         at = np.flatnonzero(recs.items[0] == item)
         source = str(recs.columns["source"][0, at[0]]) if len(at) and "source" in recs.columns else ""
         part, named = next((one for one in retrievers(pipeline) if one.name == source), None), 0.0
-    if part is None or named or not isinstance(part.scorer, Calibrated):
+    if part is None or named or not isinstance(part.scorer, Calibrated | LabelScorer):
         return None
     return part.scorer.meaning()
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serendip.data.rows import EventRows, row_queries
+from serendip.data.scales import on_scale
 from serendip.types import Floats, Foreteller, Ids, Predictor, Queries, Scorer, SerendipError
-
-if TYPE_CHECKING:
-    from serendip.data.schema import LabelKind
 
 Values = NDArray[np.float64]
 
-LARGEST_LOG = 80.0
-"""Logarithms of counts and durations are cut there: e⁸⁰ is what float32 still holds."""
 SCORE = ""
 """Where scores stand among what is foretold."""
 
@@ -87,20 +83,6 @@ def foretell(what: Any, rows: EventRows, labels: Sequence[str], own: Sequence[st
     return made
 
 
-def on_scale(kind: LabelKind, scores: NDArray[Any]) -> Values:
-    """What scores of a model that learned a label of this kind say of it: the probability, the count expected, the
-    rating, or the duration. ``-inf`` stays."""
-    s = np.asarray(scores, np.float64)
-    values = s
-    if kind == "binary":
-        values = np.exp(-np.logaddexp(0, -s))
-    elif kind == "count":
-        values = np.exp(np.minimum(s, LARGEST_LOG))
-    elif kind == "duration":
-        values = np.maximum(np.expm1(np.minimum(s, LARGEST_LOG)), 0)
-    return np.where(np.isneginf(s), -np.inf, values)
-
-
 def _scorer(what: Any) -> Any:
     lower = getattr(what, "lower", None)
     return lower() if callable(lower) and not isinstance(what, type) else what
@@ -144,4 +126,4 @@ def _filled(values: Values, rows: EventRows, label: str) -> Foretold:
     return Foretold(values, True, count)
 
 
-__all__ = ["Foretold", "foretell", "labels_of", "name_of", "on_scale", "read_by"]
+__all__ = ["Foretold", "foretell", "labels_of", "name_of", "read_by"]

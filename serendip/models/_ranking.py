@@ -142,10 +142,15 @@ class RankingModel(FieldsModel):
         return np.array(start_of(kind, mean), np.float32)
 
     def scorer(self, net: Any, data: Dataset, **parts: Any) -> RankScorer:
-        """The score is what the networks say."""
+        """The score is what the networks say; with a label, it foretells that."""
         from serendip.nn.lower import lower_ranker
+        from serendip.scorers import LabelScorer
 
-        return lower_ranker(net, **parts)
+        found = lower_ranker(net, **parts)
+        if not self.labels:
+            return found
+        ((label, kind),) = self.taught(data).tasks.items()
+        return LabelScorer.of(found, label, kind)
 
 
 __all__ = ["DEEP", "WIDE", "DeepConfig", "Layout", "RankingConfig", "RankingModel", "VectorConfig"]

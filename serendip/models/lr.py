@@ -53,7 +53,8 @@ class LR(RankingModel):
 
     def scorer(self, net: Any, data: Dataset, **parts: Any) -> RankScorer:
         """The score is what the networks say, whoever asks and whatever the item."""
-        from serendip.scorers.weights import WeightScorer
+        from serendip.scorers import LabelScorer, LabelWeights, WeightScorer
 
         found = super().scorer(net, data, **{**parts, "items": np.nan_to_num(parts["items"])})
-        return WeightScorer(**{one.name: getattr(found, one.name) for one in fields(found)})
+        kind = LabelWeights if isinstance(found, LabelScorer) else WeightScorer
+        return kind(**{one.name: getattr(found, one.name) for one in fields(found)})

@@ -23,6 +23,7 @@ from serendip.scorers.factors import Factors
 from serendip.scorers.filters import SparsePlusLowRank
 from serendip.scorers.grouped import GroupedScores
 from serendip.scorers.items import DenseItemToItem, ItemToItem
+from serendip.scorers.labelled import LabelScorer, LabelWeights
 from serendip.scorers.neighbourhood import GraphLayers, NeighbourSums
 from serendip.scorers.neighbours import RatingNeighbours
 from serendip.scorers.posterior import PosteriorFactors
@@ -64,6 +65,8 @@ KINDS: dict[str, type[Any]] = {
         TaskScorer,
         JointScorer,
         WeightScorer,
+        LabelScorer,
+        LabelWeights,
     )
 }
 """Every kind of scorer that a bundle can hold by itself, by the name it has there; beside them a `Blend` of several,
@@ -187,6 +190,8 @@ __all__ = [
     "GroupedScores",
     "ItemToItem",
     "JointScorer",
+    "LabelScorer",
+    "LabelWeights",
     "MaxSimScorer",
     "NeighbourSums",
     "PosteriorFactors",

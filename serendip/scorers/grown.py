@@ -15,6 +15,7 @@ from serendip.scorers.factors import Factors
 from serendip.scorers.filters import SparsePlusLowRank
 from serendip.scorers.grouped import GroupedScores
 from serendip.scorers.items import DenseItemToItem, ItemToItem
+from serendip.scorers.labelled import LabelScorer, LabelWeights
 from serendip.scorers.neighbourhood import GraphLayers, NeighbourSums
 from serendip.scorers.neighbours import RatingNeighbours
 from serendip.scorers.posterior import PosteriorFactors
@@ -86,6 +87,8 @@ GROWTH: dict[type[Any], dict[str, Axes]] = {
     TaskScorer: TOWERS,
     JointScorer: TOWERS,
     WeightScorer: TOWERS,
+    LabelScorer: TOWERS,
+    LabelWeights: TOWERS,
     MaxSimScorer: TOWERS,
     UserNeighbours: {"rows": Axes(("users", "items")), "emphasis": Axes(("items",))},
     Biases: BIASES,

@@ -11,8 +11,8 @@ import pytest
 
 from serendip.data.dataset import Dataset
 from serendip.data.rows import EventRows
+from serendip.data.scales import on_scale
 from serendip.evaluate import RowEvaluation, at_random, compare_rows, evaluate_rows, rows
-from serendip.evaluate.foretold import on_scale
 from serendip.evaluate.row_evaluation import joined_rows, resamples_of
 from serendip.types import Floats, Ids, Queries, SerendipError
 
@@ -212,15 +212,6 @@ def test_predicted_ratings_are_judged_as_they_are_elsewhere() -> None:
     found = evaluate_rows(model, split)["rating"]
     assert found.metrics == ("mae", "rmse", "xauc")
     assert found.figure("rmse") == pytest.approx(evaluate_ratings(model, split).rmse, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("kind", "score", "means"), [("binary", 0.0, 0.5), ("count", np.log(3), 3), ("duration", np.log(8), 7)]
-)
-def test_scores_mean_what_the_label_measures(kind: Any, score: float, means: float) -> None:
-    assert on_scale(kind, np.array([score]))[0] == pytest.approx(means)
-    assert np.isneginf(on_scale(kind, np.array([-np.inf]))[0])
-    assert np.isfinite(on_scale(kind, np.array([1e30]))[0])
 
 
 def test_large_evaluations_are_resampled_less_often() -> None:
