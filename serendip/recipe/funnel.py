@@ -120,9 +120,10 @@ def alone(section: PipelineSection) -> PipelineSection:
 
 def fallback_of(model: Choice, section: PipelineSection, data: Dataset | Streamed) -> tuple[Choice, ...]:
     """What fills lists: as the recipe says; else `automatic_fallback`, with the options that a source of that name
-    has."""
+    has. A model that is compared with the recipe's is not filled by one of its own name with other options: what the
+    two are worth would not be told apart."""
     if section.fallback is not None:
-        return section.fallback
+        return tuple(one for one in section.fallback if one == model or stage_name(one) != stage_name(model))
     named = {stage_name(one): one for one in (model, *(source.model for source in section.sources))}
     return tuple(named.get(stage_name(one), one) for one in automatic_fallback(model, data))
 
@@ -250,9 +251,9 @@ def _check_names(recipe: Recipe) -> None:
         known[stage_name(one.model)] = one.model
     for fill in section.fallback or ():
         other = known.get(stage_name(fill), fill)
-        if section.sources and other != fill:
+        if other != fill:
             raise RecipeError(
-                f"pipeline.fallback must have the options that {fill.name!r} has among the sources. Got "
+                f"pipeline.fallback must have the options that {fill.name!r} has where it names items. Got "
                 f"{fill.plain()} and {other.plain()}."
             )
     others = (*known.values(), *(section.fallback or ()))

@@ -220,6 +220,23 @@ def test_a_ranker_learns_of_all_sources(data: Dataset) -> None:
     assert (named.any(axis=2) == (shown.lists != ABSENT)).all() and (named.sum(axis=2) > 1).any()
 
 
+def test_what_is_compared_is_not_filled_by_its_own_kind_with_other_options(data: Dataset) -> None:
+    """`popular` of the whole log, beside lists that a recent `popular` fills."""
+    recent, given = {"name": "popular", "half_life": 0.5}, ("run.threads=1", "evaluate.metrics=['recall@5']")
+    said = read(
+        None, (*given, "evaluate.compare=['popular']"), given={"pipeline": {"fallback": [recent]}}, model="item_knn"
+    )
+    alone = read(None, (*given, "evaluate.compare=[]"), given={"pipeline": {"fallback": []}}, model="popular")
+    found, plain = evaluate_recipe(said, data=data), evaluate_recipe(alone, data=data)
+    np.testing.assert_array_equal(found.evaluations["popular"].of("recall@5"), plain.main.of("recall@5"))
+
+
+def test_the_model_is_not_filled_by_its_own_kind_with_other_options() -> None:
+    said = read(None, given={"pipeline": {"fallback": [{"name": "popular", "half_life": 2}]}}, model="popular")
+    with pytest.raises(RecipeError, match=r"fallback must have the options that 'popular' has where it names items"):
+        check_learning(said)
+
+
 def test_an_evaluation_compares_the_sources_with_the_first_alone(data: Dataset) -> None:
     found = evaluate_recipe(several("evaluate.metrics=['recall@20']", "evaluate.compare=['popular']"), data=data)
     assert list(found.evaluations) == ["item_knn + ease + popular", "item_knn", "popular"]
@@ -257,7 +274,7 @@ def test_an_evaluation_compares_the_sources_with_the_first_alone(data: Dataset) 
         ({"merge": "round_robin", "sources": [{"model": "ease", "weight": 2}]}, r"weight must go with pipeline\.merge"),
         (
             {"fallback": [{"name": "popular", "half_life": 2}]},
-            r"must have the options that 'popular' has among the sou",
+            r"must have the options that 'popular' has where it nam",
         ),
         ({"rank": "ease"}, r"pipeline\.rank must be another model than those that name the items"),
         ({"budget": {"rank": 2}}, r"pipeline\.budget\.rank must come with pipeline\.rank"),
