@@ -123,6 +123,11 @@ class Model(ABC):
         """Whether what it foretells is judged event by event: of one label, or of several as tasks."""
         return bool(self.labels)
 
+    @property
+    def labels_first(self) -> bool:
+        """Whether that is what it is judged by where no figure is named, and not by the lists that it makes."""
+        return self.learns_labels
+
     @abstractmethod
     def learn(self, data: Dataset, run: Run) -> Scorer:
         """Learn from the data and return what answers. The data are read only."""

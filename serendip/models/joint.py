@@ -72,6 +72,11 @@ class Joint(TwoTower):
         """Its tasks are labels."""
         return True
 
+    @property
+    def labels_first(self) -> bool:
+        """It finds items."""
+        return False
+
     def said(self, data: Dataset) -> Taught | None:
         """What events say of the tasks; None where there are none."""
         names = self.config.tasks or tuple(data.events.labels)

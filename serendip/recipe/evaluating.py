@@ -17,7 +17,7 @@ from serendip.recipe.funnel import title
 from serendip.recipe.learning import Learning, Watch, check_learning, silently
 from serendip.recipe.loading import load_data
 from serendip.recipe.reranking import check_rerankers
-from serendip.recipe.sections import Choice, Recipe
+from serendip.recipe.sections import OF_LISTS, Choice, Recipe
 from serendip.recipe.splitting import seed_of, splits_of
 
 ALL_FOLDS = "Deal all events at random into {} parts; hold out each in turn, learn from the others."
@@ -82,7 +82,7 @@ def evaluate_recipe(recipe: Recipe, *, data: Dataset | None = None, watch: Watch
                     evaluate(
                         pipeline,
                         split,
-                        recipe.evaluate.metrics,
+                        recipe.evaluate.metrics or OF_LISTS,
                         threads=recipe.run.threads,
                         progress=progress,
                         seed=seed,

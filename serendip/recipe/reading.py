@@ -162,12 +162,11 @@ def _for_examples(recipe: Recipe, raw: Mapping[str, Any]) -> Recipe:
     if "fallback" not in raw.get("pipeline", {}):
         pipeline = msgspec.structs.replace(pipeline, fallback=())
     compare = tuple(_without_history(one) for one in recipe.evaluate.compare) if "compare" in given else ()
-    metrics = recipe.evaluate.metrics if "metrics" in given else ("auc", "logloss", "ece", "mae", "rmse", "xauc")
     return msgspec.structs.replace(
         recipe,
         model=_without_history(recipe.model),
         pipeline=pipeline,
-        evaluate=msgspec.structs.replace(recipe.evaluate, metrics=metrics, compare=compare),
+        evaluate=msgspec.structs.replace(recipe.evaluate, compare=compare),
     )
 
 

@@ -21,7 +21,7 @@ from serendip.recipe.funnel import judged_choice
 from serendip.recipe.learning import Learning, Watch, check_learning, silently
 from serendip.recipe.loading import load_data
 from serendip.recipe.reading import RecipeError
-from serendip.recipe.sections import Choice, Recipe
+from serendip.recipe.sections import OF_EVENTS, OF_LISTS, Choice, Recipe
 from serendip.recipe.splitting import seed_of, splits_of
 from serendip.types import SerendipError
 
@@ -66,9 +66,24 @@ class EvaluatedRows:
 
 
 def judge_recipe(recipe: Recipe, *, data: Dataset | None = None, watch: Watch = silently) -> Evaluated | EvaluatedRows:
-    """`evaluate_recipe` or `evaluate_labels`, as the recipe's figures ask for."""
-    judge = evaluate_labels if of_rows(recipe) else evaluate_recipe
+    """`evaluate_recipe` or `evaluate_labels`, as the recipe's figures ask for, or else as `by_labels` says."""
+    if recipe.evaluate.metrics is not None:
+        judge = evaluate_labels if of_rows(recipe) else evaluate_recipe
+    else:
+        check_learning(recipe)
+        data = load_data(recipe) if data is None else data
+        judge = evaluate_labels if by_labels(recipe, data) else evaluate_recipe
     return judge(recipe, data=data, watch=watch)
+
+
+def by_labels(recipe: Recipe, data: Dataset) -> bool:
+    """Whether a recipe that names no figures is judged event by event: its model learns a label of these events, is not
+    meant to find items, and nothing names items before it or moves them behind it."""
+    section, model = recipe.pipeline, _model(recipe.model)
+    if section.rank is not None or section.sources or section.rerank or not model.labels_first:
+        return False
+    learned = model.labels or getattr(model.config, "tasks", ()) or tuple(data.events.labels)
+    return any(one in data.events.labels for one in learned)
 
 
 def of_rows(recipe: Recipe) -> bool:
@@ -77,7 +92,7 @@ def of_rows(recipe: Recipe) -> bool:
     Raises:
         RecipeError: figures of both kinds.
     """
-    metrics = recipe.evaluate.metrics
+    metrics = recipe.evaluate.metrics or OF_LISTS
     own = [one for one in metrics if one in ROW_METRICS]
     sure = [one for one in own if one != "auc"]
     others = [one for one in metrics if one not in ROW_METRICS]
@@ -102,14 +117,14 @@ def evaluate_labels(recipe: Recipe, *, data: Dataset | None = None, watch: Watch
         SerendipError: data, a model, a split or a metric that cannot be used; a model that learns no label.
     """
     check_learning(recipe)
-    own_model = judged_choice(recipe)
+    own_model, metrics = judged_choice(recipe), recipe.evaluate.metrics or OF_EVENTS
     if not _model(own_model).learns_labels:
         raise RecipeError(
-            f"{', '.join(recipe.evaluate.metrics)} judge models that learn a label. {own_model.name} learns none. "
+            f"{', '.join(metrics)} judge models that learn a label. {own_model.name} learns none. "
             "Try model.label, or a model of several tasks."
         )
     loaded = load_data(recipe) if data is None else data
-    seed, metrics = seed_of(recipe), recipe.evaluate.metrics
+    seed = seed_of(recipe)
     with watch("Holding events out"):
         splits = splits_of(recipe.evaluate, loaded, seed, rows=True)
     choices = named(own_model, recipe.evaluate.compare)
@@ -155,7 +170,7 @@ def _judged(
     found: Mapping[str, RowEvaluation] = evaluate_rows(
         scorer,
         split,
-        recipe.evaluate.metrics,
+        recipe.evaluate.metrics or OF_EVENTS,
         label=label,
         learned=own,
         threads=recipe.run.threads,

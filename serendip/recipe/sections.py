@@ -24,6 +24,10 @@ SplitName = Literal["last_out", "global_time", "per_user", "at_random", "k_fold"
 Calibrating = Literal["isotonic", "platt"]
 Merging = Literal["round_robin", "normalised", "fused"]
 
+OF_LISTS = ("ndcg@10", "recall@10", "ndcg@20", "recall@20", "coverage@20")
+OF_EVENTS = ("auc", "logloss", "ece", "mae", "rmse", "xauc")
+"""What is reported where no figure is named: of lists, and of held-out events one by one."""
+
 Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 Folds = Annotated[int, Meta(ge=2, le=7)]
@@ -397,14 +401,15 @@ class EvaluateSection(Section, frozen=True):
         Meta(examples=[0], description="Of the split and of the bootstrap. Left out: the seed of [run]."),
     ] = None
     metrics: Annotated[
-        tuple[str, ...],
+        Annotated[tuple[str, ...], Meta(min_length=1)] | None,
         Meta(
-            min_length=1,
+            examples=[list(OF_LISTS)],
             description="Figures to report: of lists, such as ndcg@10; or of held-out events with a label, one by one, "
             "for models that learn labels: auc, gauc, logloss, ece, mae, rmse, xauc, weighted_per_user_loss. The first "
-            "one decides comparisons.",
+            "one decides comparisons. Left out: of events one by one for a model that learns labels of the log and "
+            "stands alone, otherwise of lists.",
         ),
-    ] = ("ndcg@10", "recall@10", "ndcg@20", "recall@20", "coverage@20")
+    ] = None
     compare: Annotated[
         tuple[Choice, ...], Meta(description="Models fitted beside it, on the same events, to compare with.")
     ] = (Choice("popular"), Choice("item_knn"))

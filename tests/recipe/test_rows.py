@@ -22,7 +22,7 @@ from serendip.model import find
 from serendip.recipe import Evaluated, EvaluatedRows, RecipeError, evaluate_labels, judge_recipe, reading, run_recipe
 from serendip.recipe.calibrating import calibrated, learned_on, uncalibrated
 from serendip.recipe.learning import figure_of
-from serendip.recipe.rows import of_rows
+from serendip.recipe.rows import by_labels, of_rows
 from serendip.recipe.splitting import splits_of
 from serendip.scorers import Calibrated
 from serendip.types import SerendipError
@@ -66,6 +66,29 @@ def test_figures_are_of_lists_or_of_events() -> None:
     with pytest.raises(RecipeError, match=r"logloss judge models that learn a label\. ease learns none"):
         judge_recipe(recipe('evaluate.metrics=["logloss"]', model="ease"), data=DATA)
     assert reading.ROW_METRICS == ROW_METRICS
+
+
+def test_a_ranker_of_a_label_is_judged_by_it_unless_lists_are_asked_for() -> None:
+    """By all figures that suit the label; whatever finds items, or has something before or behind it, by lists."""
+    found = judge_recipe(labelled("evaluate.compare=[]"), data=DATA)
+    assert isinstance(found, EvaluatedRows) and found.main.metrics == ("auc", "logloss", "ece")
+    assert found.main.figure("auc") > 0.6
+    assert isinstance(
+        judge_recipe(labelled("evaluate.metrics=['ndcg@5']", "evaluate.compare=[]"), data=DATA), Evaluated
+    )
+    assert isinstance(judge_recipe(recipe("evaluate.compare=[]", model="popular"), data=DATA), Evaluated)
+    assert by_labels(labelled(), DATA) and by_labels(recipe(model="mmoe"), DATA)
+    assert by_labels(recipe("model.tasks=['interest', 'liked']", model="mmoe"), DATA)
+    for other in (
+        recipe(model="joint"),
+        recipe("model.tasks=['interest']", model="mmoe"),
+        recipe("pipeline.rank={name='deepfm', label='liked'}", model="popular"),
+        labelled("pipeline.rerank=[{name='mmr', by='weather'}]"),
+        labelled("pipeline.sources=['popular']"),
+    ):
+        assert not by_labels(other, DATA)
+    unlabelled = Dataset.from_frames(pl.DataFrame({"user_id": [1, 1, 2], "item_id": [1, 2, 1]}))
+    assert not by_labels(recipe(model="mmoe"), unlabelled)
 
 
 def test_models_are_judged_on_the_same_rows_and_what_only_ranks_by_its_order() -> None:
