@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from serendip.rerank.alike import held
-from serendip.rerank.lists import Doubles, best, front, places, relevance, reordered, take
+from serendip.rerank.lists import Doubles, best, front, places, relevance, take
 from serendip.types import ABSENT, Ids, Queries, Recs
 
 
@@ -62,7 +62,7 @@ class CalibrateStage:
             rows = np.flatnonzero(at != ABSENT)
             np.add.at(total, (rows[:, None], place_of[rows, at[rows]]), share[rows, at[rows]])
             count[rows] += real[rows, at[rows]].any(axis=1)
-        return reordered(recs, front(chosen, left.shape[1]))
+        return recs.ordered(front(chosen, left.shape[1]))
 
     def mix(self, queries: Queries) -> Doubles:
         """``[q, size]`` p(g|u): shares that sum to 1, or zeros where the history says nothing."""

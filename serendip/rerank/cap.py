@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from serendip.rerank.alike import held
 from serendip.rerank.limits import limited
-from serendip.rerank.lists import front, places, reordered
+from serendip.rerank.lists import front, places
 from serendip.types import ABSENT, Ids, Queries, Recs
 
 
@@ -29,7 +29,7 @@ class CapStage:
         n = min(places(queries, recs), self.within or queries.k)
         codes = self.codes[held(recs.items, len(self.codes))]
         chosen = limited(codes, recs.items != ABSENT, self.most, n)
-        return reordered(recs, front(chosen, recs.items.shape[1]))
+        return recs.ordered(front(chosen, recs.items.shape[1]))
 
 
 __all__ = ["CapStage"]

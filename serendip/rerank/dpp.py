@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from serendip.rerank.alike import Alike, Rows
-from serendip.rerank.lists import Doubles, Places, best, by_place, front, places, relevance, reordered, take
+from serendip.rerank.lists import Doubles, Places, best, by_place, front, places, relevance, take
 from serendip.types import ABSENT, Queries, Recs
 
 LEAST = 1e-9
@@ -62,7 +62,7 @@ class DppStage:
             factor[:, :, place] = step
             own = own - step**2
         chosen = by_place(chosen) if self.sort else chosen
-        return reordered(recs, front(chosen, left.shape[1]))
+        return recs.ordered(front(chosen, left.shape[1]))
 
     def _likeness(self, recs: Recs) -> Rows:
         """S, row by row: 1 of an item to itself, 0 of one of which nothing is known to any other."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from serendip.rerank import epsilon, thompson
-from serendip.rerank.lists import Doubles, Mask, Places, front, places, relevance, reordered
+from serendip.rerank.lists import Doubles, Mask, Places, front, places, relevance
 from serendip.rerank.options import Explore
 from serendip.rerank.pin import PINNED
 from serendip.types import ABSENT, PROPENSITY, Queries, Recs, Uncertain
@@ -42,7 +42,7 @@ class ExploreStage:
         shown = slots[:, :k]
         fixed = np.take_along_axis(told, shown, axis=1)
         np.put_along_axis(told, shown, np.where(chosen == ABSENT, fixed, likely), axis=1)
-        found = reordered(recs, order)
+        found = recs.ordered(order)
         return replace(found, columns={**found.columns, PROPENSITY: told.astype(np.float32)})
 
     def _free(self, recs: Recs) -> Mask:

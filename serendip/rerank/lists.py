@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,24 +41,14 @@ def relevance(recs: Recs) -> Doubles:
     So what an earlier re-ranker decided holds: of two items the one before is never less relevant.
     """
     given = recs.columns.get(RELEVANCE)
-    values = scaled(recs) if given is None else np.nan_to_num(given.astype(np.float64))
-    return -np.sort(-np.where(recs.items != ABSENT, values, 0), axis=1)
-
-
-def reordered(recs: Recs, order: Places) -> Recs:
-    """The lists with the item at ``order[q, p]`` at place p, each with its score and columns."""
-    return replace(
-        recs,
-        items=np.take_along_axis(recs.items, order, axis=1),
-        scores=np.take_along_axis(recs.scores, order, axis=1),
-        columns={name: np.take_along_axis(value, order, axis=1) for name, value in recs.columns.items()},
-    )
+    values = scaled(recs) if given is None else given
+    return -np.sort(-np.where((recs.items != ABSENT) & (values > 0), values, 0.0), axis=1)
 
 
 def by_value(recs: Recs, values: Doubles) -> Recs:
     """The lists by falling value ``[q, c]``; equal ones stay in their order."""
     order = np.argsort(-np.where(recs.items != ABSENT, values, -np.inf), axis=1, kind="stable")
-    return reordered(recs, order)
+    return recs.ordered(order)
 
 
 def front(chosen: Places, width: int) -> Places:
@@ -91,4 +79,4 @@ def take(left: Mask, chosen: Places) -> None:
     left[rows, chosen[rows]] = False
 
 
-__all__ = ["RELEVANCE", "best", "by_place", "by_value", "front", "places", "relevance", "reordered", "scaled", "take"]
+__all__ = ["RELEVANCE", "best", "by_place", "by_value", "front", "places", "relevance", "scaled", "take"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from serendip.rerank.alike import Alike
-from serendip.rerank.lists import best, by_place, front, places, relevance, reordered, take
+from serendip.rerank.lists import by_place, front, places, relevance
 from serendip.types import ABSENT, Queries, Recs
 
 
@@ -32,16 +32,18 @@ class MmrStage:
 
     def __call__(self, queries: Queries, recs: Recs) -> Recs:
         """The same items; the first ``queries.k`` places are chosen one after the other."""
-        left, worth = recs.items != ABSENT, self.weight * relevance(recs)
-        rows = self.alike.among(recs.items)
-        nearest = np.zeros(left.shape)
-        chosen = np.full((len(recs), places(queries, recs)), ABSENT, np.int64)
+        held = recs.items != ABSENT
+        worth = np.where(held, self.weight * relevance(recs), -np.inf)  # of what is left
+        rows, each = self.alike.among(recs.items), np.arange(len(recs))
+        chosen = np.empty((len(recs), places(queries, recs)), np.int64)
+        nearest = np.zeros(worth.shape)
         for place in range(chosen.shape[1]):
-            chosen[:, place] = at = best(worth - (1 - self.weight) * nearest, left)
-            take(left, at)
+            chosen[:, place] = at = (worth - (1 - self.weight) * nearest).argmax(axis=1)
+            worth[each, at] = -np.inf
             nearest = np.maximum(nearest, rows(at)) if place else rows(at)
+        chosen[np.arange(chosen.shape[1]) >= held.sum(axis=1, keepdims=True)] = ABSENT  # nothing was left
         chosen = by_place(chosen) if self.sort else chosen
-        return reordered(recs, front(chosen, left.shape[1]))
+        return recs.ordered(front(chosen, worth.shape[1]))
 
 
 __all__ = ["MmrStage"]

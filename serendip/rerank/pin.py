@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from serendip.rerank.lists import Mask, Places, reordered
+from serendip.rerank.lists import Mask, Places
 from serendip.types import ABSENT, Ids, Queries, Recs
 
 PINNED = "pinned"
@@ -47,7 +47,7 @@ class PinStage:
         if "source" in lists.columns:
             source = np.where(pinned, PINNED, lists.columns["source"])
             lists = replace(lists, columns={**lists.columns, "source": source})
-        return reordered(lists, self._order(lists, pins, pinned))
+        return lists.ordered(self._order(lists, pins, pinned))
 
     def _order(self, lists: Recs, pins: Recs, pinned: Mask) -> Places:
         """``[q, c]`` where each place takes its item from."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from serendip.rerank.alike import held
 from serendip.rerank.limits import limited
-from serendip.rerank.lists import Doubles, by_value, front, places, relevance, reordered
+from serendip.rerank.lists import Doubles, by_value, front, places, relevance
 from serendip.types import ABSENT, Ids, Queries, Recs
 
 
@@ -51,7 +51,7 @@ class QuotaStage:
         n = places(queries, recs)
         codes = self.head[held(recs.items, len(self.head))]
         chosen = limited(codes, recs.items != ABSENT, n - int(np.ceil(self.quota * n)), n)
-        return reordered(recs, front(chosen, recs.items.shape[1]))
+        return recs.ordered(front(chosen, recs.items.shape[1]))
 
 
 def fame(counts: NDArray[np.int64]) -> Doubles:
