@@ -34,7 +34,7 @@ from serendip.bundle.store import File
 from serendip.data.dataset import Histories
 from serendip.data.vocab import ExternalId, Vocab
 from serendip.filter import Allowed, Filter
-from serendip.pipeline import lines, rerankers, retrievers, scoring
+from serendip.pipeline import budgeted, lines, rerankers, retrievers, scoring
 from serendip.rerank import Explore
 from serendip.types import ABSENT, Queries, Recs, SerendipError, Stage, unpack_mask
 
@@ -390,7 +390,7 @@ class Bundle:
         from serendip.bundle.explaining import why
 
         return why(
-            self._desk, self.pipeline, user, item, k, reasons, exclude_seen=exclude_seen, history=history,
+            self._desk, self.answering, user, item, k, reasons, exclude_seen=exclude_seen, history=history,
             exclude=exclude, allow=allow, filtered=filter, attributes=attributes, events=events, moments=time,
             explore=explore,
         )  # fmt: skip
@@ -534,6 +534,13 @@ class Bundle:
         return self._desk.filters.allowed(filter)
 
     @cached_property
+    def answering(self) -> Stage:
+        """The pipeline, once it has made what a first answer has to wait for, where stages have a budget."""
+        if budgeted(self.pipeline):
+            golden.warm(self.pipeline, self.golden)
+        return self.pipeline
+
+    @cached_property
     def kinds_read(self) -> tuple[str, ...]:
         """The kinds of events, of those that are not the target, that a scorer reads beside the history."""
         return kinds_read_by(self.pipeline, self.histories)
@@ -652,7 +659,7 @@ class Bundle:
 
     def _reply(self, request: Request, rows: slice, reasons: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
         queries = request.queries(rows)
-        recs = self.pipeline(queries).top(request.k)
+        recs = self.answering(queries).top(request.k)
         more = self.detailed(queries, recs).columns() if reasons else ()
         return table(recs, request.users[rows], self.items, more=more), recs.notes
 

@@ -238,9 +238,16 @@ def unguarded(stage: Stage) -> Stage:
     return stage
 
 
+def budgeted(stage: Stage) -> bool:
+    """Whether a part of the stage is skipped when it takes too long."""
+    if isinstance(stage, Within) or (isinstance(stage, Guard) and stage.budget is not None):
+        return True
+    return isinstance(stage, Composite) and any(map(budgeted, stage.stages))
+
+
 def _check_budget(what: str, budget: float) -> None:
     if not 0 < budget < math.inf:
         raise SerendipError(f"{what}(budget=…) must be milliseconds above 0. Got {budget} instead.")
 
 
-__all__ = ["TOGETHER", "Guard", "Skipped", "Within", "guarded", "limited", "unguarded"]
+__all__ = ["TOGETHER", "Guard", "Skipped", "Within", "budgeted", "guarded", "limited", "unguarded"]

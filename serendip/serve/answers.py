@@ -166,10 +166,10 @@ class Answers:
         """Why an item is in a list, or is not.
 
         Raises:
-            ApiError: 404 for an item that is not in the bundle, or a user who is not and of whom nothing is said; 422
-                for nobody at all, or what `recommend` refuses.
+            ApiError: 404 for an item that is not in the bundle and never was, or a user who is not and of whom nothing
+                is said; 422 for nobody at all, or what `recommend` refuses.
         """
-        code, person = self._item(asked.item_id), self._person(asked)
+        code, person = self._item(asked.item_id, gone=True), self._person(asked)
         allow, strange = self._known("allow", asked.allow)
         kept = self._bundle.attributes
         said = {name: value for name, value in asked.attributes.items() if kept is not None and name in kept.columns}
@@ -206,13 +206,13 @@ class Answers:
         """What to ask somebody new.
 
         Raises:
-            ApiError: 404 for an item that is not in the bundle, 422 for one answered twice or a filter that cannot be
-                read or does not fit the items.
+            ApiError: 404 for an item that is not in the bundle and never was, 422 for one answered twice or a filter
+                that cannot be read or does not fit the items.
         """
         answers = {name: getattr(asked, name) for name in ("liked", "not_liked", "not_known")}
         for given in answers.values():
             for one in given:
-                self._item(one)
+                self._item(one, gone=True)
         try:
             found = self._bundle.onboarding(asked.k, **answers, filter=asked.filter)
         except FilterError as error:
@@ -291,7 +291,7 @@ class Answers:
             if said is None:
                 raise
             raise ApiError(422, "invalid_attributes", str(error)) from error
-        recs = self._bundle.pipeline(queries).top(k)
+        recs = self._bundle.answering(queries).top(k)
         skipped = [note for note in recs.notes if isinstance(note, Skipped)]
         for note in skipped:
             self._skipped(note)
@@ -366,14 +366,14 @@ class Answers:
         ]
         return lists if PROPENSITY not in recs.columns else _likely(lists, recs.columns[PROPENSITY].tolist())
 
-    def _item(self, item_id: ExternalId) -> int:
-        """The code of an item.
+    def _item(self, item_id: ExternalId, *, gone: bool = False) -> int:
+        """The code of an item; ``gone``: of one that was deleted, too.
 
         Raises:
             ApiError: 404 for one that is not in the bundle.
         """
         code = self._bundle.item_ids.find(item_id)
-        if code == ABSENT or (self._shown is not None and not self._shown[code]):
+        if code == ABSENT or (not gone and self._shown is not None and not self._shown[code]):
             raise ApiError(
                 404,
                 "unknown_item",

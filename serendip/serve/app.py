@@ -21,7 +21,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
 from serendip.bundle import Bundle
-from serendip.catalogue import beside, kept_in
+from serendip.catalogue import beside
 from serendip.serve import static, wire
 from serendip.serve.edge import Edge
 from serendip.serve.routes import HANDLERS, reply
@@ -47,11 +47,13 @@ def create_app(
     """The application. It answers at once with 503, and in full when the bundle has passed its check.
 
     Args:
-        bundle: the bundle, or its path. Live items that are kept beside it are shown, and followed as they change.
+        bundle: the bundle, or its path. Live items that are kept beside it are shown, and followed as they come and
+            change.
         live: a folder for live items, which requests may change then; None: they may not.
         settled: called once when the bundle is ready or has failed (`Serving.failure`); None: a failure is logged.
     """
-    kept = _kept(bundle) if live is None else Path(live)
+    beside_it = None if isinstance(bundle, Bundle) else beside(Path(bundle))
+    kept = beside_it if live is None else Path(live)
     threads = min(MAX_THREADS, os.cpu_count() or 1)
     serving = Serving(bundle, threads=threads, live=kept, writable=live is not None)
 
@@ -83,12 +85,6 @@ def create_app(
     )
     app.asgi_handler = Edge(app.asgi_handler, serving.metrics, [route.path for route in app.routes])
     return app
-
-
-def _kept(bundle: str | Path | Bundle) -> Path | None:
-    """Where the live items of a bundle are kept; None where there are none."""
-    folder = None if isinstance(bundle, Bundle) else beside(Path(bundle))
-    return folder if folder is not None and kept_in(folder) else None
 
 
 def _log_failure(serving: Serving) -> None:

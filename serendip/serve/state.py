@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 
 from serendip.bundle import Bundle
-from serendip.catalogue import Catalogue, CatalogueError, View
+from serendip.catalogue import Catalogue, CatalogueError, View, kept_in
 from serendip.serve import wire
 from serendip.serve.answers import Answers
 from serendip.serve.batcher import Batcher
@@ -40,7 +40,7 @@ class Serving:
         Args:
             bundle: or its path.
             threads: that answer.
-            live: where live items are kept; None: there are none.
+            live: where live items are kept, or will be; None: there are none.
             writable: whether requests may change them.
         """
         self.status: Status = "loading"
@@ -90,8 +90,8 @@ class Serving:
             bundle = self._bundle if isinstance(self._bundle, Bundle) else Bundle.load(self._bundle)
             self.status = "checking"
             bundle.check()
-            if self._live is not None:
-                self._catalogue = Catalogue.open(bundle, self._live)
+            self._bundle = bundle
+            self._follow(bundle)
             answers = self._answers(bundle if self._catalogue is None else self._catalogue.view)
             answers.warm()
             self._ready = answers, Batcher(self._recommended, self._pool, most=MAX_TOGETHER)
@@ -129,10 +129,17 @@ class Serving:
 
     def renew(self) -> None:
         """See what other processes changed; what cannot be read is left for the next time."""
-        if self._catalogue is None or self._ready is None:
+        if self._ready is None or not isinstance(self._bundle, Bundle):
             return
         with suppress(SerendipError):
-            self._shown(self._catalogue.refresh())
+            self._follow(self._bundle)
+            if self._catalogue is not None:
+                self._shown(self._catalogue.refresh())
+
+    def _follow(self, bundle: Bundle) -> None:
+        """Open the live items, if there are any or there may be."""
+        if self._catalogue is None and self._live is not None and (self._writable or kept_in(self._live)):
+            self._catalogue = Catalogue.open(bundle, self._live)
 
     def _changing(self) -> Catalogue:
         self._up()
@@ -147,7 +154,9 @@ class Serving:
         with self._changes:
             answers, batcher = self._up()
             if view.sequence > (answers.described.live or 0):
-                self._ready = self._answers(view), batcher
+                newer = self._answers(view)
+                newer.warm()
+                self._ready = newer, batcher
         return wire.LiveReply(view.sequence, int(view.shown.sum()), list(view.said))
 
     def _answers(self, shown: Bundle | View) -> Answers:

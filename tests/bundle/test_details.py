@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -92,6 +93,24 @@ def test_pins_and_what_is_shown_by_chance() -> None:
             assert said[item] == "to try something new"
     assert "to try something new" in said.values()
     assert "to try something new" not in set(made.recommend([None], 4, reasons=True)["reason"])
+
+
+def test_what_a_first_answer_makes_counts_against_no_budget() -> None:
+    """A stage with a budget runs on a thread of its own; the one that makes things ready does not."""
+    ran: list[bool] = []
+
+    def stage(queries: Queries, recs: Recs | None = None) -> Recs:
+        ran.append(threading.current_thread() is threading.main_thread())
+        return popular()(queries, recs)
+
+    whole = bundle(popular())
+    made = replace(whole, pipeline=guarded(stage, name="slow", budget=60_000))
+    for _ in range(2):
+        assert made.answer([None], 2).notes == ()
+    assert ran == [True, False, False]
+    ran.clear()
+    patient = replace(whole, pipeline=guarded(stage, name="slow"))
+    assert patient.answer([None], 2).notes == () and ran == [True]  # nobody waits for it: nothing to make ready
 
 
 def test_a_stage_that_fails_is_told_of_and_the_list_is_full() -> None:

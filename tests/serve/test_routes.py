@@ -48,6 +48,16 @@ def test_an_item_that_is_put_in_is_found_and_one_that_is_taken_out_is_not(live: 
     assert live.post("/v1/similar", json={"item_id": 115}).status_code == 404
 
 
+def test_what_was_taken_out_can_still_be_asked_about(live: TestClient[Any]) -> None:
+    live.delete("/v1/items?item_id=115")
+    why = live.post("/v1/explain", json={"user_id": 1, "item_id": 115})
+    assert why.status_code == 200 and why.json()["verdict"] == "deleted"
+    assert "it was deleted from the live catalogue" in why.json()["said"]
+    asked = live.post("/v1/onboard", json={"k": 50, "liked": [115]})
+    assert asked.status_code == 200 and 115 not in [one["item_id"] for one in asked.json()["questions"]]
+    assert live.post("/v1/explain", json={"user_id": 1, "item_id": 999}).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
@@ -101,6 +111,24 @@ def test_what_others_change_is_followed(bundle: Bundle, tmp_path: Path, monkeypa
         assert (seen[0], seen[-1]) == (1, 2)
         assert 116 not in shown(client, k=30)
         assert client.put("/v1/items", json={"items": [{"item_id": 1}]}).status_code == 501
+
+
+def test_live_items_that_begin_while_it_answers_are_followed(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serendip.serve.app.FOLLOW_SECONDS", 0.02)
+    path = bundle.save(tmp_path / "bundle")
+    with TestClient(create_app(path), base_url="http://127.0.0.1") as client:
+        while client.get("/health/ready").status_code != 200:
+            time.sleep(0.02)
+        assert client.get("/v1/bundle").json()["live"] is None and 115 in shown(client, k=30)
+        assert not beside(path).exists()
+        Catalogue.open(bundle, beside(path)).delete([115])
+        for _ in range(300):
+            if client.get("/v1/bundle").json()["live"] == 1:
+                break
+            time.sleep(0.02)
+        assert 115 not in shown(client, k=30)
 
 
 def test_questions_follow_the_answers(client: TestClient[Any]) -> None:
