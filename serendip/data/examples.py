@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import polars as pl
 
 from serendip.data.dataset import Dataset
 from serendip.data.features.declared import Category, Feature, Number
+from serendip.data.findings import Finding
 from serendip.data.read import read
+from serendip.data.roles import label_kind
 from serendip.data.schema import LabelKind, Schema
 from serendip.types import SerendipError
 
@@ -32,11 +35,13 @@ class Examples:
         table: the rows as read.
         labels: columns that are foretold, and what they measure.
         features: what is made of the other columns, by name, all of the side ``context``.
+        left_out: columns that are named as labels are, so that no feature is made of them.
     """
 
     table: Table
     labels: Mapping[str, LabelKind]
     features: Mapping[str, Feature]
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def read(
@@ -54,7 +59,8 @@ class Examples:
             table: a path, or a Polars, pandas or PyArrow table (`serendip.data.read`).
             labels: columns to foretell, and what they measure.
             features: what is made of columns; None: a number of every column of numbers, a category of every column of
-                texts or truths, but of the labels.
+                texts or truths, but of the labels and of columns that are named as labels are, such as ``purchased``:
+                these may be known only afterwards.
             without: columns that no feature is made of, such as one that says what a label does.
             encoding: of a text file; None: UTF-8.
 
@@ -73,8 +79,10 @@ class Examples:
         for name in (*labels, *without):
             if name not in columns:
                 raise SerendipError(f"{made.name}: expected a column {name!r}. The columns are {listed}.")
+        others = [name for name in columns if name not in (*labels, *without)]
+        alike = [] if features is not None else [name for name in others if label_kind(made.frame[name]) is not None]
         if features is None:
-            features = _features({name: made.frame.schema[name] for name in columns if name not in (*labels, *without)})
+            features = _features({name: made.frame.schema[name] for name in others if name not in alike})
         for name, one in features.items():
             if one.side != "context":
                 raise SerendipError(
@@ -83,7 +91,7 @@ class Examples:
                 )
         if not features:
             raise SerendipError(f"{made.name}: expected columns beside the labels, to foretell them from. Got none.")
-        return cls(made, dict(labels), dict(features))
+        return cls(made, dict(labels), dict(features), tuple(alike))
 
     def dataset(self) -> Dataset:
         """The rows as events of one user with one item, their columns as context.
@@ -95,7 +103,18 @@ class Examples:
         """
         frame = self.table.frame.with_columns(pl.lit(EVERYBODY).alias(USER), pl.lit(THING).alias(ITEM))
         schema = Schema(user=USER, item=ITEM, labels=dict(self.labels))
-        return Dataset.from_frames(frame, schema=schema, features=self.features, part=True)
+        data = Dataset.from_frames(frame, schema=schema, features=self.features, part=True)
+        if not self.left_out:
+            return data
+        said = Finding(
+            severity="warning",
+            where=self.table.name,
+            what=f"no features are made of {', '.join(self.left_out)}, which are named as labels are.",
+            count=1,
+            hint="Where they are known beforehand, declare features, of all columns that count.",
+        )
+        report = msgspec.structs.replace(data.report, findings=(*data.report.findings, said))
+        return replace(data, report=report)
 
 
 def are_examples(data: Dataset) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -104,7 +104,7 @@ def infer(
     given = _given(columns or {}, {"events": events, "users": users, "items": items}, found)
     if time_kind == "none":
         given = Given({**given.one, "timestamp": None}, given.many)
-    role = {name: _named(name, events, given, found) for name in SINGLE[:6]}
+    role = {name: _named(name, events, given, found, taken=_for_labels(name, labels or {})) for name in SINGLE[:6]}
     for name in ("user", "item"):
         if role[name] is None and len(matching(name, events.frame.columns)) < 2 and name not in given.one:
             _missing(name, events, found)
@@ -210,12 +210,18 @@ def _check_exists(name: str, role: str, place: str, table: Table | None, found: 
         found.error(table.name, what, near(name, table.frame.columns) or _try(role))
 
 
-def _named(role: str, table: Table, given: Given, found: Findings) -> str | None:
-    """The one column that plays the role, by what is given or by its name."""
+def _for_labels(role: str, labels: Mapping[str, LabelKind]) -> set[str]:
+    """The columns that are declared as labels, which play no other role by their name: else they would be learned
+    twice. What is called ``rating`` is one label, whichever way it is known."""
+    return set(labels) - ({"rating"} if role == "rating" else set())
+
+
+def _named(role: str, table: Table, given: Given, found: Findings, taken: Collection[str] = frozenset()) -> str | None:
+    """The one column that plays the role, by what is given or by its name, if it is not ``taken``."""
     if role in given.one:
         return given.one[role]
     place = TABLE_OF.get(role, "events")
-    others = {name for other, name in given.one.items() if TABLE_OF.get(other, "events") == place}
+    others = {name for other, name in given.one.items() if TABLE_OF.get(other, "events") == place} | set(taken)
     names = [name for name in matching(role, table.frame.columns) if name not in others]
     if CANONICAL[role] in names:
         return CANONICAL[role]

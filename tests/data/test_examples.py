@@ -16,6 +16,7 @@ from serendip.data.findings import SchemaError
 from serendip.evaluate import at_random, evaluate_rows
 from serendip.model import Run, find
 from serendip.recipe import RecipeError, load_data, read
+from serendip.recipe.rows import by_labels
 from serendip.types import ABSENT, Queries, SerendipError
 
 LABELS: Any = {"rich": "binary"}
@@ -48,6 +49,19 @@ def test_every_column_but_the_labels_is_a_feature_of_the_moment() -> None:
     assert declared.schema.context == ("town",)
 
 
+def test_what_is_named_as_a_label_is_a_feature_only_where_that_is_said() -> None:
+    """An outcome beside the label would give it away."""
+    table = people(20).with_columns(purchased=pl.col("rich"), watch_time_ms=pl.col("rich") * 100.0)
+    data = Examples.read(table, LABELS).dataset()
+    assert data.schema.context == ("study", "age", "town", "planet", "married")
+    (warned,) = [one for one in data.report.of("warning") if "named as labels" in one.what]
+    assert "purchased, watch_time_ms" in warned.what and "declare features" in warned.hint
+    declared = Examples.read(table, LABELS, {"purchased": Category(side="context")}).dataset()
+    assert declared.schema.context == ("purchased",)
+    assert not [one for one in declared.report.of("warning") if "named as labels" in one.what]
+    assert not Examples.read(people(20), LABELS).left_out
+
+
 def test_rankers_learn_them_and_are_judged_row_by_row() -> None:
     split = at_random(Examples.read(people(), LABELS).dataset(), 0.3, repeats=True)
     model = find("fm")(label="rich", length=0, factors=4, epochs=8, batch_size=64, learning_rate=0.02)
@@ -67,8 +81,7 @@ def test_a_recipe_names_a_file_and_the_rest_is_made_to_fit(tmp_path: Path) -> No
     (tmp_path / "recipe.toml").write_text('[data]\nexamples = "people.parquet"\nlabels = { rich = "binary" }\n')
     recipe = read(tmp_path / "recipe.toml", ["model.label=rich"], model="deepfm")
     assert recipe.model.options["length"] == 0 and recipe.evaluate.compare == ()
-    assert recipe.evaluate.metrics[:2] == ("auc", "logloss")
-    assert len(load_data(recipe).events) == 60
+    assert len(load_data(recipe).events) == 60 and by_labels(recipe, load_data(recipe))
     declared = read(
         tmp_path / "recipe.toml",
         ['features.study={kind="category", side="context"}', 'evaluate.metrics=["ece"]'],

@@ -185,6 +185,18 @@ def test_labels_are_known_by_name_where_the_values_fit(name: str, values: list[A
     assert schema.labels == ({} if kind is None else {name: kind})
 
 
+def test_a_column_that_is_a_label_plays_no_other_role_by_its_name() -> None:
+    """Else it would be learned twice: as a label of its own, and as ratings or as weights."""
+    log = pl.DataFrame({"user_id": [1, 2], "item_id": [1, 2], "stars": [4.0, 5.0], "plays": [3, 4]})
+    assert (Schema.infer(log).rating, Schema.infer(log).weight) == ("stars", "plays")
+    schema = Schema.infer(log, labels={"stars": "rating", "plays": "count"})
+    assert (schema.rating, schema.weight) == (None, None) and list(schema.labels) == ["stars", "plays"]
+    both = Schema.infer(log, labels={"stars": "rating"}, columns={"rating": "stars"}, positive_from=4.0)
+    assert both.rating == "stars", "what is said is done"
+    rated = log.rename({"stars": "rating"})
+    assert Schema.infer(rated, labels={"rating": "rating"}, positive_from=4.0).rating == "rating"
+
+
 def test_given_labels_replace_those_found() -> None:
     log = frame("user", "item", click=[0, 1], hours=[0.5, 2])
     assert Schema.infer(log).labels == {"click": "binary"}

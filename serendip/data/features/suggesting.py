@@ -36,8 +36,8 @@ LONG_TEXT = 3.0
 def suggest(
     schema: Schema, events: pl.DataFrame, users: pl.DataFrame | None = None, items: pl.DataFrame | None = None
 ) -> dict[str, Feature]:
-    """A feature for every column of the tables that differs between rows, the context columns and, where times are
-    moments, the hour, the day of the week and the example age.
+    """A feature for every column of the tables that differs between rows, the context columns that are no labels and,
+    where times are moments, the hour, the day of the week and the example age.
 
     Args:
         schema: what the columns mean.
@@ -48,7 +48,7 @@ def suggest(
     tables: tuple[tuple[Side, pl.DataFrame | None, str, Iterable[str]], ...] = (
         ("item", items, schema.item_key or schema.item, [] if items is None else items.columns),
         ("user", users, schema.user_key or schema.user, [] if users is None else users.columns),
-        ("context", events, "", schema.context),
+        ("context", events, "", [name for name in schema.context if name not in (*schema.labels, schema.rating)]),
     )
     for side, table, key, columns in tables:
         for column in columns:

@@ -111,3 +111,11 @@ def test_whole_numbers_that_name_something_are_no_amounts() -> None:
         "zip_code": Category(side="item", column="zip.code"),
         "paid": Number(side="item"),
     }
+
+
+def test_no_feature_is_suggested_of_a_label() -> None:
+    events = pl.DataFrame(
+        {"user_id": [1, 2], "item_id": [1, 2], "liked": [0, 1], "stars": [1, 5], "device": ["a", "b"]}
+    )
+    schema = Schema(labels={"liked": "binary"}, rating="stars", context=("liked", "stars", "device"))
+    assert list(suggest(schema, events)) == ["device"]
