@@ -15,7 +15,7 @@ from serendip.model import Model, describe
 from serendip.pipeline import Quota, chain, first_of, guarded, in_turn, limited, merge, rank, reranked, retrieve
 from serendip.recipe.nominating import cuts_of, nominated
 from serendip.recipe.reading import RecipeError
-from serendip.recipe.sections import Choice, PipelineSection, QuotaSection, Recipe
+from serendip.recipe.sections import Choice, PipelineSection, QuotaSection, Recipe, SourceSection
 from serendip.run import Shown
 from serendip.scorers import StaticScores
 from serendip.types import Scorer, Stage
@@ -76,18 +76,24 @@ def named_by(
             has no guards: there a stage that fails must not pass for one that names nothing.
     """
     guard = _guarded(section, "source", serving)
-    first = guard(retrieve(scorer(model), name=stage_name(model)))
+    sources = sources_of(model, section)
+    parts = [guard(retrieve(scorer(one.model), name=stage_name(one.model), k=one.k)) for one in sources]
+    first: Stage = parts[0]
     if section.sources:
-        further = [guard(retrieve(scorer(one.model), name=stage_name(one.model), k=one.k)) for one in section.sources]
-        quotas = [None if one.quota is None else Quota(one.quota.least, one.quota.most) for one in section.sources]
-        weights = (1.0, *(one.weight for one in section.sources))
-        first = merge(
-            first, *further, how=section.merge, weights=weights, quotas=(None, *quotas), least=section.candidates
-        )
+        quotas = [None if one.quota is None else Quota(one.quota.least, one.quota.most) for one in sources]
+        weights = [one.weight for one in sources]
+        first = merge(*parts, how=section.merge, weights=weights, quotas=quotas, least=section.candidates)
     stages = (first, *(retrieve(scorer(one), name=stage_name(one)) for one in fallback))
     if section.rank is not None:
         return first_of(*stages, least=section.candidates)
     return first_of(*stages) if len(stages) > 1 else first
+
+
+def sources_of(model: Choice, section: PipelineSection) -> tuple[SourceSection, ...]:
+    """What names items: the model, with what ``pipeline.sources`` says of it, then the others."""
+    own = [one for one in section.sources if stage_name(one.model) == stage_name(model)]
+    first = msgspec.structs.replace(own[0], model=model) if own else SourceSection(model)
+    return (first, *(one for one in section.sources if one not in own))
 
 
 def behind(stage: Stage, section: PipelineSection, *, serving: bool = False) -> Stage:
@@ -124,7 +130,7 @@ def fallback_of(model: Choice, section: PipelineSection, data: Dataset | Streame
     two are worth would not be told apart."""
     if section.fallback is not None:
         return tuple(one for one in section.fallback if one == model or stage_name(one) != stage_name(model))
-    named = {stage_name(one): one for one in (model, *(source.model for source in section.sources))}
+    named = {stage_name(one.model): one.model for one in sources_of(model, section)}
     return tuple(named.get(stage_name(one), one) for one in automatic_fallback(model, data))
 
 
@@ -168,7 +174,7 @@ def stage_name(choice: Choice) -> str:
 def title(recipe: Recipe) -> str:
     """The models of a recipe that name items, and the ranker and the re-rankers behind them."""
     section = recipe.pipeline
-    named = " + ".join((recipe.model.name, *(one.model.name for one in section.sources)))
+    named = " + ".join(one.model.name for one in sources_of(recipe.model, section))
     ranker = [] if section.rank is None else [section.rank.name]
     return " → ".join((named, *ranker, *(step.name for step in in_turn(section.rerank))))
 
@@ -241,14 +247,24 @@ def _check_alone(section: PipelineSection) -> None:
 
 def _check_names(recipe: Recipe) -> None:
     """That every model has one place: names items, or ranks; and that one which also fills is the same."""
-    section, known = recipe.pipeline, {stage_name(recipe.model): recipe.model}
+    section, own = recipe.pipeline, stage_name(recipe.model)
+    known, told = {own: recipe.model}, False
     for place, one in enumerate(section.sources):
-        if stage_name(one.model) in known:
+        name = stage_name(one.model)
+        if name == own and not told and one != SourceSection(one.model):
+            told = True
+            if one.model.options and one.model != recipe.model:
+                raise RecipeError(
+                    f"pipeline.sources[{place}].model must be {own!r} without options, for they stand in [model]. "
+                    f"Got {one.model.plain()} instead."
+                )
+            continue
+        if name in known:
             raise RecipeError(
-                f"pipeline.sources must be other models than {', '.join(known)}, each named once. "
-                f"Got {one.model.name!r} again in pipeline.sources[{place}]."
+                f"pipeline.sources must be other models than {', '.join(known)}, each named once; that of [model] may "
+                f"be named to say its k, weight or quota. Got {one.model.name!r} again in pipeline.sources[{place}]."
             )
-        known[stage_name(one.model)] = one.model
+        known[name] = one.model
     for fill in section.fallback or ():
         other = known.get(stage_name(fill), fill)
         if other != fill:
@@ -277,6 +293,7 @@ __all__ = [
     "learning_choices",
     "named_by",
     "outline",
+    "sources_of",
     "stage_name",
     "title",
 ]

@@ -244,9 +244,12 @@ class QuotaSection(Section, frozen=True):
 
 
 class SourceSection(Section, frozen=True):
-    """A model that names items beside the recipe's model."""
+    """A model that names items beside the recipe's model; or how the recipe's own counts among them."""
 
-    model: Annotated[Choice, Meta(description="Which model, by name, or as a table of its name and options.")]
+    model: Annotated[
+        Choice,
+        Meta(description="Which model, by name, or as a table of name and options; that of [model] by its name alone."),
+    ]
     k: Annotated[
         Positive | None,
         Meta(
@@ -259,7 +262,7 @@ class SourceSection(Section, frozen=True):
         float,
         Meta(
             gt=0,
-            description="How much its list counts, where that of the recipe's model counts 1. Not for round_robin.",
+            description="How much its list counts against those of the others. Not for round_robin.",
         ),
     ] = 1.0
     quota: Annotated[
@@ -296,7 +299,8 @@ class PipelineSection(Section, frozen=True):
         Meta(
             examples=[["item_knn", {"model": {"name": "popular", "half_life": 30}, "k": 50}]],
             description="Models that name items beside the recipe's model, which is the first of the sources: each by "
-            "its name, or as a table of model, k, weight and quota. What all of them name becomes one list.",
+            "its name, or as a table of model, k, weight and quota. What all of them name becomes one list. A table "
+            "with the name of the recipe's model says k, weight or quota of that.",
         ),
     ] = ()
     merge: Annotated[
@@ -320,8 +324,9 @@ class PipelineSection(Section, frozen=True):
         tuple[Choice, ...] | None,
         Meta(
             examples=[["content", {"name": "popular", "half_life": 30}]],
-            description="Models that fill a list which the first one leaves short, in this order. Left out: content "
-            "where the items have categories or text, then popular.",
+            description="Models that fill a list which those that name items leave short, in this order. Left out: "
+            "content where the items have categories or text, then popular. []: none, so that a list may be short or "
+            "empty.",
         ),
     ] = None
     rank: Annotated[

@@ -16,7 +16,7 @@ from serendip.data.synthetic import World
 from serendip.pipeline import Quota, first_of, lines, merge, retrieve, retrievers, scoring
 from serendip.recipe import RecipeError, evaluate_recipe, read, run_recipe
 from serendip.recipe.fitting import Fitter
-from serendip.recipe.funnel import Funnel, outline
+from serendip.recipe.funnel import Funnel, outline, title
 from serendip.recipe.learning import check_learning
 from serendip.run import Run
 from serendip.types import ABSENT
@@ -178,6 +178,25 @@ def test_several_sources_become_one_list_as_the_recipe_says(data: Dataset, tmp_p
     assert made.recommend(data.user_ids.ids[0], k=50).height == 50  # more than there are candidates
 
 
+def test_the_model_of_the_recipe_counts_among_the_sources_as_they_say(data: Dataset) -> None:
+    ease = {"model": "ease", "k": 7, "quota": {"most": 3}}
+    said = several(sources=[ease, {"model": "item_knn", "k": 9, "weight": 4, "quota": {"least": 2}}], budget={})
+    check_learning(said)
+    fitter = Fitter(data, Run(threads=1))
+    section = said.pipeline
+    found = fitter._named(said.model, section)
+    parts = [
+        retrieve(fitter.scorer(said.model), name="item_knn", k=9),
+        retrieve(fitter.scorer(section.sources[0].model), name="ease", k=7),
+    ]
+    quotas = (Quota(2), Quota(most=3))
+    by_hand = merge(*parts, how=section.merge, weights=(4, 1), quotas=quotas, least=section.candidates)
+    queries = data.queries(np.arange(5, dtype=np.int32), k=10)
+    filled = first_of(by_hand, retrieve(fitter.scorer(section.fallback[0]), name="popular"))
+    np.testing.assert_array_equal(found(queries).items, filled(queries).items)
+    assert title(said) == "item_knn + ease"
+
+
 def test_sources_take_in_new_events_with_their_own_options(data: Dataset, world: World) -> None:
     source = {"name": "popular", "half_life": 0.5}
     made = run_recipe(read({"model": {"name": "item_knn"}, "pipeline": {"sources": [{"model": source}]}}), data=data)
@@ -257,8 +276,13 @@ def test_an_evaluation_compares_the_sources_with_the_first_alone(data: Dataset) 
     [
         (
             {"sources": ["item_knn"]},
-            r"must be other models than item_knn, each named once\. Got 'item_knn' again in pip",
+            r"must be other models than item_knn, each named once; .* Got 'item_knn' again in pip",
         ),
+        (
+            {"sources": ["ease", {"model": {"name": "item_knn", "neighbours": 3}, "weight": 2}]},
+            r"sources\[1\]\.model must be 'item_knn' without options, for they stand in \[model\]",
+        ),
+        ({"sources": [{"model": "item_knn", "k": 3}, {"model": "item_knn", "k": 4}]}, r"Got 'item_knn' again in .*\[1"),
         ({"sources": ["ease", "ease"]}, r"Got 'ease' again in pipeline\.sources\[1\]"),
         ({"sources": []}, r"pipeline\.candidates must come with pipeline\.rank, .* pipeline\.sources or pipeline\.rer"),
         ({"sources": [], "candidates": 200}, r"pipeline\.merge must come with pipeline\.sources"),
