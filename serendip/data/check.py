@@ -25,12 +25,17 @@ MOST_OTHERS = 16
 LIKE_MISSING = ("nan", "none", "null", "na", "n/a", "nil", "undefined")
 """Texts that other tools write where a value is missing."""
 ASIDE = "Try repairing these rows, or rejects=FILE (--rejects FILE), which sets them aside."
+LARGEST_RATING = 1e6
+"""Ratings beyond it, on either side of 0, are on no scale that people use; their squares would outweigh all others."""
+LARGEST = 1e12
+"""Counts and durations beyond it are no such thing: as milliseconds it is thirty years."""
 RANGES: dict[LabelKind, str] = {
     "binary": "0 or 1",
-    "count": "a whole number ≥ 0",
-    "rating": "a finite number",
-    "duration": "a finite number ≥ 0",
+    "count": "a whole number ≥ 0 and at most 1e12",
+    "rating": "a number from -1e6 to 1e6",
+    "duration": "a number ≥ 0 and at most 1e12",
 }
+SCALE = "Where it stands for no rating, make it empty; otherwise try a smaller scale."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,7 +249,8 @@ def _check_rating(table: Table, column: str, found: Findings) -> Floats:
     numbers = _numbers(table, column, found)
     if numbers is None:
         return np.full(len(table.frame), np.nan, np.float32)
-    found.refuse(table, column, (~numbers.is_finite()).fill_null(False).to_numpy(), "a finite rating", ASIDE)
+    bad = (~(numbers.abs() <= LARGEST_RATING)).fill_null(False).to_numpy()
+    found.refuse(table, column, bad, "a rating from -1e6 to 1e6", f"{SCALE} {ASIDE}")
     zeros = (numbers == 0).fill_null(False).to_numpy()
     if zeros.any():
         what = f"ratings of 0: {int(zeros.sum()):,}. They are kept as ratings."
@@ -261,12 +267,12 @@ def _check_label(table: Table, column: str, kind: LabelKind, found: Findings) ->
     numbers = _numbers(table, column, found)
     if numbers is None:
         return np.full(len(table.frame), np.nan, np.float32)
-    finite = numbers.is_finite()
+    long = numbers.is_finite() & (numbers >= 0) & (numbers <= LARGEST)
     fits = {
         "binary": numbers.is_in([0.0, 1.0]),
-        "count": finite & (numbers >= 0) & (numbers == numbers.floor()),
-        "rating": finite,
-        "duration": finite & (numbers >= 0),
+        "count": long & (numbers == numbers.floor()),
+        "rating": numbers.is_finite() & (numbers.abs() <= LARGEST_RATING),
+        "duration": long,
     }[kind]
     hint = f"{ASIDE} Or try another kind in labels: {', '.join(RANGES)}."
     found.refuse(table, column, (~fits).fill_null(False).to_numpy(), f"{RANGES[kind]} (a label of kind {kind})", hint)

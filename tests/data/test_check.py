@@ -71,7 +71,8 @@ DAY = dt.date(2020, 1, 1)
         ("weight", [1.0, -0.5, 1, 1, 1], "row 2", "expected a finite weight ≥ 0. Got -0.5 instead."),
         ("weight", [1.0, NAN, INF, None, 1e39], "rows 2, 3, 4, 5", "expected a finite weight ≥ 0. Got nan instead."),
         ("weight", ["1", "2", "many", "", "5"], "row 3", "expected a number. Got 'many' instead."),
-        ("rating", [1.0, NAN, -INF, 4, None], "rows 2, 3", "expected a finite rating. Got nan instead."),
+        ("rating", [1.0, NAN, -INF, 4, None], "rows 2, 3", "expected a rating from -1e6 to 1e6. Got nan instead."),
+        ("rating", [1.0, 1e30, -1e7, 1e6, -1e6], "rows 2, 3", "expected a rating from -1e6 to 1e6. Got 1e+30 instead."),
         ("rating", ["1", "good", "3", "4", None], "row 2", "expected a number. Got 'good' instead."),
         ("timestamp", [*TIMES, None], "row 5", "expected a time (unix number, ISO 8601 text or date). Got nothing"),
         ("timestamp", [*TIMES, -1], "row 5", "expected a time after 1970. Got -1 instead."),
@@ -86,6 +87,12 @@ def test_bad_values_are_refused(column: str, values: list[Any], rows: str, what:
     assert found[0].where == f'events: column "{column}", {rows}'
     assert found[0].count == rows.count(",") + 1
     assert "rejects=FILE (--rejects FILE)" in found[0].hint
+
+
+def test_a_rating_out_of_all_scale_is_refused_with_what_to_try() -> None:
+    """One such would outweigh all others."""
+    hint = one_error(log(rating=[1.0, 2, 3, 4, 1e30])).hint
+    assert "Where it stands for no rating, make it empty; otherwise try a smaller scale." in hint
 
 
 def test_a_text_in_place_of_a_weight_is_one_error() -> None:
@@ -116,9 +123,11 @@ def test_now_is_the_clock_if_not_given() -> None:
     ("kind", "values", "rows", "range_"),
     [
         ("binary", [0, 1, 2, None, -1], "rows 3, 5", "0 or 1"),
-        ("count", [0, 1, 2.5, -1, 1e6], "rows 3, 4", "a whole number ≥ 0"),
-        ("rating", [0, -5, 2.5, NAN, INF], "rows 4, 5", "a finite number"),
-        ("duration", [0, 0.5, -0.1, INF, 1e9], "rows 3, 4", "a finite number ≥ 0"),
+        ("count", [0, 1, 2.5, -1, 1e6], "rows 3, 4", "a whole number ≥ 0 and at most 1e12"),
+        ("count", [0, 1, 1e30, 1e12, 1e9], "row 3", "a whole number ≥ 0 and at most 1e12"),
+        ("rating", [0, -5, 2.5, NAN, INF], "rows 4, 5", "a number from -1e6 to 1e6"),
+        ("rating", [0, -1e30, 2.5, 1e6, 1e30], "rows 2, 5", "a number from -1e6 to 1e6"),
+        ("duration", [0, 0.5, -0.1, INF, 1e9], "rows 3, 4", "a number ≥ 0 and at most 1e12"),
     ],
 )
 def test_labels_must_fit_their_kind(kind: Any, values: list[Any], rows: str, range_: str) -> None:

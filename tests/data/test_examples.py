@@ -114,9 +114,10 @@ def test_what_cannot_be_examples_is_said() -> None:
     ("kind", "values", "wanted"),
     [
         ("binary", [0, 1, 2], "0 or 1"),
-        ("duration", [0.0, -1.0, 2.0], "a finite number ≥ 0"),
+        ("duration", [0.0, -1.0, 2.0], "a number ≥ 0 and at most"),
         ("count", [0.0, 1.5, 2.0], "a whole number ≥ 0"),
-        ("rating", [0.0, float("inf"), 2.0], "a finite number"),
+        ("rating", [0.0, float("inf"), 2.0], "a number from -1e6 to 1e6"),
+        ("rating", [0.0, 1e30, 2.0], "a number from -1e6 to 1e6"),
     ],
 )
 def test_labels_outside_their_range_are_refused(kind: Any, values: list[float], wanted: str) -> None:
