@@ -46,6 +46,10 @@ EXAMPLES = (
 )
 
 
+MANY = 10_000_000
+"""Pairs of a user and an item from which a ranker's work is worth a note: some seconds on one core."""
+
+
 @verb
 def recommend(
     show: Output,
@@ -104,6 +108,7 @@ def recommend(
     how["explore"] = seed if explore and seed is not None else explore
     how |= {"exclude": listed_of("--exclude", exclude), "allow": listed_of("--allow", allow)}
     if everybody and out is not None:
+        _say_of_pairs(loaded, show)
         _done(show, out, _write(_watched(loaded, places, show, **how), out))
         return
     _show(loaded.answer(**asker.arguments(), k=places, **how), out, show)
@@ -128,6 +133,23 @@ def _check(asker: Asker, everybody: bool, out: Path | None) -> None:
         if out.suffix not in (".parquet", ".csv"):
             raise RecipeError(f"--out must be a .parquet or .csv file. Got {out} instead.")
         require_writable(out)
+
+
+def _say_of_pairs(bundle: Bundle, show: Output) -> None:
+    """A note where a ranker that nothing names items for is asked about many pairs of a user and an item."""
+    from serendip.pipeline import retrievers
+    from serendip.scorers import RankScorer
+    from serendip.scorers.calibrated import ranked_by
+    from serendip.types import Embedder
+
+    users, items = len(bundle.user_ids), len(bundle.item_ids)
+    for part in retrievers(bundle.pipeline):
+        scorer = ranked_by(part.scorer)
+        if users * items >= MANY and isinstance(scorer, RankScorer) and not isinstance(scorer, Embedder):
+            show.say(
+                f"Note: {part.name} is a ranker and scores every item for every user, {users:,} × {items:,}, as "
+                "nothing names items before it. Try a model of retrieval in [model], and the ranker in [pipeline.rank]."
+            )
 
 
 def _show(answer: Answer, out: Path | None, show: Output) -> None:

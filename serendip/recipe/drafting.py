@@ -55,9 +55,15 @@ def draft(recipe: Recipe) -> Draft:
     Raises:
         DataError: a file that cannot be read.
         SchemaError: columns that are missing or could mean several things.
-        RecipeError: no log is named.
+        RecipeError: no log is named, or a table without users and items.
     """
     section = recipe.data
+    if section.examples is not None:
+        raise RecipeError(
+            "init looks at logs of users and items. A table without these needs a recipe of four lines: "
+            f'[data] examples = "{section.examples}", labels = {{ COLUMN = "binary" }}, [model] name = "deepfm", '
+            'label = "COLUMN". Every other column is a feature. Try: serendip validate recipe.toml'
+        )
     if section.events is None:
         raise RecipeError("init looks at files: name the log by --events FILE.")
     paths = {role: getattr(section, role) for role in ("events", "users", "items")}

@@ -60,6 +60,18 @@ def test_a_log_it_cannot_understand(run: Any, here: Path) -> None:
     assert "name a recipe, or --events FILE" in run("init", code=4).stderr
 
 
+def test_a_table_without_users_and_items_needs_no_draft(run: Any, here: Path) -> None:
+    """What it says to write is a recipe that is understood."""
+    (here / "people.csv").write_text("age,rich\n30,0\n60,1\n")
+    told = " ".join(run("init", "--examples", "people.csv", code=4).stderr.split())
+    assert "init looks at logs of users and items" in told
+    for line in ('examples = "people.csv"', 'labels = { COLUMN = "binary" }', 'name = "deepfm"', 'label = "COLUMN"'):
+        assert line in told
+    text = '[data]\nexamples = "people.csv"\nlabels = { rich = "binary" }\n[model]\nname = "deepfm"\nlabel = "rich"\n'
+    (here / "recipe.toml").write_text(text)
+    run("validate", "recipe.toml")
+
+
 def test_features_it_suggests_that_nothing_reads_are_named_by_fit(
     run: Any, data_flags: list[object], here: Path
 ) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,26 @@ def test_everybody_to_a_file(run: Any, bundle: Path, here: Path, monkeypatch: py
     assert found["item_id"].cast(pl.String).to_list() == expected["item_id"].cast(pl.String).to_list()
     assert found["user_id"].n_unique() == len(loaded.user_ids)
     assert [path.name for path in here.iterdir()] == [out.name]
+
+
+def test_a_ranker_that_nothing_names_items_for_is_told_of(
+    run: Any, bundle: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind retrieval, or of few pairs, it is not."""
+    asked = ["recommend", "--all", "-k", 3, "--out", "r.csv", "--bundle"]
+    rows = [(user, item, (user + item) % 2) for user in range(12) for item in range(6)]
+    log = pl.DataFrame(rows, schema=["user_id", "item_id", "liked"], orient="row")
+    fit = ["--set", "model.label=liked", "--set", "model.epochs=1", "--set", "model.factors=2"]
+    log.write_csv(here / "log.csv")
+    run("fit", "--events", "log.csv", "--model", "fm", *fit, "--out", "alone")
+    assert "Note: fm" not in run(*asked, "alone").stderr
+    monkeypatch.setattr(sys.modules["serendip.cli.recommend"], "MANY", 72)
+    told = " ".join(run(*asked, "alone").stderr.split())
+    assert "Note: fm is a ranker and scores every item for every user, 12 × 6" in told and "[pipeline.rank]" in told
+    ranker = ["--set", 'pipeline.rank={name="fm", label="liked", epochs=1, factors=2}']
+    run("fit", "--events", "log.csv", "--model", "popular", *ranker, "--out", "behind")
+    for other in ("behind", bundle):
+        assert "is a ranker" not in run(*asked, other).stderr
 
 
 def test_some_to_a_file(run: Any, bundle: Path, here: Path) -> None:
