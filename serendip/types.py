@@ -219,7 +219,7 @@ class Recs:
         lists, kept = self, mask
         if (mask[:, 1:] > mask[:, :-1]).any():
             order = np.argsort(~mask, axis=1, kind="stable")
-            lists, kept = self.ordered(order), np.take_along_axis(mask, order, axis=1)
+            lists, kept = self.ordered(order), np.arange(mask.shape[1]) < mask.sum(axis=1, keepdims=True)
         return Recs(
             np.where(kept, lists.items, ABSENT).astype(np.int32),
             np.where(kept, lists.scores, -np.inf).astype(np.float32),

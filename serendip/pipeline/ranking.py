@@ -61,13 +61,13 @@ class Rank(Lawful):
         scored = np.isfinite(found) & (lists.items != ABSENT)
         if self.named:
             found = _fused(found, scored, self.named)
-        order = np.argsort(-np.where(scored, found, -np.inf), axis=1, kind="stable")
+        order = np.argsort(-np.where(scored, found, -np.inf), axis=1, kind="stable")[:, :k]
         if isinstance(self.scorer, Calibrated) and not self.named:
             found = self.scorer.probabilities(found)
         scores = np.where(scored, found, lists.scores).astype(np.float32)
         columns = {**lists.columns, SCORE + self.name: np.where(scored, scores, np.float32(np.nan))}
-        ranked = Recs(lists.items, scores, columns, lists.notes).ordered(order).top(k)
-        missed = int(((lists.counts > 0) & ~scored.any(axis=1)).sum())
+        ranked = Recs(lists.items, scores, columns, lists.notes).ordered(order)
+        missed = 0 if scored.all() else int(((lists.counts > 0) & ~scored.any(axis=1)).sum())
         if missed == 0:
             return ranked
         note = f"{self.name}: none of the items named can be scored for {missed} of {len(queries)} queries"

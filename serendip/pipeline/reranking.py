@@ -61,7 +61,9 @@ class Rerank(Lawful):
         stood = np.where(recs.items == ABSENT, ABSENT, np.arange(1, recs.items.shape[1] + 1)).astype(np.int32)
         lists = replace(recs, columns={**recs.columns, PLACE + self.name: stood})
         rows = block_rows(ITEM_BYTES * lists.items.shape[1])
-        blocks = [slice(at, at + rows) for at in range(0, max(len(queries), 1), rows)]
+        if len(queries) <= rows:
+            return self.step(queries, lists)
+        blocks = [slice(at, at + rows) for at in range(0, len(queries), rows)]
         return _stacked([self.step(queries.take(block), _taken(lists, block)) for block in blocks])
 
 
@@ -179,8 +181,6 @@ def _taken(lists: Recs, rows: slice) -> Recs:
 
 def _stacked(parts: Sequence[Recs]) -> Recs:
     """The lists of one block of queries below the other, as wide as the widest, with all notes."""
-    if len(parts) == 1:
-        return parts[0]
     width = max(part.items.shape[1] for part in parts)
     wide = [replace(Recs.empty(len(part), width), notes=part.notes).fill(part) for part in parts]
     return Recs(

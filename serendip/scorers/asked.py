@@ -198,9 +198,9 @@ class Asked(ABC):
     def _asked(self, queries: Queries) -> Iterator[tuple[NDArray[np.int64], Floats]]:
         """The rows that have a vector, and these, ``[b, d]`` or ``[b, h, d]``, block by block."""
         chunk = _chunk(self.feeds, self._told.shape[1] or self._vectors.shape[1])
-        step = chunk * pool.count()
+        step = chunk * pool.count() if len(queries) > chunk else chunk
         for start in range(0, len(queries), step):
-            part = queries.take(slice(start, start + step))
+            part = queries if len(queries) <= step else queries.take(slice(start, start + step))
             inputs, history, anything = of_queries(part, self.feeds, Items(self._known, self._told))
             rows = np.flatnonzero(self._answered(history, anything))
             if len(rows):

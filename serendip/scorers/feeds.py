@@ -120,7 +120,7 @@ def of_queries(queries: Queries, feeds: Sequence[Feed], items: Items) -> tuple[d
             array = plain(feed, queries.features.get(feed.name), q)
             out[feed.name] = array
             said = array != ABSENT if feed.size is not None else ~np.isnan(array)
-            anything |= said.reshape(q, -1).any(axis=1)
+            anything |= said.any(axis=1) if feed.width else said
         elif feed.of == "aligned":
             out[feed.name] = _aligned(feed, queries, keep)
         else:

@@ -81,8 +81,8 @@ class RankScorer(Asked):
             for start in range(0, len(rows), step):
                 part = rows[start : start + step]
                 own = np.broadcast_to(every if every.ndim == 1 else every[part], (len(part), width))
-                row, place = np.nonzero((own >= 0) & (own < self.n_items))
-                row, place = (chosen[self._scored[own[row, place]]] for chosen in (row, place))
+                inside = (own >= 0) & (own < self.n_items)
+                row, place = np.nonzero(inside & self._scored[np.where(inside, own, 0)])
                 if len(row):
                     said = {name: value[part[row], place] for name, value in pairs.items()}
                     yield part[row], place, self._run(vectors[start : start + step], row, own[row, place], said)
