@@ -263,17 +263,22 @@ def _check_rating(table: Table, column: str, found: Findings) -> Floats:
     return _floats(numbers)
 
 
-def _check_label(table: Table, column: str, kind: LabelKind, found: Findings) -> Floats:
-    numbers = _numbers(table, column, found)
-    if numbers is None:
-        return np.full(len(table.frame), np.nan, np.float32)
+def fitting(kind: LabelKind, numbers: pl.Expr) -> pl.Expr:
+    """Whether numbers are labels of that kind; null where there is none."""
     long = numbers.is_finite() & (numbers >= 0) & (numbers <= LARGEST)
-    fits = {
+    return {
         "binary": numbers.is_in([0.0, 1.0]),
         "count": long & (numbers == numbers.floor()),
         "rating": numbers.is_finite() & (numbers.abs() <= LARGEST_RATING),
         "duration": long,
     }[kind]
+
+
+def _check_label(table: Table, column: str, kind: LabelKind, found: Findings) -> Floats:
+    numbers = _numbers(table, column, found)
+    if numbers is None:
+        return np.full(len(table.frame), np.nan, np.float32)
+    fits = numbers.to_frame(column).select(fitting(kind, pl.col(column))).to_series()
     hint = f"{ASIDE} Or try another kind in labels: {', '.join(RANGES)}."
     found.refuse(table, column, (~fits).fill_null(False).to_numpy(), f"{RANGES[kind]} (a label of kind {kind})", hint)
     return _floats(numbers)

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from serendip.data.check import RANGES, fitting
 from serendip.data.dataset import Dataset
 from serendip.data.examples import EVERYBODY, ITEM, THING, USER, Examples
 from serendip.data.features.declared import Feature
@@ -65,18 +66,20 @@ class Streamed(Dataset):
         """Read a sample of a Parquet file.
 
         Args:
-            path: the file.
+            path: the file, or a folder of files that have the same columns.
             labels, features, without: as of `serendip.data.examples.Examples.read`.
             sample: how many rows, in pieces from all over the file, features are fitted to.
             piece: how many rows are read at a time. Half a million or fewer rows a group make reading quick.
             seed: of the choice of the sample.
 
         Raises:
-            SerendipError: no Parquet file, no rows, a number of rows below 1; or whatever `Examples` raises.
+            SerendipError: no Parquet file, no rows, a number of rows below 1, a file of a folder that lacks columns, a
+                label outside its range anywhere; or whatever `Examples` raises.
         """
         if sample < 1 or piece < 1:
             raise SerendipError(f"sample and piece must be 1 row or more. Got {sample} and {piece} instead.")
         file = Path(path)
+        _require_alike(file)
         try:
             rows = int(pl.scan_parquet(file).select(pl.len()).collect().item())
         except (OSError, pl.exceptions.PolarsError) as error:
@@ -86,6 +89,7 @@ class Streamed(Dataset):
             ) from error
         if rows == 0:
             raise SerendipError(f"{file} must have rows to learn from. Got none.")
+        _require_labels(file, labels)
         pieces = _pieces(0, rows, piece)
         found = _sampled(file, None, pieces, sample, seed)
         data = Examples.read(found, labels, features, without=without).dataset()
@@ -145,6 +149,51 @@ class Streamed(Dataset):
         raise SerendipError(
             f"{self.path} is streamed and cannot be split row by row. Try held_out, or a file for each part."
         )
+
+
+def _require_alike(folder: Path) -> None:
+    """That all Parquet files of a folder have the columns of the first, of the same types: better now than when
+    training comes to them.
+
+    Raises:
+        SerendipError: one has not, or cannot be read; it names it.
+    """
+    first: dict[str, pl.DataType] = {}
+    for file in sorted(folder.rglob("*.parquet")) if folder.is_dir() else ():
+        try:
+            found = dict(pl.read_parquet_schema(file))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise SerendipError(f"{file} must be a Parquet file. It cannot be read: {error}.") from error
+        first = first or found
+        if found == first:
+            continue
+        other = [name for name in first if found.get(name) != first[name]] or [one for one in found if one not in first]
+        came = ", ".join(f"{name} ({found.get(name, 'missing')})" for name in other)
+        wanted = ", ".join(f"{name} ({first.get(name, 'missing')})" for name in other)
+        raise SerendipError(
+            f"{file} must have the columns of the other files of its folder: {wanted}. Got {came} instead. "
+            "Try writing all of them with the same columns, or leaving it out."
+        )
+
+
+def _require_labels(path: Path, labels: Mapping[str, LabelKind]) -> None:
+    """That every label of the file that is known is within its range; one pass over these columns.
+
+    Raises:
+        SerendipError: one is not; it says where and what it is.
+    """
+    lazy = pl.scan_parquet(path)
+    there = [name for name in labels if name in lazy.collect_schema()]  # without a column `Examples` raises
+    for name in there:
+        numbers = pl.col(name).cast(pl.Float32, strict=False)
+        bad = (~fitting(labels[name], numbers)).fill_null(pl.col(name).is_not_null())
+        found = lazy.select(name).with_row_index("row").filter(bad).head(1).collect()
+        if len(found):
+            row, value = found.row(0)
+            raise SerendipError(
+                f'{path}: column "{name}", row {row + 1:,}: expected {RANGES[labels[name]]} (a label of kind '
+                f"{labels[name]}). Got {value!r} instead. Try repairing such rows, or another kind in labels."
+            )
 
 
 def _sampled(

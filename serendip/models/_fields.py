@@ -314,8 +314,10 @@ class FieldsModel(NeuralModel):
     def batches(self, data: Dataset, rng: np.random.Generator) -> Iterator[Step]:
         """Every event that is learned from once, in random order; of a user as many as there may be."""
         if isinstance(data, Streamed):
+            tasks = list(self.taught(data).tasks)
             for part, given in data.parts(rng):
-                yield from self._batches(part, given, rng)
+                if any(not np.isnan(part.events.labels[name]).all() for name in tasks):  # else it says nothing
+                    yield from self._batches(part, given, rng)
         else:
             yield from self._batches(data, features_of(data) if self._given is None else self._given, rng)
 

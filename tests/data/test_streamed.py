@@ -84,6 +84,54 @@ def test_pieces_from_all_over_the_file_are_held_out(file: Path) -> None:
     np.testing.assert_array_equal(data.held_out(0.2, seed=1)[1].events.labels["number"], held)
 
 
+@pytest.mark.parametrize("name", ["deepfm", "mmoe"])
+def test_a_part_that_says_nothing_of_the_label_is_passed_over(tmp_path: Path, name: str) -> None:
+    """Of sixteen pieces two have labels, so that of four parts two have none at all."""
+    known = pl.DataFrame({"town": ["a", "b"] * 100, "bought": [0, 1] * 100})
+    table = pl.concat([known, *[known.with_columns(bought=pl.lit(None, pl.Int64))] * 7])
+    table.write_parquet(tmp_path / "rows.parquet", row_group_size=100)
+    data = Streamed.read(tmp_path / "rows.parquet", LABELS, sample=1600, piece=100)
+    parts = [part.events.labels["bought"] for part, _ in data.parts(np.random.default_rng(0))]
+    assert sum(bool(np.isnan(labels).all()) for labels in parts) >= 2
+    label: dict[str, Any] = {"label": "bought"} if name == "deepfm" else {"tasks": ("bought",), "score": "bought"}
+    options: dict[str, Any] = {"length": 0, "factors": 4, "batch_size": 20, "learning_rate": 0.02, "epochs": 20}
+    scorer = find(name)(**options, **label).fit(data, Run(threads=1)).lower()
+    asked = data.asked(data.queries(np.zeros(2, np.int32)), pl.DataFrame({"town": ["a", "b"]}))
+    low, high = scorer.foretold(asked)["bought"][:, 0]
+    assert low < 0.2 and high > 0.8
+
+
+def test_labels_of_the_whole_file_are_checked_before_anything_is_learned(tmp_path: Path) -> None:
+    """Rows 1,001 and later are in no sample of one piece that is read first."""
+    table = pl.DataFrame({"town": ["a", "b"] * 1000, "bought": [0, 1] * 1000})
+    for value, shown in ((7, "7"), (-1, "-1")):
+        wrong = table.with_row_index("at").with_columns(
+            bought=pl.when(pl.col("at") == 1500).then(value).otherwise("bought")
+        )
+        wrong.drop("at").write_parquet(tmp_path / "rows.parquet", row_group_size=100)
+        with pytest.raises(SerendipError, match=f'column "bought", row 1,501: expected 0 or 1 .*Got {shown} instead'):
+            Streamed.read(tmp_path / "rows.parquet", LABELS, sample=100, piece=100)
+    table.with_columns(bought=pl.lit("yes")).write_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(SerendipError, match=r"row 1: expected 0 or 1 .*Got 'yes' instead"):
+        Streamed.read(tmp_path / "rows.parquet", LABELS)
+
+
+def test_all_files_of_a_folder_must_have_the_columns(file: Path, tmp_path: Path) -> None:
+    table = pl.read_parquet(file)
+    table[:2000].write_parquet(tmp_path / "1.parquet")
+    table[2000:].write_parquet(tmp_path / "2.parquet")
+    data = Streamed.read(tmp_path, BOTH, sample=300, piece=200)
+    np.testing.assert_array_equal(np.sort(np.concatenate(numbers(data, 0))), np.arange(3000))
+    table[:100].drop("bought").write_parquet(tmp_path / "3.parquet")
+    with pytest.raises(
+        SerendipError, match=r"3\.parquet must have the columns .*bought \(Int64\)\. Got bought \(missing"
+    ):
+        Streamed.read(tmp_path, BOTH)
+    table[:100].cast({"number": pl.String}).write_parquet(tmp_path / "3.parquet")
+    with pytest.raises(SerendipError, match=r"number \(Float64\)\. Got number \(String\) instead"):
+        Streamed.read(tmp_path, BOTH)
+
+
 def test_what_cannot_be_streamed_is_said(file: Path, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a,bought\n1,0\n")
     with pytest.raises(SerendipError, match="must be a Parquet file"):
