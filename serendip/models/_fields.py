@@ -7,6 +7,7 @@ and are meant for the few hundred items that retrieval names.
 
 from __future__ import annotations
 
+import difflib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -460,18 +461,27 @@ def passed_by(data: Dataset) -> tuple[Input, ...]:
     return () if kinds is None else tuple(Input(bag_of(name), "pair") for name in kinds.impressions)
 
 
-def label_of(model: str, data: Dataset, label: str) -> tuple[Floats, LabelKind]:
+def label_of(model: str, data: Dataset, label: str, option: str = "label") -> tuple[Floats, LabelKind]:
     """``[m]`` a label of the events, NaN where an event does not say, and what it measures.
 
+    Args:
+        model: its name, for errors.
+        data: the log.
+        label: which.
+        option: of the model, that names it.
+
     Raises:
-        SerendipError: there is no such label; it says which model asks.
+        SerendipError: there is no such label; it says which model asks, and by which option.
     """
     known = data.events.labels
     if label not in known:
-        names = ", ".join(known) or "none"
+        near = difflib.get_close_matches(label, known, n=1)
+        guess = f"Did you mean {near[0]!r}? " if near else ""
+        hint = "Leave it out to learn interest, or name" if option == "label" else "Otherwise name"
         raise SerendipError(
-            f"{model}: label must be one of those that the events have ({names}). Got {label!r} instead. "
-            "Leave it out to learn interest, or name the column in the recipe's data.labels."
+            f"{model}: {option} must be {'of ' if option == 'tasks' else 'one of '}the labels that the events have "
+            f"({', '.join(known) or 'none'}). Got {label!r} instead. {guess}{hint} the column in the recipe's "
+            "data.labels."
         )
     return known[label], data.schema.labels.get(label, "rating")
 

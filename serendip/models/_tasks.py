@@ -275,7 +275,7 @@ def _of_means(taught: Taught, negatives: int) -> dict[str, float]:
 def _labels(model: str, data: Dataset, name: str) -> tuple[Floats, LabelKind]:
     if name == INTEREST and INTEREST not in data.events.labels:
         return (data.events.weight > 0).astype(np.float32), "binary"
-    return label_of(model, data, name)
+    return label_of(model, data, name, "tasks")
 
 
 __all__ = ["LayersConfig", "LayersModel", "TaskConfig", "TaskModel", "balance", "task_errors", "tasks_of"]

@@ -97,12 +97,13 @@ class ESMM(LayersModel):
             rows = some(self.name, np.arange(len(data.events)), "an event")
             both = np.column_stack([np.ones(len(data.events)), data.events.weight > 0]).astype(np.float32)
             return Taught(rows, both, {CLICK: "binary", INTEREST: "binary"}, drawn=(0.0, 0.0))
-        found = {name: label_of(self.name, data, name) for name in (click, conversion)}
+        named = {click: "click", conversion: "conversion"}
+        found = {name: label_of(self.name, data, name, option) for name, option in named.items()}
         for name, (_, kind) in found.items():
             if kind != "binary":
                 raise SerendipError(
-                    f"{self.name}: {name} must be a binary label. Got a {kind} instead. Name another label, or declare "
-                    "it in the recipe's data.labels."
+                    f"{self.name}: {named[name]} must be a binary label. Got {name!r}, a {kind}, instead. Name another "
+                    "label, or declare it in the recipe's data.labels."
                 )
         labels = np.column_stack([values for values, _ in found.values()]).astype(np.float32)
         rows = some(self.name, np.flatnonzero(~np.isnan(labels).all(axis=1)), f"an event with the label {click!r}")

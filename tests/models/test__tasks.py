@@ -229,13 +229,25 @@ def test_interest_is_a_task_beside_labels() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("shared_bottom", {"tasks": ("clicked", "likes")}, r"label must be one of .*clicked.* Got 'likes'"),
+        ("shared_bottom", {"tasks": ("clicked", "likes")}, r"bottom: tasks must be of .*clicked.* Got 'likes'"),
+        ("mmoe", {"tasks": ("cliked",)}, r"Got 'cliked' instead\. Did you mean 'clicked'\? Otherwise name the column"),
+        ("esmm", {"click": "likes", "conversion": "bought"}, r"esmm: click must be one of the labels .* Got 'likes'"),
+        ("esmm", {"click": "clicked", "conversion": "bougt"}, r"conversion must be .* Did you mean 'bought'\?"),
+        (
+            "watch_time",
+            {"label": "second"},
+            r"label must be .* you mean 'seconds'\? Leave it out to learn interest",
+        ),
         ("shared_bottom", {"tasks": ("clicked", "clicked")}, "tasks must be different ones"),
         ("shared_bottom", {"tasks": ("clicked",), "weights": {"liked": 2.0}}, "weights must be of the tasks clicked"),
         ("mmoe", {"tasks": ("clicked",), "score": "clicked * hide"}, "hide"),
         ("mmoe", {"tasks": ("clicked",), "score": "clicked / 0"}, "0"),
         ("esmm", {"click": "clicked"}, "two labels, or neither"),
-        ("esmm", {"click": "clicked", "conversion": "stars"}, "stars must be a binary label. Got a rating"),
+        (
+            "esmm",
+            {"click": "clicked", "conversion": "stars"},
+            "conversion must be a binary label. Got 'stars', a rat",
+        ),
         ("watch_time", {"label": "clicked"}, "label must name durations, 0 or more. Got a binary"),
     ],
 )

@@ -107,7 +107,7 @@ def test_an_event_of_no_interest_teaches_the_tasks_alone() -> None:
         ({"tasks": ("interest", "joy")}, "tasks must be labels of the events"),
         ({"heads": 2}, "one vector for a query"),
         ({"score": "retrieval * hide"}, "hide"),
-        ({"tasks": ("likes",)}, "label must be one of"),
+        ({"tasks": ("likes",)}, "joint: tasks must be of the labels"),
     ],
 )
 def test_what_cannot_be_is_said_before_training(options: dict[str, Any], said: str) -> None:
