@@ -77,9 +77,16 @@ class Exact:
         return int(self._vectors.shape[1])
 
     def search(
-        self, vectors: Floats, k: int, exclude: Ids | None = None, allow: NDArray[np.uint8] | None = None
+        self,
+        vectors: Floats,
+        k: int,
+        exclude: Ids | None = None,
+        allow: NDArray[np.uint8] | None = None,
+        count: int | None = None,
     ) -> Recs:
         """The k best allowed items per query vector ``[q, d]`` (float32); masks and order of ties as in `top_k`.
+
+        ``count``: of the items that a single mask allows, where the caller has counted them.
 
         Raises:
             TypeError: vectors that are not float32.
@@ -93,7 +100,7 @@ class Exact:
         if k and q and self.dimensions and n:
             if is_batch(q, n):
                 return self._search_batch(vectors, k, exclude, allow)
-            if allow is not None and len(allow) == 1 and count_of(allow[0]) < _FEW * n:
+            if allow is not None and len(allow) == 1 and (count_of(allow[0]) if count is None else count) < _FEW * n:
                 return self.among(codes_of(allow[0], n), vectors, k, exclude)
             if self.precision == "int8":
                 return self._search_batch(vectors, k, exclude, allow)

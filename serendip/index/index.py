@@ -25,6 +25,8 @@ LEAST = 4096
 """As many may have changed in any case."""
 MOST = 1 << 31
 """Items at most: codes are 32 bits."""
+NEAR = 1.05
+"""A share of allowed items up to so many times smaller than one that was tried takes its effort."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,38 +189,28 @@ class VectorIndex:
     def _search(self, vectors: Floats, k: int, exclude: Ids | None, bits: Bits | None) -> Recs:
         """As `search`, of queries that are all allowed the same."""
         base, live = len(self.exact), self._live(bits)
-        with np.errstate(over="ignore", invalid="ignore"):
-            whole = np.isnan(vectors.sum())  # where a number is NaN; quicker than to look at each
-        known = np.asarray(~np.isnan(vectors).any(axis=1)) if whole else None
-        found = self._found(vectors, k, exclude, live, known) if base else Recs.empty(len(vectors), k)
+        found = self._found(vectors, k, exclude, live) if base else Recs.empty(len(vectors), k)
         if len(self.fresh):
-            found = merged(found, self._late(vectors, k, exclude, bits, known), k)
+            found = merged(found, self._late(vectors, k, exclude, bits), k)
         return found
 
-    def _found(
-        self, vectors: Floats, k: int, exclude: Ids | None, live: Bits | None, known: NDArray[np.bool_] | None
-    ) -> Recs:
+    def _found(self, vectors: Floats, k: int, exclude: Ids | None, live: Bits | None) -> Recs:
         """Among the vectors it was built from."""
         base = len(self.exact)
         count = base if live is None else count_of(live)
         point = self._point(count / base)
         if self.engine is None or point is None or count <= k:
-            return self.exact.search(vectors, k, exclude, None if live is None else live[None])
-        banned, more = None, 0
-        if exclude is not None and exclude.size:
-            banned = np.sort(exclude, axis=1)
-            more = int((exclude >= 0).sum(axis=1).max())
+            return self.exact.search(vectors, k, exclude, None if live is None else live[None], count)
+        more = 0 if exclude is None else int((exclude >= 0).sum(axis=1).max(initial=0))
         wanted = min(k + more, base)
         effort: Mapping[str, int] = point.effort
         if "looked_up" in effort and wanted > self.stats.asked.k:
             effort = {**effort, "looked_up": math.ceil(effort["looked_up"] * wanted / self.stats.asked.k)}
+        known = _known(vectors)
         queries = vectors if known is None else np.where(known[:, None], vectors, np.float32(0))
         found = self.engine.find(queries, wanted, effort, live, count / base)
-        if banned is not None:
-            row, at = np.nonzero(found.items != ABSENT)
-            keep = np.zeros(found.items.shape, bool)
-            keep[row, at] = ~excluded(banned, row, found.items[row, at])
-            found = found.keep(keep).top(k)
+        if more and exclude is not None:
+            found = found.without(exclude).top(k)
         if found.items[:, -1].min() == ABSENT:
             missing = found.items[:, -1] == ABSENT
             short = np.flatnonzero(missing if known is None else missing & known)
@@ -229,10 +221,9 @@ class VectorIndex:
             found.items[~known], found.scores[~known] = ABSENT, -np.inf
         return found
 
-    def _late(
-        self, vectors: Floats, k: int, exclude: Ids | None, bits: Bits | None, known: NDArray[np.bool_] | None
-    ) -> Recs:
+    def _late(self, vectors: Floats, k: int, exclude: Ids | None, bits: Bits | None) -> Recs:
         """Among those that came later."""
+        known = _known(vectors)
         with np.errstate(over="ignore", invalid="ignore"):
             scores = vectors @ self.late.T  # NaN where the query is
         may = scores > -np.inf
@@ -247,8 +238,8 @@ class VectorIndex:
         return listed(len(vectors), k, *best_of(row, self.fresh[at], scores[row, at], k))
 
     def _point(self, share: float) -> Point | None:
-        """How hard to look where that share is allowed: as at the next lower share that was tried; None: exactly."""
-        return next((point for point in self.stats.curve if point.share <= share * 1.001), None)  # shares descend
+        """How hard to look: as at the next lower share that was tried, or nearly so; None: exactly."""
+        return next((point for point in self.stats.curve if point.share <= NEAR * share), None)  # shares descend
 
     def _live(self, bits: Bits | None) -> Bits | None:
         """Bits of the vectors it was built from that may be found; None: all."""
@@ -309,6 +300,13 @@ class VectorIndex:
             raise SerendipError(f"Every code must be given once. Got {values[counts > 1][:5].tolist()} twice or more.")
         if len(values) and (int(values[0]) < 0 or int(values[-1]) >= MOST):
             raise SerendipError(f"codes must be in 0 … {MOST - 1}. Got {int(values[0])} to {int(values[-1])} instead.")
+
+
+def _known(vectors: Floats) -> NDArray[np.bool_] | None:
+    """``[q]`` which of the vectors have no NaN; None: none has."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        some = np.isnan(vectors.sum())  # where a number is NaN; quicker than to look at each
+    return np.asarray(~np.isnan(vectors).any(axis=1)) if some else None
 
 
 def fresh_index(exact: Exact, engine: Engine | None, stats: Stats) -> VectorIndex:
