@@ -65,7 +65,7 @@ class Table(nn.Module):
 
     def rows(self, codes: Tensor) -> Tensor:
         """Where in the weight each code's vector is."""
-        return (codes.long() + 1) * ((codes >= 0) & (codes < self.size))
+        return (codes.long().clamp(-1, self.size) + 1) % (self.size + 1)  # few nodes where it is exported
 
     def all(self) -> Tensor:
         """``[size, dim]`` the vectors of all codes."""
