@@ -78,3 +78,20 @@ def test_job(folder: str, seed: int, options: Mapping[str, Any], cores: int) -> 
     data, lists = log(ratings.filter(~tested), *about), drawn(ratings.filter(tested), PLACES, seed)
     scorer, _ = fitted(data, options, seed, cores)
     return {"ndcg": judged(scorer, data, lists), "lists": len(lists) // PLACES}
+
+
+def rater_job(folder: str, seed: int, model: str, options: Mapping[str, Any], cores: int) -> dict[str, Any]:
+    """As `test_job`, by a model of ratings that is told users and films alone."""
+    stay(cores)
+    from serendip.data.dataset import Dataset
+    from serendip.data.schema import Schema
+    from serendip.model import Run, find
+
+    ratings, *_ = tables(folder)
+    tested = part(len(ratings), TEST, seed)
+    data = Dataset.from_frames(ratings.filter(~tested), schema=Schema(rating="rating", title=None))
+    lists = drawn(ratings.filter(tested), PLACES, seed)
+    fitted = find(model)(**options).fit(data, Run(seed=seed, threads=cores))
+    scores = fitted.predict(data.user_ids.encode(lists["user_id"]), data.item_ids.encode(lists["item_id"]))
+    labels = lists["rating"].to_numpy().astype(np.float64)
+    return {"ndcg": ndcg(scores.reshape(-1, PLACES), labels.reshape(-1, PLACES)), "lists": len(lists) // PLACES}
