@@ -98,6 +98,11 @@ class Calibration:
         centres, levels = _isotonic(s, y, w)
         return cls(kind, probabilities, centres=centres, levels=levels)
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether probabilities stay as they are, and scores are taken for log-odds."""
+        return self.kind == "platt" and self.slope == 1 and self.intercept == 0
+
     def __call__(self, scores: ArrayLike) -> Floats:
         """The probabilities, float32, of any shape; infinite scores count as the largest finite ones, NaN gives NaN."""
         given = np.asarray(scores, np.float64)

@@ -78,8 +78,9 @@ class Calibrated:
 
     def meaning(self) -> str:
         """What a score is, in words."""
-        how = {"isotonic": "isotonic regression", "platt": "Platt's sigmoid"}[self.calibration.kind]
-        return f"the probability that {self.label} is 1, calibrated by {how}"
+        how = {"isotonic": "by isotonic regression", "platt": "by Platt's sigmoid"}[self.calibration.kind]
+        said = "which no calibration makes better" if self.calibration.unchanged else f"calibrated {how}"
+        return f"the probability that {self.label} is 1, {said}"
 
 
 def ranked_by(scorer: Scorer) -> Scorer:

@@ -63,7 +63,7 @@ def test_explain_says_the_probability_and_what_the_score_is(calibrated: bool, tm
 
     scorer = fitted(length=5)
     if calibrated:
-        scorer = Calibrated(scorer, "liked", Calibration("platt", False, slope=1.0, intercept=0.0))
+        scorer = Calibrated(scorer, "liked", Calibration("platt", False, slope=2.0, intercept=0.0))
     made = Bundle.build(LIKED, first_of(retrieve(scorer, name="fm")))
     made.save(tmp_path / "b")
     frame = made.foretold([0, 0], [1, 2])
