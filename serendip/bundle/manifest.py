@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from serendip.data.dataset import Dataset
 
 KIND = "serendip-bundle"
-FORMAT = 1
+FORMAT = 2
 """Raised when a reader of the old format would misread the new one."""
+OLDEST = 2
+"""The format from which on bundles can be read; before it, scorers that read what items are kept less of that."""
 
 _BLANK = "0" * 64
 _SEAL = re.compile(rb'"sha256": "([0-9a-f]{64})"')
@@ -95,6 +97,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 class _Head(msgspec.Struct):
     kind: str = ""
     format: int = 0
+    serendip: str = ""
 
 
 def version_of(files: Mapping[str, FileEntry]) -> str:
@@ -114,7 +117,7 @@ def read(text: bytes, name: str = MANIFEST) -> Manifest:
     """The manifest of a file that need not be trusted; errors call it by ``name``.
 
     Raises:
-        BundleError: no manifest, of a newer format, damaged, or not what a manifest must be.
+        BundleError: no manifest, of a newer format or too old a one, damaged, or not what a manifest must be.
     """
     hint = "Try: restore the bundle from a copy, or fit again."
     try:
@@ -128,6 +131,11 @@ def read(text: bytes, name: str = MANIFEST) -> Manifest:
             )
         if head.format < 1:
             raise BundleError(f"{name} must state a format from 1 to {FORMAT}. Got {head.format} instead. {hint}")
+        if head.format < OLDEST:
+            raise BundleError(
+                f"This version of Serendip reads bundles from format {OLDEST} on. Got format {head.format} in {name}, "
+                f"which Serendip {head.serendip:.40} wrote. Try: fit again, or the version that wrote it."
+            )
         seal = _SEAL.search(text)
         blank = text[: seal.start(1)] + _BLANK.encode() + text[seal.end(1) :] if seal else b""
         if seal is None or hashlib.sha256(blank).hexdigest().encode() != seal[1]:

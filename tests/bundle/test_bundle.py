@@ -146,7 +146,7 @@ def test_similar_items_need_a_known_item_and_a_scorer_that_compares(bundle: Bund
 
 def test_the_manifest_says_what_it_is(bundle: Bundle) -> None:
     made = bundle.manifest
-    assert made.format == 1
+    assert made.format == 2
     assert re.fullmatch(r"[0-9a-f]{12}", made.version)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", made.created)
     assert made.recipe == {"model": {"name": "taste"}}

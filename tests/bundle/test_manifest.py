@@ -11,7 +11,7 @@ import pytest
 
 from serendip.bundle import manifest
 from serendip.bundle.errors import BundleError
-from serendip.bundle.manifest import Manifest, Summary
+from serendip.bundle.manifest import FORMAT, Manifest, Summary
 from serendip.bundle.store import FileEntry
 from serendip.types import SerendipError
 
@@ -33,7 +33,7 @@ def example(**changes: Any) -> Manifest:
 
 def sealed(fields: dict[str, Any]) -> bytes:
     """A manifest with a right checksum, whatever it says."""
-    text = json.dumps({"kind": "serendip-bundle", "format": 1, "sha256": "0" * 64} | fields, indent=2).encode()
+    text = json.dumps({"kind": "serendip-bundle", "format": FORMAT, "sha256": "0" * 64} | fields, indent=2).encode()
     return text.replace(b"0" * 64, hashlib.sha256(text).hexdigest().encode(), 1)
 
 
@@ -78,15 +78,23 @@ def test_any_changed_byte_is_noticed() -> None:
 def test_a_newer_format_is_told_from_damage() -> None:
     with pytest.raises(
         BundleError,
-        match=r"reads bundles up to format 1\. Got format 2 in manifest\.json\. "
+        match=r"reads bundles up to format 2\. Got format 3 in manifest\.json\. "
         r"Try: upgrade Serendip \(pip install --upgrade serendip\)",
     ):
-        manifest.read(b'{"kind": "serendip-bundle", "format": 2, "shape": "quite another"}')
+        manifest.read(b'{"kind": "serendip-bundle", "format": 3, "shape": "quite another"}')
+
+
+def test_an_older_format_is_told_from_damage() -> None:
+    with pytest.raises(
+        BundleError,
+        match=r"from format 2 on\. Got format 1 in manifest\.json, which Serendip 0\.0\.9 wrote\. Try: fit",
+    ):
+        manifest.read(b'{"kind": "serendip-bundle", "format": 1, "serendip": "0.0.9", "shape": "quite another"}')
 
 
 @pytest.mark.parametrize("number", [0, -1])
 def test_a_format_that_never_was_is_refused(number: int) -> None:
-    with pytest.raises(BundleError, match=f"must state a format from 1 to 1. Got {number} instead"):
+    with pytest.raises(BundleError, match=f"must state a format from 1 to 2. Got {number} instead"):
         manifest.read(sealed(fields() | {"format": number}))
 
 
