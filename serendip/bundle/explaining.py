@@ -165,9 +165,9 @@ def _carried(
     named = {one.source for one in sources if one.place is not None}
     if not named:
         named = {one.source for one in [one for one in sources if one.score is not None][:1]}
-    for part in retrievers(pipeline):
-        if part.name in named and (found := carried(part, queries, item, desk)) is not None:
-            yield part.name, found
+    for name, part in {part.name: part for part in retrievers(pipeline)}.items():  # what also fills lists once
+        if name in named and (found := carried(part, queries, item, desk)) is not None:
+            yield name, found
     for call in calls:
         if not isinstance(call.stage, Rank) or call.given is None:
             continue

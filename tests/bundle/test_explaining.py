@@ -133,6 +133,16 @@ def test_what_no_source_names_stands_somewhere(plain: Bundle) -> None:
     assert [(one.source, one.score) for one in full.scores] == [("popular", 5.0)]
 
 
+def test_a_source_that_also_fills_carries_a_score_once() -> None:
+    """Bob had 3, which speaks for 4 alone: two items are wanted."""
+    up = retrieve(UP, name="up")
+    made = shop(first_of(merge(retrieve(KIN, name="kin", k=1), up), retrieve(KIN, name="kin"), up))
+    why = made.why("bob", 4, k=2)
+    assert [one.source for one in why.sources] == ["kin", "up", "kin", "up"] and why.place is not None
+    assert [(one.source, one.score) for one in why.scores] == [("kin", 2.0)]
+    assert [(one.source, one.item_id, one.contribution) for one in why.reasons if one.how == "sum"] == [("kin", 3, 2.0)]
+
+
 def test_what_nothing_can_score_says_so() -> None:
     why = shop(retrieve(KIN, name="kin")).why("bob", 9)
     assert why.verdict == "not_scored" and "no model has a score for it (kin)" in why.said
