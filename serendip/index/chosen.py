@@ -11,11 +11,22 @@ from serendip.types import ABSENT, Floats, Ids, Recs
 
 Bits = NDArray[np.uint8]
 
+_COUNTED = 1 << 10
+
 
 def count_of(bits: Bits) -> int:
     """How many items are allowed; ``[bytes]``."""
     whole = len(bits) // 8 * 8
     return int(np.bitwise_count(bits[:whole].view(np.uint64)).sum() + np.bitwise_count(bits[whole:]).sum())
+
+
+def about(bits: Bits) -> int:
+    """As `count_of`; of many items, from one word of 64 in so many that about a thousand are counted."""
+    step = len(bits) // 8 // _COUNTED
+    if step < 2:
+        return count_of(bits)
+    words = bits[: len(bits) // 8 * 8].view(np.uint64)[::step]
+    return int(np.bitwise_count(words).sum()) * (len(bits) // 8) // len(words)
 
 
 def codes_of(bits: Bits, n: int) -> Ids:

@@ -83,23 +83,7 @@ def looked_up(table: Floats, vectors: Floats, found: NDArray[np.int64], k: int) 
     """The k best of what was found for each query ``[q, m]`` (-1: nothing), by their inner products in full."""
     q, m = found.shape
     if q == 1:
-        codes = found[0]
-        if len(codes) and codes[-1] < 0:
-            codes = codes[codes >= 0]
-        with np.errstate(over="ignore", invalid="ignore"):
-            scores = table.take(codes, axis=0) @ vectors[0]
-        if len(codes) and not scores.min() > -np.inf:
-            codes, scores = codes[scores > -np.inf], scores[scores > -np.inf]
-        if len(codes) > k:
-            best = np.argpartition(scores, len(codes) - k)[len(codes) - k :]
-            codes, scores = codes[best], scores[best]
-        order = np.lexsort((codes, -scores))
-        codes, scores = codes[order].astype(np.int32), scores[order]
-        if len(codes) == k:
-            return Recs(codes[None], scores[None])
-        recs = Recs.empty(1, k)
-        recs.items[0, : len(codes)], recs.scores[0, : len(codes)] = codes, scores
-        return recs
+        return _looked_up_once(table, vectors[0], found[0], k)
     recs = Recs.empty(q, k)
     step = max(1, _ROOM // max(m * table.shape[1], 1))
     for start in range(0, q, step):
@@ -111,6 +95,24 @@ def looked_up(table: Floats, vectors: Floats, found: NDArray[np.int64], k: int) 
         some = listed(len(part), k, *best_of(row, part[row, at].astype(np.int32), scores[row, at], k))
         recs.items[start : start + step], recs.scores[start : start + step] = some.items, some.scores
     return recs
+
+
+def _looked_up_once(table: Floats, vector: Floats, codes: NDArray[np.int64], k: int) -> Recs:
+    if len(codes) and codes[-1] < 0:
+        codes = codes[codes >= 0]
+    scores = np.dot(table.take(codes, axis=0), vector)
+    if len(codes) > k:
+        best = np.argpartition(scores, len(codes) - k)[len(codes) - k :]  # a NaN counts as the largest
+        top, held = scores[best], codes[best]
+    else:
+        top, held = scores, codes
+    order = np.lexsort((held, -top))
+    items: Ids = held[order].astype(np.int32)
+    top = top[order]
+    if len(items) == k and top[-1] > -np.inf:
+        return Recs(items[None], top[None])
+    known = scores > -np.inf
+    return listed(1, k, *best_of(np.zeros(known.sum(), np.int64), codes[known].astype(np.int32), scores[known], k))
 
 
 def require(holds: bool, what: str) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from serendip.index.chosen import Bits, best_of, bit_of, count_of, excluded, listed, merged
+from serendip.index.chosen import Bits, about, best_of, bit_of, count_of, excluded, listed, merged
 from serendip.index.engine import Engine
 from serendip.index.exact import Exact
 from serendip.index.stats import Stats
@@ -197,7 +197,7 @@ class VectorIndex:
     def _found(self, vectors: Floats, k: int, exclude: Ids | None, live: Bits | None) -> Recs:
         """Among the vectors it was built from."""
         base = len(self.exact)
-        count = base if live is None else count_of(live)
+        count = base if live is None else min(base, about(live))
         point = self._point(count / base)
         if self.engine is None or point is None or count <= k:
             return self.exact.search(vectors, k, exclude, None if live is None else live[None], count)
@@ -211,8 +211,8 @@ class VectorIndex:
         found = self.engine.find(queries, wanted, effort, live, count / base)
         if more and exclude is not None:
             found = found.without(exclude).top(k)
-        if found.items[:, -1].min() == ABSENT:
-            missing = found.items[:, -1] == ABSENT
+        missing = found.items[:, -1] == ABSENT
+        if missing.any():
             short = np.flatnonzero(missing if known is None else missing & known)
             again = None if exclude is None else exclude[short]
             whole = self.exact.search(vectors[short], k, again, None if live is None else live[None])
@@ -304,8 +304,7 @@ class VectorIndex:
 
 def _known(vectors: Floats) -> NDArray[np.bool_] | None:
     """``[q]`` which of the vectors have no NaN; None: none has."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        some = np.isnan(vectors.sum())  # where a number is NaN; quicker than to look at each
+    some = np.isnan(np.vdot(vectors, vectors))  # quicker than to look at each: no square is below 0
     return np.asarray(~np.isnan(vectors).any(axis=1)) if some else None
 
 
