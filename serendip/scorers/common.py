@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,24 @@ Mask = NDArray[np.bool_]
 BLOCK = 1 << 22  # numbers computed at a time: bounds the temporaries to a few times 16 MB
 
 
-def history_matrix(
+class HistoryRows(NamedTuple):
+    """What histories hold, in the arrays of a sparse matrix ``[q, n]`` with sorted columns, each once.
+
+    Attributes:
+        indptr: ``[q + 1]`` where each query's begin.
+        indices: item codes.
+        data: float32, what each weighs.
+    """
+
+    indptr: NDArray[Any]
+    indices: NDArray[Any]
+    data: Floats
+
+
+def history_rows(
     queries: Queries, n: int, counts: Counts, known: Mask | None = None, length: int | None = None
-) -> csr_array:
-    """What each query's history holds, ``[q, n]`` float32 with sorted columns.
+) -> HistoryRows:
+    """What each query's history holds.
 
     Item codes outside ``0 … n-1`` and, with ``counts="weight"``, events without a positive finite weight are left out.
     A query without ``bags["weight"]`` gives each event the weight 1.
@@ -41,20 +55,35 @@ def history_matrix(
     if known is not None and n:
         keep &= known[np.where(keep, history, 0)]
     weight = queries.bags.get("weight") if counts == "weight" else None
-    if weight is None:
-        values = np.ones(np.count_nonzero(keep), np.float32)
-    else:
+    if weight is not None:
         weight = weight[:, latest]
         keep &= (weight > 0) & (weight < np.inf)
-        values = weight[keep].astype(np.float32)
-    indptr = np.concatenate([[0], np.cumsum(np.count_nonzero(keep, axis=1))])
-    # Of the type that weights have, too: SciPy would convert all of theirs for every product.
-    index = np.int32 if len(values) <= np.iinfo(np.int32).max else np.int64
-    matrix = csr_array((values, history[keep].astype(index), indptr.astype(index)), shape=(len(history), n))
-    matrix.sum_duplicates()
+    codes = np.where(keep, history, n)  # what is left out comes last
     if counts == "binary":
-        matrix.data[:] = 1
-    return matrix
+        codes.sort(axis=1)
+    else:
+        order = np.argsort(codes, axis=1, kind="stable")
+        codes = np.take_along_axis(codes, order, axis=1)
+    fresh = codes < n
+    fresh[:, 1:] &= codes[:, 1:] != codes[:, :-1]
+    indptr = np.zeros(len(codes) + 1, np.int64)
+    np.cumsum(np.count_nonzero(fresh, axis=1), out=indptr[1:])
+    # Of the type that weights have, too: SciPy would convert all of theirs for every product.
+    index = np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64
+    if counts == "binary" or not indptr[-1]:
+        data = np.ones(indptr[-1], np.float32)
+    else:
+        value = np.where(keep, 1 if weight is None else weight, 0).astype(np.float32)
+        data = np.add.reduceat(np.take_along_axis(value, order, axis=1).ravel(), np.flatnonzero(fresh))
+    return HistoryRows(indptr.astype(index), codes[fresh].astype(index), data)
+
+
+def history_matrix(
+    queries: Queries, n: int, counts: Counts, known: Mask | None = None, length: int | None = None
+) -> csr_array:
+    """As `history_rows`, ``[q, n]``."""
+    rows = history_rows(queries, n, counts, known, length)
+    return csr_array((rows.data, rows.indices, rows.indptr), shape=(len(queries), n))
 
 
 def silent(scores: Floats, history: csr_array) -> Mask:

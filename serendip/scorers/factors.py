@@ -11,7 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from serendip.scorers.common import BLOCK, Counts, Mask, blocks, history_matrix, nearest, products, require
+from serendip.scorers.common import (
+    BLOCK,
+    Counts,
+    HistoryRows,
+    Mask,
+    blocks,
+    history_matrix,
+    history_rows,
+    nearest,
+    products,
+    require,
+)
 from serendip.scorers.reasons import Rows, explained
 from serendip.types import ABSENT, Changed, Floats, Ids, Queries, Recs, as_rows
 
@@ -67,7 +78,7 @@ class Factors:
 
     def query_vectors(self, queries: Queries) -> Floats:
         """As `Embedder.query_vectors`."""
-        history = history_matrix(queries, self.n_items, self.counts, self._known)
+        history = history_rows(queries, self.n_items, self.counts, self._known)
         vectors = np.full((len(queries), self.items.shape[1]), np.nan, np.float32)
         lengths = np.diff(history.indptr)
         if len(queries) >= BATCH and len(queries) * self.items.shape[1] ** 2 >= LARGE:
@@ -93,7 +104,7 @@ class Factors:
         wanted = np.arange(self.n_items, dtype=np.int32) if codes is None else codes
         inside = (wanted >= 0) & (wanted < self.n_items)
         wanted = np.where(inside, wanted, 0)
-        history = history_matrix(queries, self.n_items, self.counts, self._known)
+        history = history_rows(queries, self.n_items, self.counts, self._known)
         out = np.full((len(queries), wanted.shape[-1]), np.nan, np.float32)
         for alike in _of_like_length(np.diff(history.indptr), self.items.shape[1]):
             for part in blocks(len(alike), wanted.shape[-1] * self.items.shape[1]):
@@ -176,21 +187,23 @@ class Factors:
             gram += part.T @ part
         return self.alpha0 * gram
 
-    def _solve_batch(self, history: csr_array) -> Floats:
-        return self._half_step(history[:, self._known], self.items[self._known], None)
+    def _solve_batch(self, history: HistoryRows) -> Floats:
+        shape = len(history.indptr) - 1, self.n_items
+        matrix = csr_array((history.data, history.indices, history.indptr), shape=shape)
+        return self._half_step(matrix[:, self._known], self.items[self._known], None)
 
     def _half_step(self, matrix: csr_array, other: Floats, threads: int | None) -> Floats:
         from serendip.kernels.als import half_step
 
         return half_step(matrix, other, alpha0=self.alpha0, reg=self.reg, nu=self.nu, threads=threads)
 
-    def _solve(self, history: csr_array, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _solve(self, history: HistoryRows, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """The vectors of these rows ``[b, d]``; each has at least one event."""
         matrix, right = self._equations(history, rows)
         return np.asarray(np.linalg.solve(matrix, right[:, :, None])[:, :, 0])
 
     def _equations(
-        self, history: csr_array, rows: NDArray[np.int64]
+        self, history: HistoryRows | csr_array, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The matrix ``[b, d, d]`` and the right side ``[b, d]`` of the equations of these rows."""
         start, length = history.indptr[rows], np.diff(history.indptr)[rows]

@@ -46,7 +46,8 @@ class ItemToItem:
 
     def entries(self, queries: Queries) -> csr_array:
         """The scores that are not ``-inf``, ``[q, n]``."""
-        return csr_array(self._history(queries) @ self.weights)
+        found: csr_array = self._history(queries) @ self.weights
+        return found
 
     def similar_items(self, items: Ids, k: int = 10) -> Recs:
         """The items that each one says most for (a weight above 0)."""
