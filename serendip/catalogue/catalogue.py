@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from serendip.bundle import Bundle
+from serendip.bundle.ids import is_id
 from serendip.bundle.turn import turn
 from serendip.catalogue.log import CatalogueError, Log, Place
 from serendip.catalogue.view import Entry, View, key_of
@@ -113,13 +114,18 @@ class Catalogue:
             entries.append(Entry(_id_of(row), attributes=attributes, vectors=given, space=space))
         return self._apply(entries)
 
-    def delete(self, items: Iterable[int | str]) -> View:
+    def delete(self, items: int | str | Iterable[int | str]) -> View:
         """Take items out, all or none; they do not come back but by `upsert`.
+
+        Args:
+            items: one id, or several.
 
         Raises:
             CatalogueError: an id twice, or an item that is not there; nothing is changed then.
         """
-        return self._apply([Entry(_id_of({"item_id": one}), deleted=True) for one in items])
+        return self._apply(
+            [Entry(_id_of({"item_id": one}), deleted=True) for one in ([items] if is_id(items) else items)]
+        )
 
     def refresh(self) -> View:
         """See what other processes changed.
@@ -246,7 +252,12 @@ class Catalogue:
         for name, given in vectors.items():
             if name not in there:
                 raise CatalogueError(f"vectors must be of retrievers with vectors: {', '.join(there)}. Got {name!r}.")
-            table, wide = np.asarray(given, np.float32), there[name].dimensions
+            wide = there[name].dimensions
+            try:
+                table = np.asarray(given, np.float32)
+            except (TypeError, ValueError) as error:
+                came = type(given).__name__
+                raise CatalogueError(f"vectors of {name!r} must be numbers, [{rows}, {wide}]. Got {came}.") from error
             if table.shape != (rows, wide):
                 raise CatalogueError(f"vectors of {name!r} must be [{rows}, {wide}]. Got {list(table.shape)} instead.")
             if not np.isfinite(table).all():

@@ -174,6 +174,13 @@ def test_survives_a_restart_and_another_bundle(bundle, live, tmp_path):
     assert shown(again.bundle)[0] == 500
 
 
+@pytest.mark.parametrize("item", [12, "12", np.int64(12)])
+def test_one_id_is_one_item_and_not_its_digits(live, item):
+    live.upsert([{"item_id": one, "price": 1.0} for one in (1, 2, 12)])
+    shown = live.delete(item).shown
+    assert [bool(shown[live.view.item_ids.find(one)]) for one in (1, 2, 12)] == [True, True, False]
+
+
 def test_writers_take_turns_and_see_each_other(bundle, live, tmp_path):
     other = Catalogue.open(bundle, tmp_path / "live")
     live.upsert([{"item_id": 500, "price": 1.0}])
@@ -198,6 +205,7 @@ def test_writers_take_turns_and_see_each_other(bundle, live, tmp_path):
         (lambda live: live.upsert([{"item_id": 1, "price": {}}]), "Attributes must be texts, numbers"),
         (lambda live: live.upsert([{"item_id": 1}], np.ones((1, 3))), r"'taste' must be \[1, 2\]. Got \[1, 3\]"),
         (lambda live: live.upsert([{"item_id": 1}], np.full((1, 2), np.nan)), "must be finite. Got NaN"),
+        (lambda live: live.upsert([{"item_id": 1}], "much"), r"'taste' must be numbers, \[1, 2\]\. Got str"),
         (
             lambda live: live.upsert([{"item_id": 1}], {"popular": np.ones((1, 2))}),
             "with vectors: taste. Got 'popular'",
