@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ class Search:
     def __init__(
         self, ids: Vocab, titles: pl.Series | None, uses: NDArray[np.int64], shown: NDArray[np.bool_] | None = None
     ) -> None:
-        """Index the items.
+        """Over these items; their names are folded at the first search, as items may change more often than that.
 
         Shapes:
             titles ``[n]`` String or None; uses ``[n]`` how often each item was used; shown ``[n]`` which may be found,
@@ -26,9 +28,12 @@ class Search:
         names = ids.ids.cast(pl.String)
         if titles is not None:
             names = pl.select(pl.coalesce(titles, names)).to_series()
-        self._ids = ids
-        self._names = fold(names)
+        self._ids, self._plain = ids, names
         self._uses = uses
+
+    @cached_property
+    def _names(self) -> pl.Series:
+        return fold(self._plain)
 
     def find(self, text: str, limit: int) -> list[int]:
         """Codes of the items that hold every word of the text; first the one with that id, then those that begin so."""
