@@ -100,7 +100,8 @@ def looked_up(table: Floats, vectors: Floats, found: NDArray[np.int64], k: int) 
 def _looked_up_once(table: Floats, vector: Floats, codes: NDArray[np.int64], k: int) -> Recs:
     if len(codes) and codes[-1] < 0:
         codes = codes[codes >= 0]
-    scores = np.dot(table.take(codes, axis=0), vector)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores = np.dot(table.take(codes, axis=0), vector)
     if len(codes) > k:
         best = np.argpartition(scores, len(codes) - k)[len(codes) - k :]  # a NaN counts as the largest
         top, held = scores[best], codes[best]

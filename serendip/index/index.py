@@ -304,7 +304,8 @@ class VectorIndex:
 
 def _known(vectors: Floats) -> NDArray[np.bool_] | None:
     """``[q]`` which of the vectors have no NaN; None: none has."""
-    some = np.isnan(np.vdot(vectors, vectors))  # quicker than to look at each: no square is below 0
+    with np.errstate(over="ignore"):
+        some = np.isnan(np.vdot(vectors, vectors))  # quicker than to look at each: no square is below 0
     return np.asarray(~np.isnan(vectors).any(axis=1)) if some else None
 
 
