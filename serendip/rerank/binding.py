@@ -54,7 +54,8 @@ def bind(options: Reranker, shelf: Shelf) -> Step:
     checked([options])
     match options:
         case Mmr():
-            return MmrStage(alike(shelf, "mmr.by", options.by), options.weight, options.order == "relevance")
+            likeness, whole = alike(shelf, "mmr.by", options.by), options.against == "all"
+            return MmrStage(likeness, options.weight, options.order == "relevance", whole)
         case Dpp():
             return DppStage(alike(shelf, "dpp.by", options.by), options.weight, options.order == "relevance")
         case Cap():

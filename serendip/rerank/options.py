@@ -42,13 +42,20 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Mmr(Options, frozen=True, kw_only=True):
-    """Diversity by maximal marginal relevance: next is what is relevant and unlike the most alike of those before."""
+    """Diversity by maximal marginal relevance: next is what is relevant and unlike those before."""
 
     weight: Annotated[
         float, Meta(ge=0, le=1, description="How much relevance counts; at 1 the list stays as it is.")
     ] = 0.7
     by: Likeness = None
     order: Order = "chosen"
+    against: Annotated[
+        Literal["nearest", "all"],
+        Meta(
+            description="Of those before, which an item should be unlike: nearest (the most alike of them, so that no "
+            "two are alike) or all (their mean, which makes the list diverse at the least loss of relevance)."
+        ),
+    ] = "nearest"
 
 
 class Dpp(Options, frozen=True, kw_only=True):

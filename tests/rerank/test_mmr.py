@@ -48,3 +48,34 @@ def test_it_is_what_the_formula_says() -> None:
             gain = [0.3 * worth[i] - 0.7 * max(float(unit[i] @ unit[j]) for j in chosen) for i in left]
             chosen.append(left.pop(int(np.argmax(gain))))
         assert got.tolist() == [*chosen, *left]
+
+
+def test_against_all_counts_each_of_those_before() -> None:
+    # By hand, with 4 places after a (Drama), d (Comedy) and e (War): b (Drama) is as a, c (Comedy|Drama) is
+    # 1/√2 like a and d. Against the nearest c is the less alike, against all it is b, by 1 to √2.
+    rows = lists([0, 3, 4, 1, 2], scores=[[9, 9, 9, 0, 0]])
+    nearest, whole = (
+        bind(Mmr(weight=0.45, by="genres", against=one), shelf())(asked(k=4), rows) for one in ("nearest", "all")
+    )
+    assert nearest.items.tolist() == [[0, 3, 4, 2, 1]]
+    assert whole.items.tolist() == [[0, 3, 4, 1, 2]]
+
+
+def test_against_all_is_what_the_formula_says() -> None:
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(7, 3)).astype(np.float32)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = [rng.permutation(7) for _ in range(20)]
+    found = bind(Mmr(weight=0.4, against="all"), shelf({"ials": Vectors(vectors)}))(asked(20, k=5), lists(*rows))
+    for row, got in zip(rows, found.items, strict=True):
+        left, chosen = list(row), list[int]()
+        worth = {item: 1 - place / 6 for place, item in enumerate(row)}
+        while len(chosen) < 5:
+            gain = [0.4 * worth[i] - 0.6 / 4 * sum(float(unit[i] @ unit[j]) for j in chosen) for i in left]
+            chosen.append(left.pop(int(np.argmax(gain))))
+        assert got.tolist() == [*chosen, *left]
+
+
+def test_one_place_against_all_is_the_most_relevant() -> None:
+    found = bind(Mmr(weight=0.1, by="genres", against="all"), shelf())(asked(k=1), lists([2, 0, 1]))
+    assert found.items.tolist() == [[2, 0, 1]]
