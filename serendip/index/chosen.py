@@ -69,7 +69,9 @@ def best_of(row: NDArray[np.int64], code: Ids, value: Floats, k: int) -> tuple[N
 def place_of(row: NDArray[np.int64]) -> NDArray[np.int64]:
     """Of each element, how many of the same row stand before it; rows ascend."""
     at = np.arange(len(row))
-    begins = np.flatnonzero(np.concatenate([[True], row[1:] != row[:-1]])) if len(row) else at
+    if not len(row) or row[0] == row[-1]:
+        return at
+    begins = np.flatnonzero(np.concatenate([[True], row[1:] != row[:-1]]))
     return at - np.repeat(begins, np.diff(np.append(begins, len(row))))
 
 

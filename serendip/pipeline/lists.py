@@ -102,7 +102,7 @@ def reasons(name: str, queries: Queries, recs: Recs, n: int) -> tuple[str, ...]:
     q = len(queries)
     if queries.k < 1:
         return (f"{name}: {queries.k} items were asked for",)
-    empty = np.flatnonzero(recs.counts == 0)
+    empty = np.flatnonzero((recs.items[:, :1] == ABSENT).all(axis=1))
     if len(empty) == 0:
         return ()
     shut = int(_shut(queries.take(empty), n).sum())

@@ -165,8 +165,9 @@ def _gains(lists: Sequence[Recs], how: Merge) -> tuple[NDArray[np.float64], NDAr
             base += weight * low
         else:
             gain = 1 / place if how.how == "round_robin" else weight / (NEAR + place)
-            parts.append(np.broadcast_to(gain, part.items.shape))
-    return np.concatenate(parts, axis=1), base
+            parts.append(gain[None])
+    gains = np.concatenate(parts, axis=1)
+    return np.broadcast_to(gains, (len(base), gains.shape[1])), base
 
 
 def _chosen(row: Places, source: Places, quotas: Sequence[Quota], q: int, k: int) -> Places:

@@ -54,8 +54,8 @@ def by_value(recs: Recs, values: Doubles) -> Recs:
 def front(chosen: Places, width: int) -> Places:
     """The order ``[q, width]`` in which what is ``chosen`` ``[q, k]`` (`ABSENT`: nothing) comes first, the rest behind
     in the order that it has."""
-    key = np.broadcast_to(np.arange(width), (len(chosen), width)) + chosen.shape[1]
-    key = key.copy()
+    key = np.empty((len(chosen), width), np.int64)
+    key[:] = np.arange(chosen.shape[1], chosen.shape[1] + width)
     row, place = np.nonzero(chosen != ABSENT)
     key[row, chosen[row, place]] = place
     return np.argsort(key, axis=1, kind="stable")
