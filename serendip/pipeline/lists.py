@@ -102,9 +102,10 @@ def reasons(name: str, queries: Queries, recs: Recs, n: int) -> tuple[str, ...]:
     q = len(queries)
     if queries.k < 1:
         return (f"{name}: {queries.k} items were asked for",)
-    empty = np.flatnonzero((recs.items[:, :1] == ABSENT).all(axis=1))
-    if len(empty) == 0:
+    nothing = (recs.items[:, :1] == ABSENT).all(axis=1)
+    if not nothing.any():
         return ()
+    empty = np.flatnonzero(nothing)
     shut = int(_shut(queries.take(empty), n).sum())
     return tuple(
         f"{name}: {why} for {count} of {q} queries"

@@ -140,8 +140,10 @@ def _grouped(lists: Sequence[Recs], how: Merge) -> _Groups:
     highest = np.minimum.reduceat(first[order], start)
     row, item = start // total, alike[start]
     held = np.flatnonzero(item != ABSENT)
-    keys = (highest[held], -value[held], *((row[held],) if q > 1 else ()))
-    sorted_ = held[np.lexsort(keys)]
+    by_place = np.full((q, number * (max(widths) + 1)), ABSENT)
+    by_place[row[held], highest[held]] = held  # sorts them in one pass: no two have one place
+    sorted_ = by_place[by_place != ABSENT]
+    sorted_ = sorted_[np.lexsort((-value[sorted_], *((row[sorted_],) if q > 1 else ())))]
     rank = np.full(len(start), ABSENT, np.int64)
     rank[sorted_] = np.arange(len(sorted_))
     entry = np.empty(q * total, np.int64)

@@ -152,7 +152,9 @@ def plain(feed: Feed, given: NDArray[Any] | None, rows: int) -> NDArray[Any]:
     if feed.size is None:
         numbers = array.astype(np.float32)
         return np.where(np.isfinite(numbers), numbers, np.float32(np.nan))
-    return np.where((array >= 0) & (array < feed.size), array, ABSENT).astype(np.int64)
+    codes = array.astype(np.int64)
+    codes[codes.view(np.uint64) >= feed.size] = ABSENT  # what is below 0, too
+    return codes
 
 
 def of_pairs(queries: Queries, feeds: Sequence[Feed], items: Ids | None, n: int) -> dict[str, Floats]:
