@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 
 from serendip.bundle import Bundle
-from serendip.bundle.ids import is_id
 from serendip.bundle.turn import turn
 from serendip.catalogue.log import CatalogueError, Log, Place
 from serendip.catalogue.view import Entry, View, key_of
@@ -123,9 +122,8 @@ class Catalogue:
         Raises:
             CatalogueError: an id twice, or an item that is not there; nothing is changed then.
         """
-        return self._apply(
-            [Entry(_id_of({"item_id": one}), deleted=True) for one in ([items] if is_id(items) else items)]
-        )
+        ids = [items] if isinstance(items, int | str | np.integer) else items
+        return self._apply([Entry(_id_of({"item_id": one}), deleted=True) for one in ids])
 
     def refresh(self) -> View:
         """See what other processes changed.
