@@ -117,7 +117,9 @@ def several(name: str, column: pl.Series, separator: str) -> Values:
         column = column.arr.to_list()
     long = pl.DataFrame({"row": rows, "value": column}).explode("value")
     flat = pl.DataFrame({"row": long["row"], "value": texts(name, long["value"])}).drop_nulls()
-    flat = flat.unique(maintain_order=True)
+    coded = factorise(flat["value"])
+    once = np.unique(flat["row"].to_numpy() * len(coded.values) + coded.codes, return_index=True)[1]
+    flat = flat if len(once) == len(flat) else flat[np.sort(once)]
     return Values(len(rows), flat["row"].to_numpy(), flat["value"])
 
 
