@@ -42,10 +42,16 @@ OURS: dict[str, dict[str, Any]] = {
     "final_mlp": DEEP,
 }
 """Our rankers with their widths; `din` is not among them, as it reads events in their order, which these rows lack."""
-GRID: list[dict[str, Any]] = [{"table_reg": 0.0001, "learning_rate": rate} for rate in (0.01, 0.02, 0.03)]
+GRID: list[dict[str, Any]] = [
+    {"table_reg": reg, "learning_rate": rate}
+    for reg, rate in ((0.0001, 0.01), (0.0001, 0.02), (0.0001, 0.03), (0.00003, 0.01), (0.0003, 0.02))
+]
 """The steps fall to 0 as half a cosine with us; the peers' to a tenth after each epoch that is no better."""
 THEIRS: dict[str, Any] = {"dim": 10, "hidden": 128, "layers": 2, "crosses": 3, "batch_norm": False, "dropout": 0.0}
-PEER_GRID = [{"reg": reg, "lr": lr} for reg, lr in ((0.0001, 0.01), (0.001, 0.01), (0.01, 0.01))]
+PEER_GRID = [
+    {"reg": reg, "lr": rate}
+    for reg, rate in ((0.0001, 0.01), (0.0001, 0.02), (0.0003, 0.01), (0.001, 0.01), (0.01, 0.01))
+]
 """λ weighs the squares of all vectors of the tables at every step on both sides."""
 PEER: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
