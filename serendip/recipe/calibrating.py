@@ -20,6 +20,8 @@ from serendip.types import Scorer, SerendipError
 BINARY = "binary"
 PLATT: Calibrating = "platt"
 FOLDS = 5
+SLACK = 0.005
+"""The share by which the log-loss of another calibration must be lower for it to be taken instead of what was asked."""
 
 
 def require_binary(model: Model, data: Dataset) -> None:
@@ -68,7 +70,7 @@ def learned_on(scorer: Scorer, label: str | None, rows: EventRows, kind: Calibra
 
 
 def chosen(scores: NDArray[Any], labels: NDArray[Any], kind: Calibrating, *, probabilities: bool) -> Calibration:
-    """The calibration of that kind; Platt's, or none, where that has the lower log-loss on rows not learned from.
+    """The calibration of that kind; Platt's, or none, where its log-loss on rows not learned from is lower by `SLACK`.
 
     A fifth of the rows is judged by what the others teach, in turn. Isotonic regression on a few positives foretells 0
     of whole ranges, and any calibration may be worse than a model that is right already.
@@ -95,7 +97,7 @@ def chosen(scores: NDArray[Any], labels: NDArray[Any], kind: Calibrating, *, pro
             said[judged] = made(scores[judged])
         losses[one] = float(log_losses(labels, said).mean())
     losses[None] = float(log_losses(labels, raw(scores).astype(np.float64)).mean())
-    best = min(losses, key=lambda one: losses[one])
+    best = min(losses, key=lambda one: losses[one] * (1 - SLACK if one == kind else 1))
     return raw if best is None else Calibration.fit(scores, labels, kind=best, probabilities=probabilities)
 
 
