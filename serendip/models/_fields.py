@@ -516,7 +516,7 @@ def require_interest(name: str, data: Dataset, taught: Taught) -> None:
 
 
 def require_positives(name: str, taught: Taught) -> None:
-    """That every binary label that is learned is 1 somewhere.
+    """That every binary label that is learned is 1 somewhere, and 0 somewhere or of items that are drawn.
 
     Args:
         name: of the model.
@@ -526,11 +526,21 @@ def require_positives(name: str, taught: Taught) -> None:
         SerendipError: one is not; it names it.
     """
     for column, (task, kind) in enumerate(taught.tasks.items()):
+        if kind != "binary":
+            continue
         labels = taught.labels[taught.rows, column]
-        if kind == "binary" and not (labels == 1).any():
+        against = taught.drawn is not None and taught.drawn[column] == 0
+        for value, there in ((1, bool((labels == 1).any())), (0, against or bool((labels == 0).any()))):
+            if there:
+                continue
+            hint = (
+                "Try a longer log, or leave it out."
+                if value
+                else "Try rows of what was shown and not taken up, or no label, against items that are drawn."
+            )
             raise SerendipError(
-                f"{name}: the label {task!r} must be 1 for some of the events. It is for none of "
-                f"{int((~np.isnan(labels)).sum()):,}, so there is nothing to learn. Try a longer log, or leave it out."
+                f"{name}: the label {task!r} must be {value} for some of the events. It is for none of "
+                f"{int((~np.isnan(labels)).sum()):,}, so there is nothing to learn. {hint}"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -197,7 +198,8 @@ def _joined(folds: Sequence[RowEvaluation]) -> RowEvaluation:
 
 def _compared(found: Sequence[RowEvaluation]) -> tuple[Comparison, ...]:
     main, *others = found
-    pairs = [(other, [one for one in main.metrics if one in other.metrics]) for other in others]
+    sure = [one for one in main.metrics if not math.isnan(main.figure(one))]
+    pairs = [(other, [one for one in sure if one in other.metrics]) for other in others]
     return tuple(compare_rows(main, other, shared[0]) for other, shared in pairs if shared)
 
 

@@ -188,3 +188,6 @@ def test_what_cannot_be_learned_is_said() -> None:
     for name, options in (("fm", {"label": "liked"}), ("shared_bottom", {"tasks": ("times", "liked")})):
         with pytest.raises(SerendipError, match=rf"{name}: the label 'liked' must be 1 for some of the events"):
             find(name)(**options).fit(never, ONE)
+    always = DATA.where(DATA.events.labels["liked"] == 1)
+    with pytest.raises(SerendipError, match=r"'liked' must be 0 for some .* not taken up, or no label, against items"):
+        find("fm")(label="liked").fit(always, ONE)

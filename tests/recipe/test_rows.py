@@ -23,6 +23,7 @@ from serendip.recipe import Evaluated, EvaluatedRows, RecipeError, evaluate_labe
 from serendip.recipe.calibrating import calibrated, learned_on, uncalibrated
 from serendip.recipe.learning import figure_of
 from serendip.recipe.rows import by_labels, of_rows
+from serendip.recipe.sections import Choice
 from serendip.recipe.splitting import splits_of
 from serendip.scorers import Calibrated
 from serendip.types import SerendipError
@@ -103,6 +104,22 @@ def test_models_are_judged_on_the_same_rows_and_what_only_ranks_by_its_order() -
     stored = json.loads(json.dumps(found.to_dict()))
     assert list(stored["labels"]["liked"]["models"]) == [ODDS, "popular"]
     assert any("popular ranks and does not foretell liked" in note for note in stored["notes"])
+
+
+def test_nothing_is_compared_by_a_figure_that_there_is_not() -> None:
+    """Held out are likes alone: no order is right or wrong, but a probability is."""
+    liked = np.where(DATA.events.time >= np.quantile(DATA.events.time, 0.8), 1, DATA.events.labels["liked"])
+    data = replace(DATA, events=replace(DATA.events, labels={"liked": liked.astype(np.float32)}))
+    asked = reading.read(
+        overrides=["model.label=liked", ROWS, "evaluate.split=global_time", "evaluate.test=0.1"], model=ODDS
+    )
+    section = msgspec.structs.replace(
+        asked.evaluate, compare=(Choice(ODDS, {"label": "liked", "boldness": 4.0}), Choice("popular"))
+    )
+    found = judge_recipe(msgspec.structs.replace(asked, evaluate=section), data=data)
+    assert isinstance(found, EvaluatedRows) and np.isnan(found.main.figure("auc"))
+    (one,) = found.comparisons["liked"]
+    assert one.metric == "logloss" and not np.isnan(one.a_mean)
 
 
 def test_what_could_have_no_figure_is_not_fitted() -> None:
