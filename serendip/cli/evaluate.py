@@ -37,9 +37,9 @@ def evaluate(
     """Test a model on held-out events, beside others.
 
     The model and those it is compared with are fitted on the training part alone. Means come with 95% bootstrap
-    intervals over queries; differences are paired. A model that learns labels can be judged by them, event by event
-    (evaluate.metrics = auc, logloss, rmse …). Where neither a recipe nor data is named and there is no
-    recipe.toml, the recipe by which the bundle was made is evaluated.
+    intervals over queries; differences are paired. A model that learns labels is judged by them, event by event
+    (auc, logloss, rmse …), where it stands alone and evaluate.metrics does not ask for lists. Where neither a recipe
+    nor data is named and there is no recipe.toml, the recipe by which the bundle was made is evaluated.
     """
     from serendip.recipe import judge_recipe
 
