@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import cold_item_jobs, cold_jobs, cold_plot
+from benchmarks import cold_film_jobs, cold_item_jobs, cold_jobs, cold_plot
 from benchmarks.harness import RESULTS, ROOT, Row, Topic, data_dir, mean, run_job, spread
 from benchmarks.tower_jobs import ahead
 
@@ -18,6 +18,11 @@ ITEMS = [
     PACKAGE / "evaluate/cold.py",
     *(PACKAGE / f"models/{name}.py" for name in ("hybrid_mf", "content", "popular", "_known", "_features")),
     *(PACKAGE / f"{name}.py" for name in ("scorers/summed", "kernels/hybrid", "data/features/terms")),
+]
+FILMS = [
+    Path(cold_film_jobs.__file__),
+    *ITEMS[1:],
+    *(PACKAGE / f"{name}.py" for name in ("models/ensemble", "scorers/blend", "scorers/profiles")),
 ]
 USERS = [
     Path(cold_jobs.__file__),
@@ -41,6 +46,28 @@ _LARGE: list[dict[str, Any]] = [
 GRIDS = {"s3rec_toys": _SMALL, "movietweetings_100k": _SMALL, "s3rec_beauty": _SMALL, "ml_1m": _LARGE}
 ASKED = 2000
 """Users whom a trial asks."""
+_PLAIN: dict[str, Any] = {**_KNOWN, "factors": 64, "item_identity": False}
+KNOWN_BY: dict[str, tuple[str, list[dict[str, Any]], str]] = {
+    "genres": (
+        "ensemble",
+        [
+            {
+                "models": ["content", "hybrid_mf"],
+                "weights": [1.0, weight],
+                "options": {"content": {"min_items": 1}, "hybrid_mf": one},
+            }
+            for weight in (1.0, 2.0)
+            for one in ({**_PLAIN, "epochs": 30}, {**_PLAIN, "epochs": 14, "reg": 0.01})
+        ],
+        "content and hybrid_mf heard together, by genres",
+    ),
+    "years": (
+        "hybrid_mf",
+        [{**_PLAIN, "epochs": 14}, {**_KNOWN, "factors": 64, "epochs": 14, "dropout": 0.5}],
+        "hybrid_mf by genres, decade and year of the title; content knows the same",
+    ),
+}
+"""What films are known by, the model that is judged there with the options to try, and what to say of it."""
 BASELINES = ("popular", "content")
 GAIN = "gain of {metric} over {peer}, low end of 95%"
 NOTES = {
@@ -53,6 +80,8 @@ def measure(topic: Topic) -> None:
     """All rows of the topic."""
     for data in GRIDS:
         items(topic, data)
+    for by in KNOWN_BY:
+        films(topic, by)
     users(topic)
     onboarding(topic)
 
@@ -99,10 +128,55 @@ def items(topic: Topic, data: str) -> None:
     topic.row(pairs, make, depends=[*ITEMS, GRIDS[data], ASKED], timed=False, seeds=SEEDS, data=[data])
 
 
-def _ahead(data: str, metric: str, peer: str, by_user: Mapping[tuple[str, str], Sequence[Any]]) -> Row:
-    best = ahead(by_user["hybrid_mf", metric], by_user[peer, metric])
+def films(topic: Topic, by: str) -> None:
+    """Films that nobody has rated, among themselves: content and hybrid_mf heard together, and by the year, too."""
+    data = "movietweetings_100k"
+    model, grid, said = KNOWN_BY[by]
+    label, models, metrics = f"{data}/by_{by}", (*BASELINES, model), cold_film_jobs.METRICS
+
+    def make() -> list[Row]:
+        found = run_job(
+            "benchmarks.cold_film_jobs:films_job",
+            folder=str(data_dir(data)),
+            by=by,
+            model=model,
+            grid=grid,
+            users=ASKED,
+            seeds=SEEDS,
+        )
+        by_user = {
+            (name, metric): [one[name]["by_user"][metric] for one in found["by_seed"]]
+            for name in models
+            for metric in metrics
+        }
+        rows = []
+        for name in models:
+            for metric in metrics:
+                values = [one[name][metric] for one in found["by_seed"]]
+                note = said if name == model else ""
+                rows.append(Row(f"{label}/{name}", metric, mean(values), "", spread(values), len(SEEDS), note=note))
+        rows += [_ahead(label, metric, peer, by_user, model) for peer in BASELINES for metric in metrics]
+        for one in found["by_seed"]:
+            for name in models:
+                del one[name]["by_user"]
+        rows[0].details = found
+        return rows
+
+    pairs = [(f"{label}/{name}", metric) for name in models for metric in metrics]
+    pairs += [(f"{label}/{model}", GAIN.format(metric=metric, peer=peer)) for peer in BASELINES for metric in metrics]
+    topic.row(pairs, make, depends=[*FILMS, KNOWN_BY[by], ASKED], timed=False, seeds=SEEDS, data=[data])
+
+
+def _ahead(
+    label: str,
+    metric: str,
+    peer: str,
+    by_user: Mapping[tuple[str, str], Sequence[Any]],
+    model: str = "hybrid_mf",
+) -> Row:
+    best = ahead(by_user[model, metric], by_user[peer, metric])
     return Row(
-        f"{data}/hybrid_mf",
+        f"{label}/{model}",
         GAIN.format(metric=metric, peer=peer),
         best.low,
         "",
