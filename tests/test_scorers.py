@@ -282,6 +282,14 @@ def test_restore_is_the_inverse_of_dump(kind: str) -> None:
         np.testing.assert_array_equal(once_more[name], tensor)
 
 
+def test_columns_of_a_sparse_tensor_are_neither_copied_nor_made_wider() -> None:
+    tensors, header = dump(ItemToItem(weights()))
+    assert (tensors["weights.indices"].dtype, tensors["weights.indptr"].dtype) == (np.int32, np.int64)
+    restored = restore(tensors, header)
+    assert isinstance(restored, ItemToItem)
+    assert np.shares_memory(restored.weights.indices, tensors["weights.indices"])
+
+
 def test_dense_tensors_are_not_copied() -> None:
     scorer = factors()
     tensors, header = dump(scorer)

@@ -86,6 +86,8 @@ def nearest(
     pool.rows(task, len(wanted), chunk=max(16, len(wanted) // _CHUNKS), threads=threads, blas=False)
     lengths, items, similarities = zip(*(lists[start] for start in sorted(lists)), strict=True)
     starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+    if starts[-1] <= np.iinfo(np.int32).max:
+        starts = starts.astype(np.int32)  # otherwise SciPy makes the items as wide
     return csr_array((np.concatenate(similarities), np.concatenate(items), starts), shape=(len(wanted), n))
 
 

@@ -92,6 +92,8 @@ def sparse(what: str, data: NDArray[Any], indices: NDArray[Any], indptr: NDArray
         raise SerendipError(f"{what} must have column indices in 0 … {columns - 1}. Got others.")
     if not bool(np.isfinite(data).all()):
         raise SerendipError(f"{what} must hold finite values. Got NaN or infinity.")
+    if len(data) <= np.iinfo(np.int32).max:
+        indptr = indptr.astype(np.int32)  # otherwise SciPy makes the column indices as wide
     return csr_array((data, indices, indptr), shape=(len(indptr) - 1, columns))
 
 

@@ -25,6 +25,7 @@ def assert_lists(found, matrix, k, similarity):
     expected, values = lists(matrix, k, similarity)
     assert found.shape == (matrix.shape[1],) * 2
     assert found.dtype == np.float32
+    assert found.indices.dtype == np.int32
     for row, places in enumerate(expected):
         part = slice(found.indptr[row], found.indptr[row + 1])
         assert found.indices[part].tolist() == places
