@@ -66,7 +66,7 @@ def why(desk: Desk, pipeline: Stage, user: Any, item: Any, k: int, reasons: int,
         reasons=[reason for name, one in found for reason in _reasons(desk, name, one, reasons)],
         foretold={} if told is None else {name: short(value[0, 0]) for name, value in told.tasks.items()},
         foretold_by=None if told is None or not told.tasks else told.part.name,
-        notes=list(dict.fromkeys((*request.notes, *shown.notes))),
+        notes=list(dict.fromkeys(map(str, (*request.notes, *shown.notes)))),  # plain texts, not `Skipped`
     )
     return msgspec.structs.replace(made, said=sentence(made))
 

@@ -306,7 +306,7 @@ class Answers:
                 self.version,
                 one.code != ABSENT,
                 items,
-                [*one.notes, *strange, *skipped, *_shortage(items, k)],
+                [*one.notes, *strange, *map(str, skipped), *_shortage(items, k)],
             )
             for one, items in zip(people, lists, strict=True)
         ]
