@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 Codes = NDArray[np.int64]
 
+COPIES = 6
+"""Numbers held for each that is learned: itself, its gradient, two moments of Adam's, and before and after a step
+along the edges."""
+
 
 class GraphConfig(NeuralConfig, frozen=True):
     """Options that the models on a graph share."""

@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset
-from serendip.models._graph import Batch, GraphConfig, answer, batches_of, loss_of, settle, start
+from serendip.models._graph import COPIES, Batch, GraphConfig, answer, batches_of, loss_of, settle, start
+from serendip.models._room import factors_fit
 from serendip.neural import NeuralModel
 from serendip.scorers import NeighbourSums
 from serendip.space import Range, declare
@@ -61,6 +62,7 @@ class LightGCN(NeuralModel):
         """The graph and the first vectors."""
         from serendip.nn.graph import GraphEmbedding
 
+        factors_fit(self.name, data.n_users + data.n_items, self.config.factors, COPIES)
         net = GraphEmbedding(data.matrix(), self.config.factors)
         start(net, self.config)
         return net

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serendip.data.dataset import Dataset
-from serendip.models._graph import Batch, GraphConfig, answer, batches_of, loss_of, rows, settle, start
+from serendip.models._graph import COPIES, Batch, GraphConfig, answer, batches_of, loss_of, rows, settle, start
+from serendip.models._room import factors_fit
 from serendip.neural import NeuralModel
 from serendip.scorers import GraphLayers
 from serendip.space import Range, declare
@@ -64,6 +65,7 @@ class NGCF(NeuralModel):
         from serendip.nn.graph import GraphConvolution
 
         options = self.config
+        factors_fit(self.name, data.n_users + data.n_items, options.factors, COPIES)
         net = GraphConvolution(data.matrix(), options.factors, options.layers, options.dropout)
         start(net, options)
         return net

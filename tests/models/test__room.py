@@ -19,11 +19,9 @@ from serendip.types import SerendipError
 ONE = Run(threads=1)
 FRUGAL = {"popular", "baseline", "content", "user_knn", "lr"}
 """They keep no more than the log and the tables hold, or a number for each item."""
-ELSEWHERE = {"lightgcn", "ngcf"}
-"""Their vectors live where the loop of training puts them, which may be another device."""
 
 
-@pytest.mark.parametrize("name", sorted({*names()} - FRUGAL - ELSEWHERE))
+@pytest.mark.parametrize("name", sorted({*names()} - FRUGAL))
 def test_a_catalogue_too_large_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = odd_log()
     options = {"ease": {"solver": "dense"}, "bayesian_fm": {"iterations": 1, "burn_in": 0}}.get(name, {})
