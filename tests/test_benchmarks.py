@@ -1,6 +1,7 @@
 """What the measurements rest on: jobs on data small enough to check by hand, and how rows are judged."""
 
 import math
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,6 +17,7 @@ from benchmarks import (
     moment_jobs,
     multitask_jobs,
     rating_jobs,
+    rerank_whole_jobs,
     scale_jobs,
     sequence_jobs,
     tower_jobs,
@@ -304,3 +306,14 @@ def test_gains_of_several_tasks_over_one_by_hand(tmp_path):
     found = multitask_jobs.differences_job(str(tmp_path), [files[0]], {"is_click": [files[1]]}, "auc")["is_click"]
     assert found["values"] == [pytest.approx(0.25)]  # of the four pairs one is in the wrong order
     assert found["low"] <= 0.25 <= found["high"]
+
+
+def test_the_divergence_of_genres_is_that_by_hand():
+    genres = pl.DataFrame({"genres": [["Drama"], ["Comedy"], ["Comedy", "Drama"], None]})
+    mix = rerank_whole_jobs._Mix(SimpleNamespace(items=genres, n_items=4))
+    shown = np.array([[0, 1, -1], [0, 2, 3], [0, 1, 2]])
+    asked = SimpleNamespace(history=np.array([[0, -1], [0, 1], [3, -1]]), bags={})  # the last one says nothing
+    mix.watching(lambda queries: SimpleNamespace(items=shown))(asked)
+    first = math.log(1 / (0.99 * 0.5 + 0.01))
+    second = 0.5 * math.log(0.5 / (0.99 * 0.75 + 0.005)) + 0.5 * math.log(0.5 / (0.99 * 0.25 + 0.005))
+    assert mix.mean() == pytest.approx((first + second) / 2)
