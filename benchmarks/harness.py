@@ -202,6 +202,7 @@ class Row:
         target, holds: what was asked for (``<= 15``) and whether it was reached; None where nothing was asked.
         note: what a reader must know to compare it.
         key: what the row depends on; a row with the same key is not measured again.
+        on: the processor it was measured on.
     """
 
     name: str
@@ -217,6 +218,7 @@ class Row:
     note: str = ""
     details: dict[str, Any] = field(default_factory=dict)
     key: str = ""
+    on: str = ""
 
     def judged(self) -> Row:
         """The row with ``holds`` worked out from ``target``: ``<= x``, ``>= x`` (the value) or ``ratio >= x``."""
@@ -238,7 +240,8 @@ class Topic:
         self.path = RESULTS / f"{name}.json"
         self.console = Console(stderr=True)
         old = json.loads(self.path.read_text()) if self.path.exists() else {}
-        self.old = {(row["name"], row["metric"]): row for row in old.get("rows", [])}
+        before = old.get("machine", {}).get("processor", "")
+        self.old = {(row["name"], row["metric"]): {"on": before, **row} for row in old.get("rows", [])}
         self.seeds: set[int] = set(old.get("seeds", []))
         self.data: dict[str, str] = dict(old.get("data", {}))
         self.rows: list[Row] = []
@@ -277,7 +280,7 @@ class Topic:
                 self.console.print(f"[dim]{time.strftime('%H:%M:%S')}[/] measuring {label} …")
                 made = make()
                 for row in made if isinstance(made, list) else [made]:
-                    row.key = key
+                    row.key, row.on = key, machine()["processor"]
                     self.rows.append(row.judged())
             self.seeds |= set(seeds)
             self.data |= sums

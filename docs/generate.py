@@ -55,6 +55,7 @@ def results(topic: str) -> str:
     """The table of one result file."""
     content = json.loads((ROOT / "benchmarks" / "results" / f"{topic}.json").read_text())
     machine = content["machine"]
+    processors = sorted({row.get("on") or machine["processor"] for row in content["rows"]})
     lines = [
         "| what | metric | value | n | against | ratio | asked | reached |",
         "|---|---|---|---|---|---|---|---|",
@@ -68,7 +69,7 @@ def results(topic: str) -> str:
         )
     lines += [
         "",
-        f"`{content['command']}` on {machine['processor']}, {content['threads']} threads, Python {machine['python']}. "
+        f"`{content['command']}` on {' and '.join(processors)}, {content['threads']} threads, Python {machine['python']}. "
         "A ratio above 1 means better than what it is measured against.",
     ]
     return "\n".join(lines) + "\n"

@@ -1,5 +1,6 @@
 """What the measurements rest on: jobs on data small enough to check by hand, and how rows are judged."""
 
+import json
 import math
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -12,6 +13,7 @@ from benchmarks import (
     ctr_jobs,
     frappe,
     frappe_counts,
+    harness,
     kernel_jobs,
     list_jobs,
     moment_jobs,
@@ -317,3 +319,13 @@ def test_the_divergence_of_genres_is_that_by_hand():
     first = math.log(1 / (0.99 * 0.5 + 0.01))
     second = 0.5 * math.log(0.5 / (0.99 * 0.75 + 0.005)) + 0.5 * math.log(0.5 / (0.99 * 0.25 + 0.005))
     assert mix.mean() == pytest.approx((first + second) / 2)
+
+
+def test_rows_kept_from_another_machine_say_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    elsewhere = {"name": "old", "metric": "ms", "value": 1.0, "unit": "ms", "key": "k"}
+    (tmp_path / "some.json").write_text(json.dumps({"machine": {"processor": "Elsewhere"}, "rows": [elsewhere]}))
+    topic = harness.Topic("some")
+    topic.row([("new", "ms")], lambda: harness.Row("new", "ms", 2.0, "ms"), depends=[])
+    found = {row["name"]: row["on"] for row in json.loads((tmp_path / "some.json").read_text())["rows"]}
+    assert found == {"old": "Elsewhere", "new": harness.machine()["processor"]}
