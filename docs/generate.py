@@ -69,7 +69,8 @@ def results(topic: str) -> str:
         )
     lines += [
         "",
-        f"`{content['command']}` on {' and '.join(processors)}, {content['threads']} threads, Python {machine['python']}. "
+        f"`{content['command']}` on {' and '.join(processors)}, {content['threads']} threads, "
+        f"Python {machine['python']}. "
         "A ratio above 1 means better than what it is measured against.",
     ]
     return "\n".join(lines) + "\n"
