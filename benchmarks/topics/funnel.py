@@ -50,7 +50,9 @@ def measure(topic: Topic) -> None:
 
 def lift(topic: Topic, name: str) -> None:
     """The rows of one data set."""
-    pairs = [(f"{name}/lift", "gain of ndcg@10"), (f"{name}/alone", jobs.METRIC), (f"{name}/ranked", jobs.METRIC)]
+    gained = "gain of ndcg@10"
+    pairs = [(f"{name}/lift", gained), (f"{name}/lift", f"{gained}, low end of 95%")]
+    pairs += [(f"{name}/alone", jobs.METRIC), (f"{name}/ranked", jobs.METRIC)]
 
     def make() -> list[Row]:
         from serendip.evaluate.significance import paired
@@ -77,11 +79,11 @@ def lift(topic: Topic, name: str) -> None:
             "rule": RULE, "retrieval": tried_sources, "chosen": [source, model, chosen],
             "rankers": [{key: value for key, value in one.items() if key != "by_query"} for one in tried],
         }  # fmt: skip
-        target = ">= 0"
         return [
-            Row(*pairs[0], mean(gain), "", spread(gain), len(gain), target=target, note=note, details=details),
-            Row(*pairs[1], by_seed[0]["alone"], ""),
-            Row(*pairs[2], mean(ranked), "", spread(ranked), len(ranked)),
+            Row(*pairs[0], mean(gain), "", spread(gain), len(gain), note=note, details=details),
+            Row(*pairs[1], test.low, "", n=len(gain), target=">= 0", note=note),
+            Row(*pairs[2], by_seed[0]["alone"], ""),
+            Row(*pairs[3], mean(ranked), "", spread(ranked), len(ranked)),
         ]
 
     topic.row(pairs, make, depends=[*FILES, POPULAR, RETRIEVERS, RANKERS], timed=False, seeds=SEEDS, data=[name])
