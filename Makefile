@@ -16,7 +16,7 @@ help:
 	@echo "make peers             install the libraries measured against, each in its own environment"
 	@echo "make soak              the long forms of the tests"
 	@echo "make lint              ruff and mypy only"
-	@echo "make docs              regenerate the generated pages and the README's tables"
+	@echo "make docs              regenerate the generated pages and the tables of figures"
 	@echo "make wheel             build the wheel and try it outside the checkout on every Python found"
 
 $(VENV)/.pip: 
