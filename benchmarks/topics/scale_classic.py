@@ -32,7 +32,8 @@ ALONE = "the processor's seconds of the fetches alone"
 KERNEL = ("pool.py", "jit.py")
 TRIED = (
     "; what fetching alone costs grows alike (see the limits). Tried: asking for rows ahead, which changed nothing, "
-    "and codes of 16 bits, which item_knn has; seconds of one fit differ by up to 1.4 times from minute to minute, "
+    "codes of 16 bits, which item_knn has, and items laid out by how popular they are, which makes fits of 3 million "
+    "events 5 to 20% quicker and no exponent smaller; seconds of one fit differ by up to 1.4 times from minute to minute, "
     "which is .2 to .3 in an exponent between neighbouring sizes"
 )
 """Said where the seconds grow faster."""
