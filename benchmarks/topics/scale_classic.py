@@ -33,8 +33,8 @@ KERNEL = ("pool.py", "jit.py")
 TRIED = (
     "; what fetching alone costs grows alike (see the limits). Tried: asking for rows ahead, which changed nothing, "
     "codes of 16 bits, which item_knn has, and items laid out by how popular they are, which makes fits of 3 million "
-    "events 5 to 20% quicker and no exponent smaller; seconds of one fit differ by up to 1.4 times from minute to minute, "
-    "which is .2 to .3 in an exponent between neighbouring sizes"
+    "events 5 to 20% quicker and no exponent smaller; seconds of one fit differ by up to 1.4 times from minute to "
+    "minute, which is .2 to .3 in an exponent between neighbouring sizes"
 )
 """Said where the seconds grow faster."""
 PARTS = ("types.py", "data", "kernels", "models/_weighting.py", "models/_spectrum.py")
