@@ -1,8 +1,7 @@
 """The job of the whole funnel: three sources, a ranker of their candidates and diversity, one query at a time.
 
 The sources are fitted to a made-up log: people with a few tastes each, items of one taste, some of them known to many.
-The ranker is a made-up dcn_v2 of `QUERY_FIELDS` and `ITEM_FIELDS` fields,
-lowered as a fitted one is: its weights are random, which takes as long.
+The ranker is that of `made_up_ranker`.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.made_up_ranker import QUERY_FIELDS, VALUES, made_up
 from benchmarks.peers.lists import stay
 from serendip.pipeline import Composite, guarded
 from serendip.pipeline.composite import Lawful
-from serendip.types import Queries, Recs, Scorer, Stage
+from serendip.types import Queries, Recs, Stage
 
-QUERY_FIELDS, ITEM_FIELDS, VALUES = 12, 8, 100
 TOGETHER, BATCHES = 64, 20
 TASTES, EVENTS = 3, 40
 FACTORS, CANDIDATES, SHOWN = 64, 500, 20
@@ -108,7 +107,7 @@ def made(
         for name, scorer in scorers.items()
     ]
     features = {f"q{at}": np.random.default_rng(at).integers(0, VALUES, data.n_users) for at in range(QUERY_FIELDS)}
-    ranker = ranked(ranker_of(data.n_items, crosses, rank, dim, hidden), name="dcn_v2")
+    ranker = ranked(made_up(data.n_items, crosses, rank, dim, hidden).scorer, name="dcn_v2")
     fill = retrieve(scorers["popular"], name="popular")
     named = first_of(merge(*sources, how="fused", least=CANDIDATES), fill, least=CANDIDATES)
     mmr = guarded(turned(Mmr(by="ials")))
@@ -137,34 +136,6 @@ def log_of(items: int, users: int, seed: int = 0) -> Any:
     place = np.minimum(size ** rng.random((users, EVENTS)), size - 1).astype(np.int64)
     events = pl.DataFrame({"user_id": np.repeat(np.arange(users), EVENTS), "item_id": (taste * size + place).ravel()})
     return Dataset.from_frames(events.unique(maintain_order=True), items=pl.DataFrame({"item_id": np.arange(items)}))
-
-
-def ranker_of(items: int, crosses: int, rank: int, dim: int, hidden: list[int]) -> Scorer:
-    """A made-up dcn_v2 of so many items."""
-    import torch
-
-    from serendip.nn.fields import Fields, ItemFields
-    from serendip.nn.interact import CrossNetwork, CrossV2
-    from serendip.nn.lower import lower_ranker
-    from serendip.nn.ranker import Crossed, Deep, Ranker
-    from serendip.scorers.feeds import Feed
-    from serendip.types import Input
-
-    torch.manual_seed(0)
-    rng = np.random.default_rng(0)
-    asked = [Input(f"q{at}", "user", VALUES) for at in range(QUERY_FIELDS)]
-    about = [Input(f"i{at}", "item", VALUES) for at in range(ITEM_FIELDS - 1)]
-    values = {one.name: rng.integers(0, VALUES, items).astype(np.int32) for one in about}
-    fields = QUERY_FIELDS + ITEM_FIELDS
-    flat = fields * dim
-    net = Ranker(
-        ItemFields(items, dim, inputs=about, values=values, sigma=1.0),
-        Fields(asked, dim, sigma=1.0),
-        (Crossed(CrossNetwork(lambda: CrossV2(flat, rank), crosses), flat), Deep(fields, dim, hidden)),
-    ).eval()
-    with torch.no_grad():
-        table = net.items(torch.arange(items)).flatten(1).numpy()
-        return lower_ranker(net, [Feed.feature(one) for one in asked], table, alone=True)
 
 
 def watching(stage: Stage, seconds: dict[str, float]) -> Stage:

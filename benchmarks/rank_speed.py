@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ctr_jobs, frappe, rank_speed_jobs, streamed_jobs
+from benchmarks import ctr_jobs, frappe, made_up_ranker, rank_speed_jobs, streamed_jobs
 from benchmarks.harness import (
     ROOT,
     THREADS,
@@ -168,7 +168,7 @@ def ranking(topic: Topic, name: str) -> None:
             candidates=CANDIDATES,
             turns=TURNS,
         )
-        share, fields = found["bound_ms"] / found["ms"], rank_speed_jobs.QUERY_FIELDS + rank_speed_jobs.ITEM_FIELDS
+        share, fields = found["bound_ms"] / found["ms"], made_up_ranker.QUERY_FIELDS + made_up_ranker.ITEM_FIELDS
         note = (
             f"{CANDIDATES} candidates of one query, {fields} fields of {DIM} numbers, "
             f"{CROSSES} crosses of rank {RANK}, layers {'-'.join(map(str, widths))}, one core; bare "
@@ -184,7 +184,12 @@ def ranking(topic: Topic, name: str) -> None:
         ratio = found["network_ms"] / found["int8_ms"]
         return [*rows, Row(*names[2], found["int8_ms"], "ms", None, TURNS, "float32", ratio, note=quick)]
 
-    files = [Path(__file__), Path(rank_speed_jobs.__file__), *(ROOT / "serendip" / part for part in SERVED)]
+    files = [
+        Path(__file__),
+        Path(rank_speed_jobs.__file__),
+        Path(made_up_ranker.__file__),
+        *(ROOT / "serendip" / part for part in SERVED),
+    ]
     topic.row(names, make, depends=[*files, widths, TURNS], seeds=[0])
 
 

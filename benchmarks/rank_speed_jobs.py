@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ctr_jobs import LABEL, judged, rows_of, train_job, training
+from benchmarks.made_up_ranker import ITEM_FIELDS, QUERY_FIELDS, VALUES, made_up
 from benchmarks.peers.lists import stay
 
 SQUARE = 1024
-QUERY_FIELDS, ITEM_FIELDS = 12, 8
-VALUES, ITEMS = 100, 5000
-"""Values of each field, and items, of the made-up ranker."""
+ITEMS = 5000
+"""Of the made-up ranker."""
 
 
 def rates(rows: int, width: int) -> dict[str, float]:
@@ -88,37 +88,19 @@ def rank_job(hidden: Sequence[int], crosses: int, rank: int, dim: int, candidate
     stay(1)
     import torch
 
-    from serendip.nn.fields import Fields, ItemFields
-    from serendip.nn.interact import CrossNetwork, CrossV2
-    from serendip.nn.lower import lower_ranker
     from serendip.nn.quantise import quantised
-    from serendip.nn.ranker import Crossed, Deep, Ranker
-    from serendip.scorers.feeds import Feed
     from serendip.scorers.ranked import ITEM, QUERY, ROW, SCORE
-    from serendip.types import Input, Queries
+    from serendip.types import Queries
 
     torch.set_num_threads(1)
-    torch.manual_seed(0)
-    rng = np.random.default_rng(0)
-    asked = [Input(f"q{at}", "user", VALUES) for at in range(QUERY_FIELDS)]
-    about = [Input(f"i{at}", "item", VALUES) for at in range(ITEM_FIELDS - 1)]
-    values = {one.name: rng.integers(0, VALUES, ITEMS).astype(np.int32) for one in about}
-    fields = QUERY_FIELDS + ITEM_FIELDS
-    flat = fields * dim
-    net = Ranker(
-        ItemFields(ITEMS, dim, inputs=about, values=values, sigma=1.0),
-        Fields(asked, dim, sigma=1.0),
-        (Crossed(CrossNetwork(lambda: CrossV2(flat, rank), crosses), flat), Deep(fields, dim, hidden)),
-    ).eval()
-    with torch.no_grad():
-        table = net.items(torch.arange(ITEMS)).flatten(1).numpy()
-        scorer = lower_ranker(net, [Feed.feature(one) for one in asked], table, alone=True)
-    features = {one.name: rng.integers(0, VALUES, 1).astype(np.int32) for one in asked}
+    rng, given = np.random.default_rng(0), made_up(ITEMS, crosses, rank, dim, hidden)
+    net, scorer = given.net, given.scorer
+    features = {one.name: rng.integers(0, VALUES, 1).astype(np.int32) for one in given.asked}
     queries = Queries(np.zeros(1, np.int32), np.empty((1, 0), np.int32), features=features)
     items = rng.permutation(ITEMS)[None, :candidates].astype(np.int32)
     fed = {
         QUERY: rng.normal(size=(1, QUERY_FIELDS * dim)).astype(np.float32),
-        ITEM: table[items[0]],
+        ITEM: given.table[items[0]],
         ROW: np.zeros(candidates, np.int64),
     }
     plain, small = (opened(one.ranker.tobytes()) for one in (scorer, quantised(scorer)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks import funnel_speed_jobs
+from benchmarks import funnel_speed_jobs, made_up_ranker
 from benchmarks.harness import ROOT, Row, Topic, run_job
 
 ITEMS, USERS, TURNS = 100_000, 20_000, 500
@@ -23,7 +23,7 @@ def measure(topic: Topic) -> None:
         )
         total = sum(found["stages"].values())
         shares = ", ".join(f"{name} {value / total:.0%}" for name, value in found["stages"].items())
-        fields = funnel_speed_jobs.QUERY_FIELDS + funnel_speed_jobs.ITEM_FIELDS
+        fields = made_up_ranker.QUERY_FIELDS + made_up_ranker.ITEM_FIELDS
         layers = "-".join(map(str, RANKER["hidden"]))
         note = (
             f"{ITEMS:,} items; ials ({funnel_speed_jobs.FACTORS} numbers, index {found['index']}), item_knn and "
@@ -38,5 +38,10 @@ def measure(topic: Topic) -> None:
             Row(*NAMES[2], found["batch"], "/s", None, funnel_speed_jobs.BATCHES, note=together),
         ]
 
-    files = [Path(__file__), Path(funnel_speed_jobs.__file__), *(ROOT / "serendip" / part for part in PARTS)]
+    files = [
+        Path(__file__),
+        Path(funnel_speed_jobs.__file__),
+        Path(made_up_ranker.__file__),
+        *(ROOT / "serendip" / part for part in PARTS),
+    ]
     topic.row(NAMES, make, depends=[*files, ITEMS, USERS, TURNS, RANKER], seeds=[0])
