@@ -265,8 +265,8 @@ def test_what_a_model_of_labels_foretells_stands_beside_reasons() -> None:
     """Odds of 3 to 1 for the first item, and as many against the second; the third cannot be scored."""
     data = data_of(events(), titles())
     scores = np.full(data.n_items, -np.inf, np.float32)
-    scores[:2] = np.log(3), -np.log(3)
-    part = Calibrated(StaticScores(scores), "liked", Calibration("platt"))
+    scores[:2] = np.log(3) / 2, -np.log(3) / 2
+    part = Calibrated(StaticScores(scores), "liked", Calibration("platt", slope=2.0))
     answers = Answers(Bundle.build(data, retrieve(part, name="ranker")))
     first, second, third = data.item_ids.ids[:3].to_list()
     reply = answers.explain(wire.ExplainRequest(history=[], item_id=first))
