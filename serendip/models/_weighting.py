@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 
 from serendip.data.dataset import Dataset
 from serendip.scorers import Counts
+from serendip.scorers.common import saturated
 
 Weight = Annotated[
     Literal["auto", "binary", "count", "weight"],
@@ -23,8 +24,6 @@ Weighting = Annotated[
     Literal["none", "tfidf", "bm25"],
     msgspec.Meta(description="How users tell items apart: none (as they are), tfidf, or bm25 (k₁ 1.2, b 0.75)."),
 ]
-
-K1, B = 1.2, 0.75
 
 
 def counts_of(data: Dataset, weight: Literal["auto", "binary", "count", "weight"]) -> Counts:
@@ -52,7 +51,6 @@ def weighted(matrix: csr_array, weighting: Literal["none", "tfidf", "bm25"]) -> 
     idf = np.log1p(np.count_nonzero(length) / np.maximum(sizes, 1))
     tf = matrix.data.astype(np.float64)
     if weighting == "bm25":
-        relative = length / length[length > 0].mean()
-        tf = (K1 + 1) * tf / (K1 * (1 - B + B * relative[matrix.indices]) + tf)
+        tf = saturated(tf, (length / length[length > 0].mean())[matrix.indices])
     values = (tf * np.repeat(idf, sizes)).astype(np.float32)
     return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -8,19 +8,21 @@ With ``x`` the rows of the users × items matrix R, whose columns were multiplie
 - dice: ``2 x_u·x_v / (‖x_u‖² + ‖x_v‖² + 2 shrink)``.
 
 What an item says about a user is ``log(1 + users / users with it)`` to the power ``idf_power``: 0 lets all items say
-the same, 1 is TF-IDF. The neighbours are found when asked, from the history at hand, so that new events count at once.
+the same, 1 is TF-IDF. With ``weighting = "bm25"`` that is times ``(k₁ + 1) r / (k₁ (1 − b + b l_u) + r)`` instead of r,
+l_u being what the user's events amount to over the mean: no number of events lifts it above ``k₁ + 1``. The votes stay
+those of R. The neighbours are found when asked, from the history at hand, so that new events count at once.
 
 Source: P. Resnick et al., "GroupLens: an open architecture for collaborative filtering of netnews", CSCW 1994;
 J. S. Breese, D. Heckerman and C. Kadie, "Empirical analysis of predictive algorithms for collaborative filtering", UAI
 1998 (inverse user frequency); α: F. Aiolli, "Efficient top-N recommendation for very large scale binary rated
-datasets", RecSys 2013.
+datasets", RecSys 2013; bm25: S. Robertson and S. Walker, SIGIR 1994, with users as documents and items as words.
 
 Deviations: votes are not divided by the sum of the similarities, which is the same for all items.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -49,6 +51,13 @@ class Options(Config, frozen=True):
     idf_power: Annotated[
         float, msgspec.Meta(ge=0, le=4, description="Larger lets rare items say more about a user; 0: all alike.")
     ] = 1.0
+    weighting: Annotated[
+        Literal["tfidf", "bm25"],
+        msgspec.Meta(
+            description="What many events with an item say about a user: tfidf (as many times as much), or bm25 "
+            "(k₁ 1.2, b 0.75: ever less, and less of a user with many). Both by idf_power; 0: without the idf."
+        ),
+    ] = "tfidf"
     weight: Weight = "auto"
 
 
@@ -64,6 +73,7 @@ class UserKNN(Model):
         similarity=OneOf(("cosine", "jaccard", "dice")),
         shrink=Range(0, 200),
         idf_power=Range(0, 3),
+        weighting=OneOf(("tfidf", "bm25")),
     )
 
     def learn(self, data: Dataset, run: Run) -> UserNeighbours:
@@ -74,6 +84,7 @@ class UserKNN(Model):
         having = np.bincount(matrix.indices, minlength=data.n_items)
         active = int((np.diff(matrix.indptr) > 0).sum())
         says = np.where(having > 0, np.log1p(active / np.maximum(having, 1)) ** options.idf_power, 0)
+        bm25 = options.weighting == "bm25" and active > 0
         return UserNeighbours(
             matrix,
             says.astype(np.float32),
@@ -82,6 +93,7 @@ class UserKNN(Model):
             options.alpha,
             options.shrink,
             counts,
+            float(matrix.data.sum(dtype=np.float64)) / active if bm25 else 0.0,
         )
 
     def renew(self, known: Scorer, change: Change, run: Run) -> UserNeighbours:

@@ -20,6 +20,17 @@ Mask = NDArray[np.bool_]
 BLOCK = 1 << 22  # numbers computed at a time: bounds the temporaries to a few times 16 MB
 
 
+K1, B = 1.2, 0.75
+
+
+def saturated(values: NDArray[Any], relative: NDArray[Any]) -> NDArray[Any]:
+    """What events amount to, as bm25 counts words: ``(k₁ + 1) x / (k₁ (1 − b + b l) + x)``, never above ``k₁ + 1``.
+
+    ``relative``: l, the length of the document over the mean. Source: S. Robertson and S. Walker, SIGIR 1994.
+    """
+    return np.asarray((K1 + 1) * values / (K1 * (1 - B + B * relative) + values))
+
+
 class HistoryRows(NamedTuple):
     """What histories hold, in the arrays of a sparse matrix ``[q, n]`` with sorted columns, each once.
 

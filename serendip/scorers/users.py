@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from serendip.kernels.topk import top_k
-from serendip.scorers.common import Counts, blocks, history_matrix, in_blocks, require, spread, voted
+from serendip.scorers.common import Counts, blocks, history_matrix, in_blocks, require, saturated, spread, voted
 from serendip.scorers.reasons import Rows, explained, pair_weights
 from serendip.types import ABSENT, Floats, Ids, Queries, Recs
 
@@ -22,7 +22,8 @@ Similarity = Literal["cosine", "jaccard", "dice"]
 class UserNeighbours:
     """The K users most like the asker vote for what they took up: ``score_j = Σ_v s_uv r_vj``.
 
-    With x the rows times ``emphasis`` and h the history made such a row, ``s_uv`` is
+    With x the rows, as bm25 counts them if ``average`` says so, times ``emphasis``, and h the history made such a row,
+    ``s_uv`` is
 
     - cosine: ``h·x_v / (‖h‖^2α ‖x_v‖^2(1−α) + shrink)``;
     - jaccard: ``h·x_v / (‖h‖² + ‖x_v‖² − h·x_v + shrink)``;
@@ -36,6 +37,7 @@ class UserNeighbours:
         neighbours: K.
         similarity, alpha, shrink: see above.
         counts: what an item in a history weighs.
+        average: of bm25, what the events of a user amount to in the mean; 0: rows are compared as they are.
     """
 
     kind: ClassVar[str] = "user_neighbours"
@@ -46,6 +48,7 @@ class UserNeighbours:
     alpha: float = 0.5
     shrink: float = 0.0
     counts: Counts = "binary"
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         require(self, self.emphasis.shape == (self.rows.shape[1],), "emphasis must be [n]")
@@ -54,6 +57,7 @@ class UserNeighbours:
         require(self, self.neighbours > 0, "neighbours must be above 0")
         require(self, 0 <= self.alpha <= 1, "alpha must be in 0 … 1")
         require(self, 0 <= self.shrink < np.inf, "shrink must be 0 or more")
+        require(self, 0 <= self.average < np.inf, "average must be 0 or more")
 
     @property
     def n_items(self) -> int:
@@ -73,7 +77,7 @@ class UserNeighbours:
         parts = [Recs.empty(0, k)]
         for rows in blocks(len(queries), self.rows.shape[0]):
             asked = queries.take(rows)
-            history = history_matrix(asked, self.n_items, self.counts)
+            history = self._told(history_matrix(asked, self.n_items, self.counts))
             parts.append(top_k(self._alike(history), k, exclude=asked.users[:, None]))
         return Recs(np.concatenate([part.items for part in parts]), np.concatenate([part.scores for part in parts]))
 
@@ -84,7 +88,7 @@ class UserNeighbours:
         emphasis squared, while neighbours and denominators stay as they are.
         """
         n, users = self.n_items, self.rows.shape[0]
-        history = history_matrix(queries, n, self.counts)
+        history = self._told(history_matrix(queries, n, self.counts))
         asked = _times(history, self.emphasis)
         found = self.similar_users(queries, min(self.neighbours, users))
         row, place = np.nonzero(found.items != ABSENT)
@@ -101,9 +105,19 @@ class UserNeighbours:
 
         return explained(history, items, k, said)
 
+    def _told(self, matrix: csr_array) -> csr_array:
+        """What rows say about their users: as they are, or as bm25 counts them."""
+        if not self.average:
+            return matrix
+        sizes = np.diff(matrix.indptr)
+        rows = np.repeat(np.arange(len(sizes)), sizes)
+        length = np.bincount(rows, matrix.data, len(sizes)) / self.average
+        values = saturated(matrix.data.astype(np.float64), length[rows]).astype(np.float32)
+        return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+
     @cached_property
     def _emphasised(self) -> csr_array:
-        return _times(self.rows, self.emphasis)
+        return _times(self._told(self.rows), self.emphasis)
 
     @cached_property
     def _by_item(self) -> csr_array:

@@ -47,7 +47,11 @@ def test_rare_items_say_more() -> None:
 def expected_scores(dense: Any, options: dict[str, Any]) -> Any:
     """Written out: for each user the K best others, of equal ones the lower code first."""
     having, active = (dense > 0).sum(axis=0), ((dense > 0).sum(axis=1) > 0).sum()
-    x = dense * np.where(having > 0, np.log1p(active / np.maximum(having, 1)) ** options["idf_power"], 0)
+    told = dense
+    if options.get("weighting") == "bm25":
+        length = dense.sum(axis=1, keepdims=True) / dense.sum(axis=1)[dense.sum(axis=1) > 0].mean()
+        told = 2.2 * dense / (1.2 * (0.25 + 0.75 * length) + dense)
+    x = told * np.where(having > 0, np.log1p(active / np.maximum(having, 1)) ** options["idf_power"], 0)
     product, square = x @ x.T, (x**2).sum(axis=1)
     kind, alpha = options["similarity"], options["alpha"]
     below = {
@@ -71,6 +75,8 @@ def expected_scores(dense: Any, options: dict[str, Any]) -> Any:
         {"similarity": "cosine", "alpha": 0.2, "shrink": 3.0, "idf_power": 0.5, "neighbours": 5},
         {"similarity": "jaccard", "alpha": 0.5, "shrink": 0.5, "idf_power": 0.0, "neighbours": 7},
         {"similarity": "dice", "alpha": 0.5, "shrink": 0.1, "idf_power": 2.0, "neighbours": 7},
+        {"similarity": "cosine", "alpha": 0.5, "shrink": 1.0, "idf_power": 1.0, "neighbours": 7, "weighting": "bm25"},
+        {"similarity": "jaccard", "alpha": 0.5, "shrink": 0.1, "idf_power": 1.0, "neighbours": 7, "weighting": "bm25"},
     ],
 )
 def test_all_similarities(options: dict[str, Any], counts: str) -> None:
@@ -81,3 +87,23 @@ def test_all_similarities(options: dict[str, Any], counts: str) -> None:
     differ = ~np.isclose(scores, expected, rtol=1e-4)
     # Users who are equally like the asker in exact numbers may change places by rounding.
     assert differ.any(axis=1).mean() < 0.05
+
+
+def test_bm25_by_hand_and_its_reasons() -> None:
+    """User 0 has item 0 ten times; 1 has 0 once and 1 once; 2 has 1 three times and 2 once."""
+    log = pl.DataFrame({"user_id": [0] * 10 + [1, 1] + [2] * 4, "item_id": [0] * 10 + [0, 1] + [1, 1, 1, 2]})
+    data = Dataset.from_frames(log, schema=Schema())
+    model = UserKNN(weight="count", weighting="bm25", idf_power=0).fit(data)
+    mean = 16 / 3
+
+    def told(x: float, length: float) -> float:
+        return 2.2 * x / (1.2 * (0.25 + 0.75 * length / mean) + x)
+
+    likeness = told(1, 2) / np.hypot(told(1, 2), told(1, 2))  # of 0 and 1: user 0 has one item alone
+    scores = model.score(data.queries(np.array([0], np.int32)))
+    np.testing.assert_allclose(scores[0, :2], [likeness, likeness], rtol=1e-6)
+    assert scores[0, 2] == -np.inf
+    # Both items of user 1 speak for item 1 as far as each adds to the likeness of users 0 and 2.
+    reasons = model.lower().explain(data.queries(np.array([1], np.int32)), np.array([1], np.int32))  # type: ignore[attr-defined]
+    asked = model.score(data.queries(np.array([1], np.int32)))
+    np.testing.assert_allclose(reasons.scores[reasons.items >= 0].sum(), asked[0, 1], rtol=1e-5)
