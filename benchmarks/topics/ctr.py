@@ -46,7 +46,8 @@ GRID: list[dict[str, Any]] = [
     {"table_reg": reg, "learning_rate": rate}
     for reg, rate in ((0.0001, 0.01), (0.0001, 0.02), (0.0001, 0.03), (0.00003, 0.01), (0.0003, 0.02))
 ]
-"""The steps fall to 0 as half a cosine with us; the peers' to a tenth after each epoch that is no better."""
+"""With us the steps fall to 0 as half a cosine over all epochs; the peers' fall to a tenth after each epoch that is no
+better, and their fits end after `PATIENCE` of them."""
 THEIRS: dict[str, Any] = {"dim": 10, "hidden": 128, "layers": 2, "crosses": 3, "batch_norm": False, "dropout": 0.0}
 PEER_GRID = [
     {"reg": reg, "lr": rate}
@@ -104,7 +105,6 @@ def ours(model: str, options: dict[str, Any], seed: int) -> list[dict[str, Any]]
         seed=seed,
         cores=1,
         judge=[VALIDATION, TEST],
-        patience=PATIENCE,
     )
     epochs: list[dict[str, Any]] = found["epochs"]
     return epochs
