@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +29,14 @@ def serve(
     live: Annotated[
         bool, typer.Option("--live", help="Let requests change the items; the changes are kept in BUNDLE.live.")
     ] = False,
+    exposures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Add every list that is answered to this file, a line of JSON each: who asked, the items, and with "
+            "`explore` how likely each was.",
+        ),
+    ] = None,
 ) -> None:
     """Answer over HTTP from a bundle.
 
@@ -41,4 +50,4 @@ def serve(
     from serendip.serve.app import serve as answer
 
     path = bundle_path(bundle)
-    answer(path, host, port, beside(path) if live else None)
+    answer(path, host, port, beside(path) if live else None, exposures)

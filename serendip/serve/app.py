@@ -24,6 +24,7 @@ from serendip.bundle import Bundle
 from serendip.catalogue import beside
 from serendip.serve import static, wire
 from serendip.serve.edge import Edge
+from serendip.serve.exposures import Exposures
 from serendip.serve.routes import HANDLERS, reply
 from serendip.serve.state import Serving
 from serendip.serve.wire import ApiError
@@ -43,6 +44,7 @@ def create_app(
     *,
     settled: Callable[[Serving], None] | None = None,
     live: str | Path | None = None,
+    exposures: str | Path | None = None,
 ) -> Litestar:
     """The application. It answers at once with 503, and in full when the bundle has passed its check.
 
@@ -50,12 +52,17 @@ def create_app(
         bundle: the bundle, or its path. Live items that are kept beside it are shown, and followed as they come and
             change.
         live: a folder for live items, which requests may change then; None: they may not.
+        exposures: a file to which what is shown is added, see `serendip.serve.exposures`; None: it is not kept.
         settled: called once when the bundle is ready or has failed (`Serving.failure`); None: a failure is logged.
+
+    Raises:
+        SerendipError: that file cannot be written.
     """
     beside_it = None if isinstance(bundle, Bundle) else beside(Path(bundle))
     kept = beside_it if live is None else Path(live)
     threads = min(MAX_THREADS, os.cpu_count() or 1)
-    serving = Serving(bundle, threads=threads, live=kept, writable=live is not None)
+    shown = None if exposures is None else Exposures(exposures)
+    serving = Serving(bundle, threads=threads, live=kept, writable=live is not None, exposures=shown)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -123,7 +130,11 @@ def _broken(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
 
 
 def serve(
-    bundle: str | Path | Bundle, host: str = "127.0.0.1", port: int = 8000, live: str | Path | None = None
+    bundle: str | Path | Bundle,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    live: str | Path | None = None,
+    exposures: str | Path | None = None,
 ) -> None:
     """Answer over HTTP until SIGTERM or SIGINT, then finish the requests that are under way.
 
@@ -133,10 +144,11 @@ def serve(
         bundle: the bundle, or its path.
         host: 127.0.0.1, localhost or ::1.
         port: 0 picks a free one.
-        live: as of `create_app`.
+        live, exposures: as of `create_app`.
 
     Raises:
-        SerendipError: another address, a port that cannot be had, or a bundle that cannot be used.
+        SerendipError: another address, a port that cannot be had, a bundle that cannot be used, or a file that cannot
+            be written.
     """
     import uvicorn
 
@@ -152,7 +164,7 @@ def serve(
                 sys.stderr.flush()
 
         config = uvicorn.Config(
-            create_app(bundle, settled=settled, live=live),
+            create_app(bundle, settled=settled, live=live, exposures=exposures),
             log_config=None,
             log_level="warning",
             access_log=False,

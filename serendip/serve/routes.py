@@ -57,9 +57,7 @@ async def recommend(request: Asked) -> Response[bytes]:
 async def recommend_batch(request: Asked) -> Response[bytes]:
     """Items for many users."""
     now = serving(request)
-    answers = now.answers
-    asked = await body(request, wire.BatchRequest)
-    answer = await now.run(answers.batch, asked)
+    answer = await now.run(now.batch, await body(request, wire.BatchRequest))
     for one in answer.replies:
         now.metrics.answered(BATCH, [item.source for item in one.items])
     return reply(answer)

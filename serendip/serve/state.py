@@ -15,6 +15,7 @@ from serendip.catalogue import Catalogue, CatalogueError, View, kept_in
 from serendip.serve import wire
 from serendip.serve.answers import Answers
 from serendip.serve.batcher import Batcher
+from serendip.serve.exposures import Exposures
 from serendip.serve.metrics import Metrics
 from serendip.serve.wire import ApiError
 from serendip.types import SerendipError
@@ -34,7 +35,15 @@ class Serving:
         metrics: what is counted.
     """
 
-    def __init__(self, bundle: str | Path | Bundle, *, threads: int, live: Path | None, writable: bool) -> None:
+    def __init__(
+        self,
+        bundle: str | Path | Bundle,
+        *,
+        threads: int,
+        live: Path | None,
+        writable: bool,
+        exposures: Exposures | None = None,
+    ) -> None:
         """For one bundle.
 
         Args:
@@ -42,12 +51,14 @@ class Serving:
             threads: that answer.
             live: where live items are kept, or will be; None: there are none.
             writable: whether requests may change them.
+            exposures: where what is shown is kept; None: it is not.
         """
         self.status: Status = "loading"
         self.failure: Exception | None = None
         self.metrics = Metrics()
         self._bundle, self._live, self._writable = bundle, live, writable
         self._catalogue: Catalogue | None = None
+        self._exposures = exposures
         self._ready: tuple[Answers, Batcher[wire.RecommendRequest, wire.RecommendReply]] | None = None
         self._changes = threading.Lock()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="serendip")
@@ -163,16 +174,33 @@ class Serving:
         bundle, live = (shown, None) if isinstance(shown, Bundle) else (shown.bundle, shown.sequence)
         return Answers(bundle, live, self.metrics.skipped)
 
+    def batch(self, asked: wire.BatchRequest) -> wire.BatchReply:
+        """Items for many users.
+
+        Raises:
+            ApiError: 503, until the bundle has passed its check; or what `Answers.batch` raises.
+        """
+        found = self.answers.batch(asked)
+        if self._exposures is not None:
+            users = [one.user_id for one in asked.queries]
+            self._exposures.add(users, [asked.explore] * len(users), found.replies)
+        return found
+
     def _recommended(self, asked: Sequence[wire.RecommendRequest]) -> list[wire.RecommendReply]:
-        return self.answers.recommend(asked)
+        found = self.answers.recommend(asked)
+        if self._exposures is not None:
+            self._exposures.add([one.user_id for one in asked], [one.explore for one in asked], found)
+        return found
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do blocking work on a thread, so that health and metrics go on being answered."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: work(*args, **kwargs))
 
     def close(self) -> None:
-        """Let the threads end when their work is done."""
-        self._pool.shutdown(wait=False)
+        """Let the threads end when their work is done; what is shown is kept till then."""
+        self._pool.shutdown(wait=self._exposures is not None)
+        if self._exposures is not None:
+            self._exposures.close()
 
 
 def _refused(error: CatalogueError, status: int = 422, code: str = "invalid_items") -> ApiError:
