@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from serendip.bundle import Bundle
+from serendip.catalogue import Catalogue, beside
 from serendip.cli import app
 from serendip.data import synthetic
 from serendip.data.synthetic import World, catalogue
@@ -116,26 +117,31 @@ def test_a_ranker_behind_retrieval(asked: Asked) -> None:
 
 
 def test_the_whole_funnel(asked: Asked) -> None:
-    """Three sources, the last of them held to its quota, a ranker, diversity and exploration; each told of."""
+    """Four sources, the last of them held to its quota, a ranker, diversity and exploration; each told of. One source
+    names an item from the moment it comes."""
     sets = ("--set", "run.threads=1", "--set", "pipeline.rank.batch_size=128", "--set", "pipeline.rank.epochs=1")
     sets = (*sets, "--set", "pipeline.moments=2", "--set", "pipeline.budget={}")
     stages = asked("validate", EXAMPLES / "funnel.toml", *sets)["stages"]
     assert [line.partition(":")[0] for line in stages] == ["name", "fill", "rank", "re-rank"]
     found = asked("fit", EXAMPLES / "funnel.toml", *sets, "--out", "b")
-    assert found["sources"] == ["ials", "item_knn", "popular"] and found["stages"] == stages
+    assert found["sources"] == ["ials", "item_knn", "content", "popular"] and found["stages"] == stages
     made = Bundle.load("b")
     users = made.user_ids.ids[:20].to_list()
     rows = asked("recommend", "--bundle", "b", *(flag for user in users for flag in ("--user", user)), "--reasons")
     assert {row["source"] for row in rows} >= {"ials", "item_knn"} and all(row["reason"] for row in rows)
-    many = [row for row in rows if row["sources"].count(",") == 2]
-    assert many and all(row["score.ials"] and row["score.item_knn"] and row["score.popular"] for row in many)
+    many = [row for row in rows if row["sources"].count(",") == 3]
+    assert many and all(row[f"score.{source}"] for row in many for source in found["sources"])
     assert all(row["score.deepfm"] == pytest.approx(row["score"]) for row in rows)
     (ranker,) = (part for part in scoring(made.pipeline) if part.name == "deepfm")
-    assert set(ranker.scorer.pair_names) >= {"source.ials", "source.item_knn", "source.popular"}  # type: ignore[attr-defined]
+    assert set(ranker.scorer.pair_names) >= {f"source.{source}" for source in found["sources"]}  # type: ignore[attr-defined]
     named = made.pipeline.stages[0].stages[0].stages[0](made.queries(users, k=100))  # type: ignore[attr-defined]
     assert ((named.columns["source"] == "popular").sum(axis=1) <= 20).all()
     told = made.recommend(users, explore=3)
     assert "propensity" in told.columns and told["propensity"].is_between(0, 1).all()
+    (alike,) = made.items.filter(pl.col("item_id") == rows[0]["item_id"]).to_dicts()
+    live = Catalogue.open(made, beside(Path("b"))).upsert([{**alike, "item_id": "brand new"}]).bundle
+    shown = live.recommend(made.user_ids.ids.to_list(), k=100).filter(pl.col("item_id") == "brand new")
+    assert "content" in set(shown["source"])
 
 
 def test_retrieval_and_ratings_on_the_same_towers(asked: Asked) -> None:
