@@ -33,6 +33,7 @@ class _Progress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sums: dict[str, float]
     values: dict[str, Plain]
     crc32: int
+    falls: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class Checkpoint:
         seconds: of training so far.
         best: the highest figure of a validation, None before the first.
         best_epoch: when it was reached.
+        falls: the epochs whose validation brought nothing better.
         sums: of the parts of the loss over the steps of the epoch under way.
         tensors: arrays by name.
         values: what else is to be kept, by name.
@@ -61,6 +63,7 @@ class Checkpoint:
     seconds: float = 0.0
     best: float | None = None
     best_epoch: int = 0
+    falls: tuple[int, ...] = ()
     sums: Mapping[str, float] = field(default_factory=dict)
     tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     values: Mapping[str, Plain] = field(default_factory=dict)

@@ -52,7 +52,7 @@ class Task:
         lower: what answers, from the module as it is.
         identity: all that decides how training goes, as JSON values: a checkpoint of another task is refused.
         rate: the size of a step as a share of the full one, given the epoch and the number of the step over all epochs,
-            the first being 0.
+            the first being 0, and after how many of the epochs before nothing was better (`Run.falls`).
         examples: how many examples a batch holds.
         clip: what is done to the gradients before a step.
         judge: what answers where it is only to be judged, on the way; None: what ``lower`` gives.
@@ -67,7 +67,7 @@ class Task:
     loss: Callable[[nn.Module, Any], Mapping[str, Tensor]]
     lower: Callable[[nn.Module], Scorer]
     identity: Mapping[str, Any]
-    rate: Callable[[int, int], float] = lambda epoch, step: 1.0
+    rate: Callable[[int, int, int], float] = lambda epoch, step, falls: 1.0
     examples: Callable[[Any], int] = len
     clip: Callable[[], None] = lambda: None
     judge: Callable[[nn.Module], Scorer] | None = None
@@ -85,6 +85,7 @@ class Progress:
         seconds: spent on training, validation apart, over all runs.
         best: the highest figure of a validation.
         best_epoch: when it was reached.
+        falls: the epochs whose validation brought nothing better.
         state: the module's state then.
         sums: of the parts of the loss over the steps of the epoch under way.
         random: PyTorch's random numbers within an epoch that is gone on with.
@@ -97,6 +98,7 @@ class Progress:
     seconds: float = 0.0
     best: float = -math.inf
     best_epoch: int = 0
+    falls: tuple[int, ...] = ()
     state: State = field(default_factory=dict)
     sums: dict[str, float] = field(default_factory=dict)
     random: State = field(default_factory=dict)
@@ -144,7 +146,7 @@ def train(task: Task, run: Run) -> Trained:
     best = progress.best if validated else None
     at = progress.best_epoch if validated else progress.epoch
     tensors = {name: _array(value) for name, value in task.net.state_dict().items()}
-    training = Training(progress.epoch, at, best, progress.seconds, progress.examples)
+    training = Training(progress.epoch, at, best, progress.seconds, progress.examples, progress.falls)
     return Trained(_lower(task), training, tensors)
 
 
@@ -262,7 +264,8 @@ def _epoch(watch: _Watch, deadline: float) -> bool:
 
 def _step(watch: _Watch, batch: Any) -> None:
     task, progress = watch.task, watch.progress
-    share = task.rate(progress.epoch, progress.steps)
+    falls = progress.falls if watch.run.falls is None else watch.run.falls
+    share = task.rate(progress.epoch, progress.steps, sum(at <= progress.epoch for at in falls))
     for group in task.optimiser.param_groups:
         group["lr"] = group["initial_lr"] * share
     task.optimiser.zero_grad(set_to_none=True)
@@ -296,6 +299,8 @@ def _after(watch: _Watch) -> None:
         if done["validation"] > progress.best:
             progress.best, progress.best_epoch = done["validation"], progress.epoch
             progress.state = {name: value.detach().clone() for name, value in task.net.state_dict().items()}
+        else:
+            progress.falls = (*progress.falls, progress.epoch)
     watch.save()
     if run.log is not None:
         run.log(done)
@@ -386,6 +391,7 @@ def _checkpoint(task: Task, progress: Progress, device: torch.device) -> Checkpo
         seconds=progress.seconds,
         best=None if progress.best == -math.inf else progress.best,
         best_epoch=progress.best_epoch,
+        falls=progress.falls,
         sums=progress.sums,
         tensors={name: _array(value) for name, value in tensors.items()},
         values=values,
@@ -424,6 +430,7 @@ def _resume(task: Task, run: Run, device: torch.device) -> Progress:
         found.seconds,
         -math.inf if found.best is None else found.best,
         found.best_epoch,
+        found.falls,
         {name: value.to(device) for name, value in _under("best.", tensors).items()},
         dict(found.sums),
         _under("random.", tensors),

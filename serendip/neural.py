@@ -41,9 +41,10 @@ class NeuralConfig(Config, frozen=True):
     ] = "adam"
     learning_rate: Annotated[float, msgspec.Meta(gt=0, le=10, description="Size of the optimiser's steps.")] = 0.001
     schedule: Annotated[
-        Literal["constant", "cosine", "linear"],
+        Literal["constant", "cosine", "linear", "plateau"],
         msgspec.Meta(
-            description="Steps as they are throughout, or falling to 0 over the epochs: as half a cosine, or evenly."
+            description="Steps as they are throughout; or falling to 0 over the epochs, as half a cosine or evenly; or "
+            "falling to a tenth after each validation that brought nothing better, which needs one."
         ),
     ] = "cosine"
     warmup_steps: Annotated[
@@ -142,9 +143,14 @@ class NeuralModel(Model):
         """Train.
 
         Raises:
-            SerendipError: PyTorch is not installed; a start or names to freeze that do not fit the model; whatever
-                `serendip.loop.train` raises.
+            SerendipError: PyTorch is not installed; a start or names to freeze that do not fit the model; a schedule
+                that needs a validation, without one; whatever `serendip.loop.train` raises.
         """
+        if self.config.schedule == "plateau" and run.validation is None and run.falls is None:
+            raise SerendipError(
+                f"{self.name}: schedule = plateau needs a validation that tells when nothing gets better. Name its "
+                "figure (--validate ndcg@10, or fit.validate in a recipe), or try schedule = cosine."
+            )
         # Threads of PyTorch's that have nothing to do would turn round on the cores that kernels of ours run on.
         # Whoever imported it earlier, or set the variable, has decided already.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -190,7 +196,9 @@ class NeuralModel(Model):
             "lower": lambda net: self.lowered(net, data),
             "judge": lambda net: self.judged(net, data),
             "identity": self._identity(data, run),
-            "rate": lambda epoch, step: share(options.schedule, epoch, options.epochs, step, options.warmup_steps),
+            "rate": lambda epoch, step, falls: share(
+                options.schedule, epoch, options.epochs, step, options.warmup_steps, falls
+            ),
             "examples": self.examples,
             "clip": shorten,
             "precision": options.precision,
@@ -199,8 +207,10 @@ class NeuralModel(Model):
     def _identity(self, data: Dataset, run: Run) -> dict[str, Any]:
         """All that decides how training goes: the number of epochs only where the steps depend on it."""
         options = msgspec.to_builtins(self.config)
-        if self.config.schedule == "constant":
+        if self.config.schedule in ("constant", "plateau"):
             del options["epochs"]
+        if self.config.schedule == "plateau":
+            options |= {"validate_every": run.validate_every, "falls": run.falls}
         begun = () if run.start is None else (*run.start.tensors.values(), run.start.users, run.start.items)
         return {
             "model": self.name,

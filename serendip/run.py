@@ -44,6 +44,7 @@ class Training:
         best: the figure of that validation, or None.
         seconds: of training, validation apart, over all runs.
         examples: how many were learned from.
+        falls: the epochs whose validation brought nothing better than those before.
     """
 
     epochs: int
@@ -51,6 +52,7 @@ class Training:
     best: float | None
     seconds: float
     examples: int
+    falls: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +131,8 @@ class Run:
         patience: how many validations in a row may bring nothing better before training stops; None: any number.
         epochs: after how many epochs to stop, where that is before the model's own; the size of the steps goes as if
             training went on. None: the model's own.
+        falls: the epochs after which the steps fall where the schedule is ``plateau``, as a training with a validation
+            found them (`Training.falls`); None: as this one finds them.
         checkpoint: the file in which every epoch leaves where training has come to, or None.
         checkpoint_every: seconds after which a checkpoint is written within an epoch, too.
         resume: whether to go on from the checkpoint if there is one.
@@ -152,6 +156,7 @@ class Run:
     validate_every: int = 1
     patience: int | None = None
     epochs: int | None = None
+    falls: tuple[int, ...] | None = None
     checkpoint: Path | None = None
     checkpoint_every: float = 600.0
     resume: bool = False

@@ -203,10 +203,10 @@ def test_it_goes_on_from_the_middle_of_an_epoch(tmp_path: Path, at: int) -> None
 
 
 def test_the_number_of_epochs_can_be_cut_without_changing_the_steps() -> None:
-    shrinking = replace(task(8), rate=lambda epoch, step: 1 - epoch / 8)
+    shrinking = replace(task(8), rate=lambda epoch, step, falls: 1 - epoch / 8)
     seen: list[np.ndarray] = []
     run(shrinking, Run(look=lambda done, total, make: seen.append(place(make()))))
-    again = replace(task(8), rate=lambda epoch, step: 1 - epoch / 8)
+    again = replace(task(8), rate=lambda epoch, step, falls: 1 - epoch / 8)
     assert (run(again, Run(epochs=3)) == seen[2]).all()
     assert (run(task(2), Run(epochs=5)) == run(task(2), Run())).all()
 
@@ -218,9 +218,37 @@ def test_steps_are_as_large_as_the_rate_says() -> None:
         sizes.append(what.optimiser.param_groups[0]["lr"])
         return loss(net, batch)
 
-    what = replace(task(2, rate=0.5), loss=noted, rate=lambda epoch, step: 0.1 * (step + 1) / (epoch + 1))
+    what = replace(task(2, rate=0.5), loss=noted, rate=lambda epoch, step, falls: 0.1 * (step + 1) / (epoch + 1))
     run(what, Run())
     np.testing.assert_allclose(sizes, [0.05, 0.1, 0.15, 0.2, 0.125, 0.15, 0.175, 0.2])
+
+
+def test_steps_fall_after_each_validation_that_brought_nothing_better(tmp_path: Path) -> None:
+    figures, sizes = [0.2, 0.3, 0.3, 0.1, 0.4, 0.2], []
+    path = tmp_path / "run.checkpoint"
+
+    def noted(net: nn.Module, batch: Any) -> Mapping[str, Tensor]:
+        sizes.append(what.optimiser.param_groups[0]["lr"])
+        return loss(net, batch)
+
+    def falling(epoch: int, step: int, falls: int) -> float:
+        return 0.5**falls
+
+    what = replace(task(3), loss=noted, rate=falling)
+    left = iter(figures)
+    run(what, Run(validation=lambda scorer: next(left), checkpoint=path))
+    what = replace(task(6), loss=noted, rate=falling)
+    with settings(Run()):
+        found = train(what, Run(validation=lambda scorer: next(left), checkpoint=path, resume=True)).training
+    assert found.falls == (3, 4, 6)
+    assert found.best_epoch == 5
+    np.testing.assert_allclose(sizes[::4], [0.05, 0.05, 0.05, 0.025, 0.0125, 0.0125])
+
+    told = list(sizes)
+    sizes.clear()
+    what = replace(task(6), loss=noted, rate=falling)
+    run(what, Run(epochs=found.best_epoch, falls=found.falls))
+    assert sizes == told[:20]
 
 
 def test_gradients_are_done_to_what_is_asked_before_a_step() -> None:

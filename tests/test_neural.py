@@ -178,6 +178,21 @@ def test_graphs_learn_with_rougher_numbers(model: type[NeuralModel], loss: str) 
     assert rough > 0.9 * exact > 0.1
 
 
+def test_a_plateau_needs_a_validation_and_shortens_the_steps() -> None:
+    options: dict[str, Any] = {"epochs": 3, "learning_rate": 0.1, "schedule": "plateau"}
+    with pytest.raises(SerendipError, match=r"schedule = plateau needs a validation that .*--validate ndcg@10"):
+        Pairs(**options).fit(DATA)
+    worse = Run(validation=lambda scorer: -float(np.abs(scores(scorer)).sum()), log=lambda one: None)
+    model = Pairs(**options).fit(DATA, worse)
+    assert model.training is not None
+    assert model.training.falls == (2, 3)
+    never, once = (scores(Pairs(**options).fit(DATA, Run(falls=falls)).lower()) for falls in ((), (1, 2)))
+    steady = scores(Pairs(**{**options, "schedule": "constant"}).fit(DATA).lower())
+    assert (never == steady).all()
+    start = scores(Pairs(**{**options, "schedule": "constant", "epochs": 1}).fit(DATA).lower())
+    assert np.abs(once - start).max() < 0.2 * np.abs(steady - start).max()
+
+
 def test_the_checkpoint_of_another_fit_says_what_differs(tmp_path: Path) -> None:
     path = tmp_path / "c"
     Pairs(epochs=2).fit(DATA, Run(checkpoint=path))

@@ -138,7 +138,7 @@ def fitted(
         found = _validated(model, data, run, watch, learning.section, split, funnel)
         best = found.training
         assert best is not None
-        run = replace(run, epochs=best.best_epoch)
+        run = replace(run, epochs=best.best_epoch, falls=best.falls)
         what = f"{what} for {best.best_epoch} of {best.epochs} epochs ({learning.section.validate} was best then)"
     calibrations: dict[str, Calibration] = {}
     if learning is not None and kind is not None:
