@@ -15,8 +15,8 @@ def share(schedule: Schedule, epoch: int, epochs: int, step: int = 0, warmup: in
     """The size of a step as a share of the full one: ``w · s`` with w of the warm-up and s of the schedule.
 
     ``w = min(1, (step + 1) / warmup)``, and over the epochs ``s`` stays 1 (constant), falls to 0 as half a cosine does,
-    ``½ (1 + cos(π epoch / epochs))``, or evenly (linear), ``1 − epoch / epochs``; or it falls to a tenth wherever nothing
-    got better (plateau), ``0.1^falls``.
+    ``½ (1 + cos(π epoch / epochs))``, or evenly (linear), ``1 − epoch / epochs``; or it falls to a tenth wherever
+    nothing got better (plateau), ``0.1^falls``.
 
     Args:
         schedule: which.
