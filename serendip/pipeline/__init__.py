@@ -18,7 +18,7 @@ score.
 from serendip.pipeline.composite import Composite, asked
 from serendip.pipeline.describe import from_dict, to_dict
 from serendip.pipeline.exchange import with_scorers
-from serendip.pipeline.guard import Guard, Skipped, Within, budgeted, guarded, limited, unguarded
+from serendip.pipeline.guard import Guard, Skipped, Within, budgeted, guarded, limited, unguarded, watched
 from serendip.pipeline.lists import permitted, stack
 from serendip.pipeline.merge import How, Merge, Quota, merge
 from serendip.pipeline.ranking import Rank, coded, said_of, standing
@@ -78,6 +78,7 @@ __all__ = [
     "standing",
     "to_dict",
     "unguarded",
+    "watched",
     "with_indices",
     "with_scorers",
 ]

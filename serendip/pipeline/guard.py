@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 from contextlib import contextmanager
@@ -30,6 +30,8 @@ _until: ContextVar[float | None] = ContextVar("until", default=None)
 """When the time of the whole is over, on the monotonic clock."""
 _timed: ContextVar[bool] = ContextVar("timed", default=False)
 """Whether this is a stage's own thread, which somebody waits for in vain if it takes too long."""
+_watching: ContextVar[Callable[[str, float], None] | None] = ContextVar("watching", default=None)
+"""Who is told how long stages took."""
 
 
 class Skipped(str):
@@ -100,13 +102,16 @@ class Guard(Composite):
 
     def __call__(self, queries: Queries, recs: Recs | None = None) -> Recs:
         """As the stage, or what was given."""
-        seconds = self._seconds(len(queries))
+        seconds, watching, begun = self._seconds(len(queries)), _watching.get(), time.perf_counter()
         try:
             if seconds is None:
                 return asked(self.stage, queries, recs)
             return self._in_time(queries, recs, seconds)
         except Exception as error:
             return self._skip("failed", _worded(error), queries, recs, error)
+        finally:
+            if watching is not None:
+                watching(self.name, time.perf_counter() - begun)
 
     def _seconds(self, q: int) -> float | None:
         """How long it may take."""
@@ -166,6 +171,17 @@ class Within(Composite):
             return asked(self.stage, queries, recs)
         with _time_until(time.monotonic() + self.budget / 1000):
             return asked(self.stage, queries, recs)
+
+
+@contextmanager
+def watched(tell: Callable[[str, float], None]) -> Iterator[None]:
+    """Tell how long each guarded stage takes that is asked meanwhile on this thread: its name and the seconds, of one
+    that is skipped those that it was waited for. Stages within one that has a budget are not told of."""
+    token = _watching.set(tell)
+    try:
+        yield
+    finally:
+        _watching.reset(token)
 
 
 @contextmanager
@@ -250,4 +266,4 @@ def _check_budget(what: str, budget: float) -> None:
         raise SerendipError(f"{what}(budget=…) must be milliseconds above 0. Got {budget} instead.")
 
 
-__all__ = ["TOGETHER", "Guard", "Skipped", "Within", "budgeted", "guarded", "limited", "unguarded"]
+__all__ = ["TOGETHER", "Guard", "Skipped", "Within", "budgeted", "guarded", "limited", "unguarded", "watched"]

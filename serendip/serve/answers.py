@@ -19,7 +19,7 @@ from serendip.bundle.attributes import MOMENT
 from serendip.bundle.details import Details
 from serendip.bundle.filters import said_of
 from serendip.filter import FilterError
-from serendip.pipeline import Skipped
+from serendip.pipeline import Skipped, watched
 from serendip.serve import wire
 from serendip.serve.search import Search
 from serendip.serve.wire import ApiError, ExternalId, FoundItem, Item
@@ -54,7 +54,11 @@ class Answers:
     """
 
     def __init__(
-        self, bundle: Bundle, live: int | None = None, skipped: Callable[[Skipped], None] = lambda note: None
+        self,
+        bundle: Bundle,
+        live: int | None = None,
+        skipped: Callable[[Skipped], None] = lambda note: None,
+        took: Callable[[str, float], None] = lambda stage, seconds: None,
     ) -> None:
         """What a bundle answers.
 
@@ -62,10 +66,11 @@ class Answers:
             bundle: that answers.
             live: with how many changes of its items, if live ones are kept.
             skipped: told of every stage that is skipped.
+            took: told how many seconds a stage took, of those that may be skipped.
         """
         manifest = bundle.manifest
         self.version = manifest.version
-        self._bundle, self._skipped = bundle, skipped
+        self._bundle, self._skipped, self._took = bundle, skipped, took
         self._users: list[ExternalId] = bundle.user_ids.ids.to_list()
         self._ids: list[ExternalId] = bundle.item_ids.ids.to_list()
         titles = bundle.items["title"].cast(pl.String) if "title" in bundle.items.columns else None
@@ -291,7 +296,8 @@ class Answers:
             if said is None:
                 raise
             raise ApiError(422, "invalid_attributes", str(error)) from error
-        recs = self._bundle.answering(queries).top(k)
+        with watched(self._took):
+            recs = self._bundle.answering(queries).top(k)
         skipped = [note for note in recs.notes if isinstance(note, Skipped)]
         for note in skipped:
             self._skipped(note)

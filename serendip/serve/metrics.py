@@ -40,6 +40,13 @@ class Metrics:
             ("stage", "why"),
             registry=self.registry,
         )
+        self._took = Histogram(
+            "serendip_stage_seconds",
+            "Time that a stage of the pipeline was waited for.",
+            ("stage",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
         self._ready = Gauge("serendip_ready", "1 when the server answers, 0 until then.", registry=self.registry)
         self._bundle = Gauge(
             "serendip_bundle_info", "The bundle that answers.", ("version", "created"), registry=self.registry
@@ -63,6 +70,10 @@ class Metrics:
     def skipped(self, note: Skipped) -> None:
         """Count a stage that was skipped; requests that are answered together count once."""
         self._stages.labels(note.stage, note.why).inc()
+
+    def took(self, stage: str, seconds: float) -> None:
+        """Note how long a stage was waited for; requests that are answered together count once."""
+        self._took.labels(stage).observe(seconds)
 
     def ready(self, version: str, created: str) -> None:
         """Note that this bundle now answers."""

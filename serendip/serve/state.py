@@ -172,7 +172,7 @@ class Serving:
 
     def _answers(self, shown: Bundle | View) -> Answers:
         bundle, live = (shown, None) if isinstance(shown, Bundle) else (shown.bundle, shown.sequence)
-        return Answers(bundle, live, self.metrics.skipped)
+        return Answers(bundle, live, self.metrics.skipped, self.metrics.took)
 
     def batch(self, asked: wire.BatchRequest) -> wire.BatchReply:
         """Items for many users.

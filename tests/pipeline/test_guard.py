@@ -25,6 +25,7 @@ from serendip.pipeline import (
     retrievers,
     to_dict,
     unguarded,
+    watched,
     with_indices,
 )
 from serendip.pipeline.guard import TOGETHER
@@ -128,6 +129,20 @@ def test_an_answer_in_time_is_that_of_the_stage_and_a_batch_has_any_time(stuck: 
     limited(guarded(where, name="w"), budget=LONG)(many)
     guarded(where, name="w", budget=LONG)(one())
     assert seen[:2] == [main, main] and seen[2] != main
+
+
+def test_the_time_that_stages_are_waited_for_is_told(stuck: Stuck) -> None:
+    told: list[tuple[str, float]] = []
+    inner = guarded(POPULAR, name="inner")
+    stage = chain(
+        guarded(chain(inner, inner), name="plain"), guarded(stuck, budget=30), guarded(inner, name="own", budget=LONG)
+    )
+    with watched(lambda name, seconds: told.append((name, seconds))):
+        stage(one())
+    stage(one())
+    assert [name for name, _ in told] == ["inner", "inner", "plain", "stuck", "own"]
+    assert all(seconds >= 0 for _, seconds in told)
+    assert told[3][1] > 0.01
 
 
 def test_what_a_stage_itself_calls_too_late_is_a_failure() -> None:

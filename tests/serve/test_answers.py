@@ -72,9 +72,11 @@ def test_a_stage_that_is_skipped_is_told_of_and_counted(bundle: Bundle) -> None:
 
     told: list[Skipped] = []
     stage = first_of(guarded(broken, name="taste"), bundle.pipeline)
-    answers = Answers(replace(bundle, pipeline=stage), skipped=told.append)
+    took: list[str] = []
+    answers = Answers(replace(bundle, pipeline=stage), skipped=told.append, took=lambda name, _: took.append(name))
     reply = one(answers, user_id=1, k=1)
     assert ids(reply) == [101] and reply.notes == ["taste was skipped: it failed (RuntimeError)"]
+    assert took == ["taste"]
     assert b"taste was skipped" in wire.encode(reply)
     assert b"taste was skipped" in wire.encode(answers.explain(wire.ExplainRequest(item_id=101, user_id=1)))
     assert [(note.stage, note.why) for note in told] == [("taste", "failed")]

@@ -43,6 +43,16 @@ def test_skipped_stages_are_counted_by_why() -> None:
     assert got["serendip_skipped_stages_total", "ials", "busy"] == 1
 
 
+def test_the_time_of_stages_is_kept_by_name() -> None:
+    metrics = Metrics()
+    for seconds in (0.002, 0.2):
+        metrics.took("ials", seconds)
+    got = samples(metrics)
+    assert got["serendip_stage_seconds_count", "ials"] == 2
+    assert got["serendip_stage_seconds_bucket", "0.0025", "ials"] == 1
+    assert got["serendip_stage_seconds_sum", "ials"] == 0.202
+
+
 def test_readiness_and_the_bundle_are_told() -> None:
     metrics = Metrics()
     assert samples(metrics)["serendip_ready",] == 0
