@@ -1,9 +1,8 @@
 """Rankers on rows with a label: AUC and logloss on Frappe, beside FuxiCTR and DeepCTR-Torch on the same rows.
 
 `benchmarks.frappe` says how the rows are made. The published validation part chooses, for us and for them alike. Their
-settings are chosen once for each kind of model, by fits of one of them with seed 0 (`FAMILY`): ``dcn_v2`` stands for
-all that have layers. Then each model is fitted with three seeds, and judged on the test part after the epoch that was
-best on the validation part. The test part chooses nothing.
+settings are chosen for each model by fits with seed 0. Then it is fitted with three seeds, and judged on the test part
+after the epoch that was best on the validation part. The test part chooses nothing.
 """
 
 from __future__ import annotations
@@ -61,9 +60,6 @@ PEER: dict[str, tuple[str, str]] = {
     "autoint": ("deepctr", "DeepCTR-Torch 0.3.0"),
 }
 """Whose model of the same name it is compared with."""
-FAMILY = {model: model if model in ("lr", "fm", "ffm") else "dcn_v2" for model in OURS}
-"""By which model the settings of a model are chosen, with us and in each peer's library."""
-
 Fit = Callable[[str, dict[str, Any], int], list[dict[str, Any]]]
 
 
@@ -153,23 +149,14 @@ def highest(epochs: list[dict[str, Any]]) -> dict[str, Any]:
     return max(epochs, key=lambda one: float(one[VALIDATION]["auc"]))
 
 
-def chooser(model: str, train: Fit) -> str:
-    """By which model the settings of a model are chosen."""
-    if train is ours:
-        return FAMILY[model]
-    peer = PEER[model]
-    return FAMILY[model] if PEER.get(FAMILY[model]) == peer else model
-
-
 def sides(model: str) -> list[dict[str, Any]]:
     """For us, and for the peer if there is one: how the options were chosen, and the figures of all seeds."""
     trains: list[tuple[Fit, list[dict[str, Any]]]] = [(ours, GRID)]
     if model in PEER:
         trains.append((theirs, PEER_GRID))
-    plans = [(train, chooser(model, train), grid) for train, grid in trains]
-    tried = together([partial(train, by, one, 0) for train, by, grid in plans for one in grid])
+    tried = together([partial(train, model, one, 0) for train, grid in trains for one in grid])
     settings = []
-    for train, by, grid in plans:
+    for train, grid in trains:
         best = [highest(epochs) for epochs in tried[: len(grid)]]
         del tried[: len(grid)]
         trials = [
@@ -177,7 +164,7 @@ def sides(model: str) -> list[dict[str, Any]]:
             for one, found in zip(grid, best, strict=True)
         ]
         chosen = max(trials, key=lambda one: float(one["validation"]))["options"]
-        settings.append({"train": train, "by": by, "trials": trials, "chosen": chosen})
+        settings.append({"train": train, "trials": trials, "chosen": chosen})
     fits = together([partial(one["train"], model, one["chosen"], seed) for one in settings for seed in SEEDS])
     out = []
     for place, one in enumerate(settings):
@@ -216,7 +203,7 @@ def _row(label: str, model: str, metric: str, mine: dict[str, Any], other: dict[
     values = mine["values"][metric]
     note = (
         "published test part, training negatives drawn once (2 for each positive); the epoch and, of "
-        f"{len(GRID)} settings tried with {mine['by']}, {mine['chosen']} chosen on the published validation part"
+        f"{len(GRID)} settings tried, {mine['chosen']} chosen on the published validation part"
     )
     row = Row(label, metric, mean(values), "", spread(values), len(values), note=note)
     if other is not None:
@@ -225,5 +212,5 @@ def _row(label: str, model: str, metric: str, mine: dict[str, Any], other: dict[
         row.peer = f"{PEER[model][1]}: {middle:.4f} ± {wide:.4f}"
         row.ratio = row.value / middle if metric == "auc" else middle / row.value
         row.target = f">= {middle - wide:.5f}" if metric == "auc" else None
-        row.note += f"; theirs of {len(PEER_GRID)} tried with {other['by']} by the same rule: {other['chosen']}"
+        row.note += f"; theirs of {len(PEER_GRID)} tried by the same rule: {other['chosen']}"
     return row
