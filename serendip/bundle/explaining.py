@@ -19,6 +19,7 @@ from serendip.pipeline import Rank, Retrieve, permitted, retrievers
 from serendip.pipeline.composite import Composite
 from serendip.pipeline.guard import Guard
 from serendip.pipeline.merge import Merge
+from serendip.pipeline.ranking import NEAR
 from serendip.pipeline.tracing import Call, Place, held, lost, skipped, standing_of, traced
 from serendip.scorers.calibrated import Calibrated
 from serendip.scorers.labelled import LabelScorer
@@ -41,7 +42,8 @@ def why(desk: Desk, pipeline: Stage, user: Any, item: Any, k: int, reasons: int,
     shown = pipeline(queries) if gates and not gone else recs
     place = Place.of_item(recs.top(request.k), code)
     without = skipped(recs, calls)
-    sources = [] if gone else [_source(part, calls, asked, code, without) for part in retrievers(pipeline)]
+    parts = [] if gone else retrievers(pipeline)
+    sources = _once([_source(part, calls, asked, code, without) for part in parts])
     verdict, at = _verdict(gates, place, calls, sources, code)
     steps = _steps(calls, recs, code, request.k)
     found = [] if gone else list(_carried(desk, pipeline, calls, sources, asked, code))
@@ -100,6 +102,12 @@ def _source(part: Retrieve, calls: Sequence[Call], queries: Queries, item: int, 
         standing=whole.place,
         among=whole.of,
     )
+
+
+def _once(sources: Sequence[Source]) -> list[Source]:
+    """Without those that were not asked, and that others of their name speak for: what names items and fills lists."""
+    told = {(one.source, one.standing) for one in sources if one.named is not None}
+    return [one for one in sources if one.named is not None or one.skipped or (one.source, one.standing) not in told]
 
 
 def _steps(calls: Sequence[Call], recs: Recs, item: int, k: int) -> list[Step]:
@@ -201,7 +209,9 @@ def _meaning(pipeline: Stage, calls: Sequence[Call], recs: Recs, item: int) -> s
         at = np.flatnonzero(recs.items[0] == item)
         source = str(recs.columns["source"][0, at[0]]) if len(at) and "source" in recs.columns else ""
         part, named = next((one for one in retrievers(pipeline) if one.name == source), None), 0.0
-    if part is None or named or not isinstance(part.scorer, Calibrated | LabelScorer):
+    if part is not None and named:
+        return f"{1 - named:g} / ({NEAR} + place by {part.name}) + {named:g} / ({NEAR} + place as it was named)"
+    if part is None or not isinstance(part.scorer, Calibrated | LabelScorer):
         return None
     return part.scorer.meaning()
 

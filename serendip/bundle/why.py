@@ -97,7 +97,7 @@ class Why(Struct, frozen=True, kw_only=True):
     listed: Annotated[int, Meta(description="How many items the list holds.")]
     place: Annotated[int | None, Meta(description="The item's place in it, from 1; null: not in it.")]
     score: Annotated[Number, Meta(description="The item's score in the list.")]
-    score_is: Annotated[str | None, Meta(description="What that score means, where a model says so.")]
+    score_is: Annotated[str | None, Meta(description="What that score means, where a model says so or places make it.")]
     verdict: Annotated[
         Verdict,
         Meta(

@@ -139,7 +139,7 @@ def test_a_source_that_also_fills_carries_a_score_once() -> None:
     up = retrieve(UP, name="up")
     made = shop(first_of(merge(retrieve(KIN, name="kin", k=1), up), retrieve(KIN, name="kin"), up))
     why = made.why("bob", 4, k=2)
-    assert [one.source for one in why.sources] == ["kin", "up", "kin", "up"] and why.place is not None
+    assert [one.source for one in why.sources] == ["kin", "up"] and why.place is not None
     assert [(one.source, one.score) for one in why.scores] == [("kin", 2.0)]
     assert [(one.source, one.item_id, one.contribution) for one in why.reasons if one.how == "sum"] == [("kin", 3, 2.0)]
 
@@ -161,6 +161,17 @@ def test_a_ranker_that_puts_it_too_low_is_named_with_the_score_it_needs() -> Non
     assert low.said.endswith("down has it at place 5 of 6 and keeps 2, score 1 against 4 of the last.")
     first = made.why("bob", 6, k=2)
     assert first.place == 1 and (first.steps[0].before, first.steps[0].after, first.steps[0].standing) == (6, 1, None)
+
+
+def test_a_source_that_also_fills_lists_is_told_of_once_and_a_score_of_places_is_called_so() -> None:
+    up, down = retrieve(UP, name="up", k=5), retrieve(DOWN, name="down", k=5)
+    made = shop(first_of(chain(merge(up, down), rank(DOWN, name="ranker", named=0.25)), retrieve(DOWN, name="down")))
+    why = made.why("bob", 0, k=2)
+    assert [one.source for one in why.sources] == ["up", "down"]
+    assert why.score_is == "0.75 / (60 + place by ranker) + 0.25 / (60 + place as it was named)"
+    assert why.score == pytest.approx(0.75 / (60 + 1) + 0.25 / (60 + 2), rel=1e-5)
+    other = replace(made, pipeline=first_of(merge(up, down), retrieve(UP, name="more")))
+    assert [one.source for one in other.why("bob", 10, k=2).sources] == ["up", "down", "more"]
 
 
 @dataclass(frozen=True)
