@@ -43,8 +43,8 @@ OURS: dict[str, dict[str, Any]] = {
 """Our rankers with their widths; `din` is not among them, as it reads events in their order, which these rows lack."""
 TRIED = [(0.0001, 0.01), (0.0001, 0.02), (0.0001, 0.03), (0.00003, 0.03), (0.0003, 0.02), (0.001, 0.01)]
 """λ, which weighs the squares of all vectors of the tables at every step, and the size of the steps: the same are tried
-on both sides. On both the steps fall to a tenth after each epoch that is no better; the peers' fits end after `PATIENCE`
-of them."""
+on both sides. On both the steps fall to a tenth after each epoch that is no better; the peers' fits end after
+`PATIENCE` of them."""
 GRID: list[dict[str, Any]] = [{"table_reg": reg, "learning_rate": rate} for reg, rate in TRIED]
 PEER_GRID: list[dict[str, Any]] = [{"reg": reg, "lr": rate} for reg, rate in TRIED]
 THEIRS: dict[str, Any] = {"dim": 10, "hidden": 128, "layers": 2, "crosses": 3, "batch_norm": False, "dropout": 0.0}
