@@ -1,8 +1,8 @@
 """Rankers on rows with a label: AUC and logloss on Frappe, beside FuxiCTR and DeepCTR-Torch on the same rows.
 
 `benchmarks.frappe` says how the rows are made. The published validation part chooses, for us and for them alike. Their
-settings are chosen for each model by fits with seed 0. Then it is fitted with three seeds, and judged on the test part
-after the epoch that was best on the validation part. The test part chooses nothing.
+settings are chosen for each model by the mean over three seeds of what the validation part says of the best epoch; after
+that epoch the test part is judged. It chooses nothing.
 """
 
 from __future__ import annotations
@@ -149,25 +149,23 @@ def sides(model: str) -> list[dict[str, Any]]:
     trains: list[tuple[Fit, list[dict[str, Any]]]] = [(ours, GRID)]
     if model in PEER:
         trains.append((theirs, PEER_GRID))
-    tried = together([partial(train, model, one, 0) for train, grid in trains for one in grid])
-    settings = []
-    for train, grid in trains:
-        best = [highest(epochs) for epochs in tried[: len(grid)]]
-        del tried[: len(grid)]
-        trials = [
-            {"options": one, "epoch": found["epoch"], "validation": found[VALIDATION]["auc"]}
-            for one, found in zip(grid, best, strict=True)
-        ]
-        chosen = max(trials, key=lambda one: float(one["validation"]))["options"]
-        settings.append({"train": train, "trials": trials, "chosen": chosen})
-    fits = together([partial(one["train"], model, one["chosen"], seed) for one in settings for seed in SEEDS])
+    tried = iter(
+        together([partial(train, model, one, seed) for train, grid in trains for one in grid for seed in SEEDS])
+    )
     out = []
-    for place, one in enumerate(settings):
-        final = [highest(epochs) for epochs in fits[place * len(SEEDS) : (place + 1) * len(SEEDS)]]
-        values = {metric: [each[TEST][metric] for each in final] for metric in METRICS}
-        told = {key: value for key, value in one.items() if key != "train"}
-        shown = {"validation": [each[VALIDATION]["auc"] for each in final], "epochs": [each["epoch"] for each in final]}
-        out.append({"values": values, **shown, **told})
+    for _, grid in trains:
+        trials = []
+        for one in grid:
+            best = [highest(next(tried)) for _ in SEEDS]
+            told = {
+                "validation": [each[VALIDATION]["auc"] for each in best],
+                "epochs": [each["epoch"] for each in best],
+            }
+            trials.append({"options": one, **told, "test": [each[TEST] for each in best]})
+        chosen = max(trials, key=lambda one: mean(one["validation"]))
+        values = {metric: [each[metric] for each in chosen["test"]] for metric in METRICS}
+        shown = [{name: value for name, value in one.items() if name != "test"} for one in trials]
+        out.append({"values": values, "chosen": chosen["options"], "trials": shown})
     return out
 
 
