@@ -1,8 +1,8 @@
 """Rankers on rows with a label: AUC and logloss on Frappe, beside FuxiCTR and DeepCTR-Torch on the same rows.
 
 `benchmarks.frappe` says how the rows are made. The published validation part chooses, for us and for them alike. Their
-settings are chosen for each model by the mean over three seeds of what the validation part says of the best epoch; after
-that epoch the test part is judged. It chooses nothing.
+settings are chosen for each model by the mean over three seeds of what the validation part says of the best epoch;
+after that epoch the test part is judged. It chooses nothing.
 """
 
 from __future__ import annotations
