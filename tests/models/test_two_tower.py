@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from serendip.data.features import Feature
 from serendip.data.features.declared import Category, Cycle
 from serendip.model import Run
 from serendip.models._past import Others
+from serendip.models._retrieval import Step
 from serendip.models.two_tower import TwoTower
 from serendip.scorers import MaxSimScorer
 from serendip.types import Queries, SerendipError
@@ -219,3 +221,55 @@ def test_neither_history_nor_features_is_refused() -> None:
     bare = Dataset.from_frames(pl.DataFrame({"user_id": [1, 1, 2], "item_id": [1, 2, 1]}))
     with pytest.raises(SerendipError, match=r"length = 0 leaves the features of users and moments alone"):
         TwoTower(length=0).fit(bare, ONE)
+
+
+@pytest.mark.parametrize("options", [{"loss": "bpr"}, {"loss": "cosine_contrastive", "normalise": True, "margin": 0.2}])
+def test_items_are_set_against_ones_own_one_by_one(options: dict[str, Any]) -> None:
+    model = TwoTower(**{**SMALL, **options}, items_by="both", hard_negatives=None, heads=2).fit(DATA, ONE)
+    for town in range(2):
+        for hour, parity in ((NOON, 0), (NIGHT, 1)):
+            scores = model.score(asked(town, hour))[0]
+            best = {DATA.item_ids.ids[int(code)] for code in np.argsort(-scores)[:3]}
+            assert best <= {f"{'ab'[town]}{number}" for number in range(parity, 10, 2)}
+
+
+def test_losses_of_one_against_another_by_hand() -> None:
+    """Two rows and three candidates: the third is nobody's own."""
+    asking = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    items = torch.tensor([[0.8, 0.6], [0.0, 1.0], [1.0, 0.0]])
+    counts = np.array([1, 3], np.float32)
+    batch = Step({}, np.arange(3), np.array([0, 1]), np.zeros(3, np.float32), counts, np.arange(2))
+
+    def found(**options: Any) -> float:
+        class Given(TwoTower):
+            summary, source = "as given", "none"
+
+            def compared(self, net: Any, batch: Any) -> Any:
+                return asking, items
+
+        (value,) = Given(**options).loss(SimpleNamespace(adapter=None), batch).values()
+        return float(value)
+
+    # Products: .8 0 1 and .96 .8 .6; each row's own are .8 and .8.
+    cosines: dict[str, Any] = {"loss": "cosine_contrastive", "normalise": True, "margin": 0.7, "negative_weight": 2.0}
+    rows = 0.2 + 2 * (0.0 + 0.3) / 2, 0.2 + 2 * (0.26 + 0.0) / 2
+    assert found(**cosines) == pytest.approx((rows[0] + 3 * rows[1]) / 2, rel=1e-5)
+    rows = 0.2 + 2 * 0.3, 0.2 + 2 * 0.26
+    assert found(**cosines, hard_negatives=1) == pytest.approx((rows[0] + 3 * rows[1]) / 2, rel=1e-5)
+    rows = np.log1p(np.exp(0.2 / 0.5)), np.log1p(np.exp(0.16 / 0.5))
+    hardest = {"loss": "bpr", "temperature": 0.5, "hard_negatives": 1}
+    assert found(**hardest) == pytest.approx((rows[0] + 3 * rows[1]) / 2, rel=1e-5)
+
+
+def test_cosines_need_vectors_of_length_one() -> None:
+    with pytest.raises(SerendipError, match=r"loss = cosine_contrastive compares cosines.* Try normalise = true"):
+        TwoTower(**SMALL, loss="cosine_contrastive").fit(DATA, ONE)
+
+
+def test_an_item_alone_in_its_batch_is_set_against_nothing() -> None:
+    events = pl.DataFrame({"user_id": [1, 2, 3], "item_id": ["a", "b", "a"], "timestamp": [1, 2, 3]})
+    for options in ({"loss": "bpr"}, {"loss": "cosine_contrastive", "normalise": True}):
+        small: dict[str, Any] = {**SMALL, "batch_size": 1, "epochs": 1, "hard_negatives": 4, **options}
+        model = TwoTower(**small).fit(Dataset.from_frames(events), ONE)
+        tensors = model.learned()
+        assert tensors is not None and all(np.isfinite(one).all() for one in tensors.values())
