@@ -12,6 +12,8 @@ from serendip.types import ABSENT, Floats, Ids, Recs
 Bits = NDArray[np.uint8]
 
 _COUNTED = 1 << 10
+_SORTED = 4
+"""Times as many values as are wanted, above which those that are not among them are left out before sorting."""
 
 
 def count_of(bits: Bits) -> int:
@@ -58,6 +60,9 @@ def excluded(banned: Ids, row: NDArray[Any], code: NDArray[Any]) -> NDArray[np.b
 def best_of(row: NDArray[np.int64], code: Ids, value: Floats, k: int) -> tuple[NDArray[np.int64], Ids, Floats]:
     """The k best of each row: rows ascending, the higher value first, of equal ones the lower code."""
     if not len(row) or (row == row[0]).all():
+        if len(row) > _SORTED * k > 0:
+            high = np.flatnonzero(value >= np.partition(value, len(row) - k)[len(row) - k])
+            row, code, value = row[high], code[high], value[high]
         order = np.lexsort((code, -value))[:k]
         return row[order], code[order], value[order]
     order = np.lexsort((code, -value, row))

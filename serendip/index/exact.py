@@ -25,9 +25,10 @@ _FIRST, _STEP = 1 << 12, 1 << 16  # items at a time then; few at first, for amon
 class Exact:
     """The items of highest inner product, found without approximation.
 
-    A request is answered by one pass over the vectors (``4·n·d`` bytes) in NumPy; a large batch by `kernels.search`,
-    which compiles on first use and keeps a second copy of the vectors. Both give the same lists, up to rounding of the
-    scores. Where few items are allowed, only their vectors are read.
+    A request is answered by one pass over the vectors (``4·n·d`` bytes): of at most `_STEP` items in NumPy, of more by
+    `kernels.dots`, which is compiled here, before anybody waits. A large batch goes through `kernels.search`, which
+    compiles on first use and keeps a second copy of the vectors. All give the same lists, up to rounding of the scores.
+    Where few items are allowed, only their vectors are read.
 
     A row of ``vectors`` with a NaN marks an item that cannot be recommended; a query with a NaN gets an empty list.
     """
@@ -57,6 +58,9 @@ class Exact:
         self.precision = precision
         if precision == "int8" and min(vectors.shape):
             self._search_batch(self._vectors[:1], 1, None, None)
+        self._rows = self._vectors.view(np.ndarray) if len(vectors) > _STEP else None
+        for codes in (None, np.zeros(1, np.int32)) if self._rows is not None else ():
+            self._products(codes, 0, 1, np.zeros((1, self.dimensions), np.float32), np.empty(1, np.float32))
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -139,18 +143,11 @@ class Exact:
         banned = None if exclude is None else np.sort(exclude, axis=1)
         row, code, value = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
         worst = np.where(unknown, np.inf, -np.inf).astype(np.float32)
-        room = np.empty((min(_STEP, total), self.dimensions), np.float32) if codes is not None else None
-        start, step = 0, max(_FIRST, k)
+        room = np.empty(q * min(_STEP, total), np.float32)
+        start, step = 0, min(max(_FIRST, k), _STEP)
         while start < total:
             stop = min(start + step, total)
-            if codes is None or room is None:
-                block = self._vectors[start:stop]
-            else:
-                step = min(step, len(room))
-                stop = min(start + step, total)
-                block = np.take(self._vectors, codes[start:stop], axis=0, out=room[: stop - start], mode="clip")
-            with np.errstate(over="ignore", invalid="ignore"):
-                scores = queries @ block.T
+            scores = self._products(codes, start, stop, queries, room)
             hits = np.flatnonzero(scores >= worst[:, None])
             who, at = np.divmod(hits, stop - start)
             what = (at + start).astype(np.int32) if codes is None else codes[start + at]
@@ -172,6 +169,21 @@ class Exact:
                 worst = np.where(full, last, worst)
             start, step = stop, min(4 * step, _STEP)
         return listed(q, k, row, code, value)
+
+    def _products(self, codes: Ids | None, start: int, stop: int, queries: Floats, room: Floats) -> Floats:
+        """``[q, stop - start]`` the scores of items from one place to another, of all or of ``codes``, in ``room``."""
+        scores = room[: len(queries) * (stop - start)].reshape(len(queries), stop - start)
+        if self._rows is None:
+            block = self._vectors[start:stop] if codes is None else self._vectors.take(codes[start:stop], axis=0)
+            with np.errstate(over="ignore", invalid="ignore"):
+                return np.matmul(queries, block.T, out=scores)
+        from serendip.kernels.dots import dots, dots_at
+
+        if codes is None:
+            dots(self._rows, start, queries, scores)
+        else:
+            dots_at(self._rows, codes[start:stop], queries, scores)
+        return scores
 
     def _answer(self, vectors: Floats, k: int, exclude: Ids | None, allow: NDArray[np.uint8] | None) -> Recs:
         unknown = _any_nan(vectors)

@@ -1,4 +1,5 @@
-"""How kernels are compiled. Importing this module imports Numba; nothing on the serving path does."""
+"""How kernels are compiled. Importing this module imports Numba; on the serving path only exact search among
+many items does (`serendip.index.exact`)."""
 
 from __future__ import annotations
 
