@@ -11,6 +11,7 @@ from serendip.bundle import Bundle
 from serendip.catalogue.catalogue import FILE
 from serendip.catalogue.log import CatalogueError
 from serendip.data.read import read
+from serendip.data.schema import split_categories
 
 SUFFIX = ".live"
 
@@ -35,7 +36,7 @@ def rows_of(bundle: Bundle, source: Any, *, encoding: str = "utf-8") -> pl.DataF
         encoding: of text files.
 
     Raises:
-        SerendipError: a file that cannot be read; `CatalogueError`: no column of ids.
+        SerendipError: a file that cannot be read; `CatalogueError`: no column of ids, or values of another type.
     """
     frame, schema = read(source, "items", encoding=encoding).frame, bundle.manifest.schema
     names = {} if schema is None else {schema.item: "item_id", schema.title or "title": "title"}
@@ -52,13 +53,25 @@ def rows_of(bundle: Bundle, source: Any, *, encoding: str = "utf-8") -> pl.DataF
 
 
 def _as(column: pl.Series, kind: pl.DataType) -> pl.Series:
-    """The column in another type; as it is where that cannot be."""
+    """The column in another type, texts parted where that has several values; as it is where that cannot be.
+
+    Raises:
+        CatalogueError: some values would not be the same in it.
+    """
     if column.dtype == kind or kind.is_temporal():
         return column
+    if column.dtype == pl.String and isinstance(kind, pl.List):
+        parted = split_categories(column).to_frame()
+        column = parted.select(pl.when(column.is_not_null()).then(pl.col(column.name))).to_series()
     try:
-        return column.cast(kind)
+        cast = column.cast(kind, strict=False)
     except pl.exceptions.PolarsError:
         return column
+    fits = cast.is_not_null() if not column.dtype.is_float() else cast.cast(column.dtype) == column
+    odd = column.filter(column.is_not_null() & ~fits.fill_null(False))
+    if len(odd):
+        raise CatalogueError(f"The attribute {column.name!r} must be {kind}. Got {odd[0]!r:.80} instead.")
+    return cast
 
 
 __all__ = ["beside", "kept_in", "rows_of"]

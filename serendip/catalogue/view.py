@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from serendip.bundle import Bundle
 from serendip.bundle.shelving import shelved
 from serendip.catalogue.log import CatalogueError
+from serendip.data.schema import split_categories
 from serendip.data.vocab import ExternalId, Vocab
 from serendip.index import Options, VectorIndex, build
 from serendip.pipeline import rerankers, retrievers, scoring, with_indices, with_scorers
@@ -331,7 +332,9 @@ def _fits(value: Any, dtype: pl.DataType) -> bool:
 
 
 def _value(value: Any, dtype: pl.DataType) -> Any:
-    """A date or a moment from its text."""
+    """A date or a moment from its text, and several values from one whose values ``|`` or ``,`` part."""
+    if isinstance(value, str) and isinstance(dtype, pl.List | pl.Array):
+        return split_categories(pl.Series([value])).item().to_list()
     if not isinstance(value, str) or not dtype.is_temporal():
         return value
     try:

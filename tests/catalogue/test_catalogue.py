@@ -54,6 +54,15 @@ def test_an_item_that_came_is_found_and_one_that_went_is_not(bundle, live):
     assert live.view.sequence == 2
 
 
+def test_several_values_may_come_as_one_text(bundle, live):
+    live.upsert([{"item_id": 500, "genres": "x| y"}, {"item_id": 501, "genres": "x"}, {"item_id": 502, "genres": None}])
+    for one in (live, Catalogue.open(bundle, live.path)):
+        genres = one.bundle.items.filter(pl.col("item_id") >= 500)["genres"].to_list()
+        assert genres == [["x", "y"], ["x"], None]
+        assert set(shown(one.bundle, filter='genres has "x"')) == {500, 501}
+        assert set(shown(one.bundle, filter="genres is missing")) == {502}
+
+
 def test_attributes_change_alone(bundle, live):
     view = live.upsert(pl.DataFrame({"item_id": [110, 150], "price": [-1.0, -2.0]}))
     assert set(shown(live.bundle, filter="price < 0")) == {110, 150}
