@@ -24,6 +24,7 @@ from serendip.types import ABSENT, Bagged, Ids, Queries, Recs, SerendipError, St
 BLOCK_CELLS = 1 << 22
 """The most events that the histories of one block of queries may take, padding included."""
 BLOCK_QUERIES = 4096
+NO_CHANCE = "explore: the bundle has no re-ranker that explores"
 UNREAD = {
     True: "no model of the bundle reads such; they count as seen, and no more",
     False: "no model of the bundle reads such",
@@ -243,7 +244,7 @@ class Desk:
             bags, odd = self._bags(events, len(codes), single=single)
             notes += (*odd, *self._unread(bags, exclude_seen=exclude_seen))
         if explore is not False and not self.explores:
-            notes += ("explore: the bundle has no re-ranker that explores",)
+            notes += (NO_CHANCE,)
         if wanted > n:
             notes += (f"{wanted} items were asked for; the catalogue has {n}",)
         return Request(

@@ -546,6 +546,11 @@ class Bundle:
         return kinds_read_by(self.pipeline, self.histories)
 
     @property
+    def explores(self) -> bool:
+        """Whether a re-ranker leaves something to chance where it is asked to."""
+        return any(isinstance(one.options, Explore) for one in rerankers(self.pipeline))
+
+    @property
     def learned(self) -> tuple[str, ...]:
         """The scorers that a later fit can go on from: those of models that learn in epochs."""
         return tuple(self._learned)
@@ -645,7 +650,7 @@ class Bundle:
         filters = Filters(self.items, self.shown)
         return Desk(
             self.user_ids, self.item_ids, self.histories, filters, self.attributes, self.kinds_read,
-            reads_time(self.pipeline), any(isinstance(one.options, Explore) for one in rerankers(self.pipeline)),
+            reads_time(self.pipeline), self.explores,
         )  # fmt: skip
 
     def detailed(self, queries: Queries, recs: Recs) -> Details:

@@ -14,7 +14,7 @@ import polars as pl
 from msgspec import UNSET, UnsetType
 
 from serendip.bundle import Bundle
-from serendip.bundle.ask import UNREAD
+from serendip.bundle.ask import NO_CHANCE, UNREAD
 from serendip.bundle.attributes import MOMENT
 from serendip.bundle.details import Details
 from serendip.bundle.filters import said_of
@@ -29,7 +29,6 @@ NAMED = 5
 """How many unknown ids a note names."""
 NOT_READ = "are read by no model of the bundle"
 OF_NO_KIND = "is of no kind that the bundle keeps beside the history"
-NO_CHANCE = "explore: the bundle has no re-ranker that explores"
 MAX_SEARCH = 200
 NEWCOMER = "For a newcomer give a history, attributes or events; an empty history will do."
 
@@ -301,7 +300,7 @@ class Answers:
         skipped = [note for note in recs.notes if isinstance(note, Skipped)]
         for note in skipped:
             self._skipped(note)
-        if asked[0].explore and PROPENSITY not in recs.columns:
+        if asked[0].explore and not self._bundle.explores:
             strange.append(NO_CHANCE)
         lists = self._lists(recs)
         if asked[0].reasons:

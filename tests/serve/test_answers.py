@@ -10,9 +10,10 @@ import pytest
 from msgspec import UNSET
 
 from serendip.bundle import Bundle
+from serendip.bundle.ask import NO_CHANCE
 from serendip.bundle.shelving import shelved
 from serendip.data.dataset import Dataset
-from serendip.pipeline import Skipped, first_of, guarded, in_turn, reranked, retrieve
+from serendip.pipeline import Skipped, first_of, guarded, in_turn, rerank, reranked, retrieve
 from serendip.rerank import Explore, Pin
 from serendip.scorers import KINDS, Calibrated, Calibration, StaticScores
 from serendip.serve import wire
@@ -365,4 +366,15 @@ def test_what_is_left_to_chance_comes_with_how_likely_it_was(bundle: Bundle) -> 
         assert all(isinstance(item.propensity, float) and 0 < item.propensity < 1 for item in reply.items[1:])
     batch = answers.batch(wire.BatchRequest(queries=[wire.Query(user_id=1)], k=4, explore=True))
     assert isinstance(batch.replies[0].items[1].propensity, float)
-    assert "explore: the bundle has no re-ranker that explores" in one(Answers(bundle), user_id=1, explore=True).notes
+    assert NO_CHANCE in one(Answers(bundle), user_id=1, explore=True).notes
+
+
+def test_an_explorer_that_is_skipped_is_not_said_to_be_missing(bundle: Bundle) -> None:
+    def broken(queries: Queries, recs: Recs | None = None) -> Recs:
+        raise RuntimeError
+
+    explorer = rerank(Explore(epsilon=0.5))
+    stage = reranked(bundle.pipeline, guarded(replace(explorer, step=broken), name="explore"))
+    reply = one(Answers(replace(bundle, pipeline=stage)), user_id=1, explore=True)
+    assert reply.notes == ["explore was skipped: it failed (RuntimeError)"]
+    assert all(item.propensity is UNSET for item in reply.items)
