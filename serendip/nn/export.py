@@ -34,7 +34,8 @@ from serendip.types import SerendipError
 
 OPSET = 18
 TOLERANCE = 1e-4
-"""Of what the exported model answers, relative where above 1."""
+"""Of what the exported model answers, relative to the largest number of all examples where that is above 1: so much is
+lost to rounding where large numbers nearly cancel."""
 KEPT = 1e-5
 """Of what a model of a kept graph answers, relative to the largest number."""
 MOST_GRAPHS = 32
@@ -249,7 +250,8 @@ def _difference(
             wanted = whole[:count]
             if got[name].shape != wanted.shape:
                 return f"Its {name} has the shape {got[name].shape} instead of {wanted.shape}."
-            scale = KEPT * np.nanmax(np.abs(whole), initial=0) if kept else TOLERANCE * np.maximum(1, np.abs(wanted))
+            largest = np.nanmax(np.abs(whole), initial=0)
+            scale = KEPT * largest if kept else TOLERANCE * max(1, largest)
             close = np.abs(got[name] - wanted) <= scale
             if not bool((close | (np.isnan(got[name]) & np.isnan(wanted))).all()):
                 return f"Its {name} differs by {float(np.nanmax(np.abs(got[name] - wanted))):.3g}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from serendip.network.network import Network
 from serendip.network.onnxfile import signature
 from serendip.nn.export import TOLERANCE, to_onnx
 from serendip.nn.ranker import AskedFields, NewFields, Ranker, Scores
+from serendip.nn.sides import asked
 from serendip.scorers import MaxSimScorer, RankScorer, TaskScorer, TowerScorer
 from serendip.scorers.asked import BIAS, TOLD, VECTOR
 from serendip.scorers.feeds import Feed, Items, of_queries, plain
@@ -156,10 +159,11 @@ def lower_pairs(
     table = _whole(_array(items))
     said = np.empty((len(table), 0), np.float32) if told is None else _whole(_array(told))
     known = Items(~np.isnan((said if said.shape[1] else table)[:, 0]), table if tied else said)
-    network = to_onnx(query, _tensors(of_queries(_queries(feeds, known), feeds, known)[0]), [VECTOR])
-    rng, width = np.random.default_rng(0), signature(network).outputs[VECTOR].shape[1]
-    fed = {QUERY: rng.normal(size=(ASKING, width or 0)), ITEM: rng.normal(size=(EXAMPLES, table.shape[1]))}
-    fed |= _features(pair_feeds, rng)
+    made_up = _tensors(of_queries(_queries(feeds, known), feeds, known)[0])
+    network, rng = to_onnx(query, made_up, [VECTOR]), np.random.default_rng(0)
+    told_of = Network("the exported network", np.frombuffer(network, np.uint8))
+    asking = told_of.run({name: value.numpy() for name, value in made_up.items()}, EXAMPLES, chunk=EXAMPLES)[VECTOR]
+    fed = {QUERY: _alike(asking, ASKING, rng), ITEM: _alike(table, EXAMPLES, rng), **_features(pair_feeds, rng)}
     given = _tensors({name: value.astype(np.float32) for name, value in fed.items()})
     given[ROW] = torch.arange(EXAMPLES) * ASKING // EXAMPLES
     if isinstance(pairs, Scores):
@@ -189,19 +193,25 @@ def _require_shares(pairs: Scores, inputs: Mapping[str, Tensor]) -> None:
     Raises:
         SerendipError: they do not.
     """
-    modes = [(part, part.training) for part in pairs.modules()]
-    pairs.eval()
-    sides = pairs.sides({name: value.to(pairs.ranker.bias.device) for name, value in inputs.items()})
-    found, wanted = pairs.said(sides), pairs.said(sides.whole)
-    for part, training in modes:
-        part.training = training
-    if not torch.allclose(found, wanted, rtol=TOLERANCE, atol=TOLERANCE):
-        named = ", ".join(type(part).__name__ for part in pairs.ranker.parts)
-        raise SerendipError(
-            f"What {named} make of a query's fields once, and of the items' for each, must be what they make of all "
-            f"fields together, within {TOLERANCE:g}. It differs by {float((found - wanted).abs().max()):.3g}. "
-            "Try parts that are not sided, as of serendip.nn.sides."
-        )
+    given = pairs.sides({name: value.to(pairs.ranker.bias.device) for name, value in inputs.items()})
+    fields = given.each(Tensor.double)  # so that what differs is no rounding, however large the numbers are
+    for part in pairs.ranker.parts:
+        twin = copy.deepcopy(part).double().eval()
+        found, wanted = asked(twin, fields), twin(fields.whole)
+        if not torch.allclose(found, wanted, rtol=TOLERANCE, atol=TOLERANCE):
+            raise SerendipError(
+                f"What {type(part).__name__} makes of a query's fields once, and of the items' for each, must be what "
+                f"it makes of all fields together. It differs by {float((found - wanted).abs().max()):.3g}. "
+                "Try a part that is not sided, as of serendip.nn.sides."
+            )
+
+
+def _alike(rows: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """``[count, d]`` made-up rows whose numbers differ as much as those of some of ``[n, d]`` do."""
+    own = rows[:: max(1, len(rows) // 1024)]
+    own = own[np.isfinite(own)]
+    size = float(own.std()) if own.size else 0.0
+    return rng.normal(scale=size or 1.0, size=(count, rows.shape[1])).astype(np.float32)
 
 
 def _queries(feeds: Sequence[Feed], items: Items) -> Queries:

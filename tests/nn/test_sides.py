@@ -18,7 +18,7 @@ from serendip.nn.interact import FFM, FM, Cross, CrossMixture, CrossNetwork, Cro
 from serendip.nn.lower import lower_ranker
 from serendip.nn.ranker import Crossed, Deep, Ranker, Vectors, Weights
 from serendip.nn.scoring import Attended, Products, Streams
-from serendip.nn.sides import Sides, Stack, asked, product
+from serendip.nn.sides import Linear, Sides, Stack, asked, product
 from serendip.scorers.feeds import Feed
 from serendip.types import Input, SerendipError
 
@@ -106,5 +106,26 @@ def test_a_part_that_makes_something_else_of_sides_is_not_lowered() -> None:
 
     town = Input("town", "user", 3)
     net = Ranker(ItemFields(4, D, sigma=1.0), Fields((town,), D, sigma=1.0), (Odd(),)).eval()
-    with pytest.raises(SerendipError, match=r"What Odd make of a query's fields once.*Try parts that are not sided"):
+    with pytest.raises(SerendipError, match=r"What Odd makes of a query's fields once.*Try a part that is not sided"):
         lower_ranker(net, [Feed.feature(town)], np.ones((4, D), np.float32), alone=True)
+
+
+def test_a_ranker_is_tried_on_numbers_as_large_as_its_own() -> None:
+    """Two large sums that cancel: of numbers of size 1, more than is left would be lost to rounding."""
+
+    class Cancelling(nn.Module):
+        sided = True
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = Linear(2 * D, 64)
+            nn.init.constant_(self.linear.weight, 300.0)
+
+        def forward(self, fields: Any) -> Tensor:
+            hidden = self.linear(fields.flatten(1))
+            return hidden[:, :32].sum(dim=1) - hidden[:, 32:].sum(dim=1) + 1e-3 * hidden[:, 0]
+
+    town = Input("town", "user", 3)
+    net = Ranker(ItemFields(4, D, sigma=0.01), Fields((town,), D, sigma=0.01), (Cancelling(),)).eval()
+    items = np.random.default_rng(0).normal(scale=0.01, size=(4, D)).astype(np.float32)
+    assert lower_ranker(net, [Feed.feature(town)], items, alone=True).n_items == 4
