@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
@@ -61,9 +61,10 @@ def build(
         seed: of everything that is drawn.
 
     Raises:
-        SerendipError: vectors or queries that are not float32 ``[rows, d]``, or infinite.
+        SerendipError: options out of their bounds; vectors or queries that are not float32 ``[rows, d]``, or infinite.
     """
     asked = options or Options()
+    _check_options(asked)
     _check("vectors", vectors)
     if queries is not None:
         _check("queries", queries, vectors.shape[1])
@@ -125,6 +126,14 @@ def unpack(
     if any(set(point.effort) != {first, *([second] if second else [])} for point in stats.curve):
         raise SerendipError(f"The description of an index must say how hard {stats.backend} looks.")
     return fresh_index(exact, engine, stats)
+
+
+def _check_options(asked: Options) -> None:
+    try:
+        msgspec.convert(msgspec.to_builtins(asked), Options)
+    except msgspec.ValidationError as error:
+        kinds = ", ".join(get_args(Backend))
+        raise SerendipError(f"index options: {error}. Got {asked!r}. The backends are {kinds}.") from None
 
 
 def _check_curve(stats: Stats) -> None:

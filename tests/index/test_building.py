@@ -244,3 +244,9 @@ def test_options_are_bounded():
     for wrong in ({"recall": 0}, {"recall": 1.5}, {"k": 0}, {"backend": "magic"}, {"nprobe": 3}):
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert(wrong, Options)
+
+
+@pytest.mark.parametrize("wrong", [{"backend": "magic"}, {"recall": 1.5}, {"k": 0}])
+def test_refuses_options_out_of_their_bounds(wrong):
+    with pytest.raises(SerendipError, match=rf"index options: .*{next(iter(wrong))}.*The backends are auto, exact, "):
+        build(np.zeros((3, 2), np.float32), Options(**wrong))
