@@ -124,6 +124,11 @@ class Model(ABC):
         return bool(self.labels)
 
     @property
+    def needs_validation(self) -> bool:
+        """Whether it can be fitted only where something is held out to judge it by on the way (`Run.validation`)."""
+        return False
+
+    @property
     def labels_first(self) -> bool:
         """Whether that is what it is judged by where no figure is named, and not by the lists that it makes."""
         return self.learns_labels

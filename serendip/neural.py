@@ -131,6 +131,11 @@ class NeuralModel(Model):
         return parts[0] if len(parts) == 1 else Several(*parts)
 
     @property
+    def needs_validation(self) -> bool:
+        """Where the steps are to fall on a plateau."""
+        return self.config.schedule == "plateau"
+
+    @property
     def training(self) -> Training | None:
         """How the last fit went."""
         return self._training
@@ -146,10 +151,10 @@ class NeuralModel(Model):
             SerendipError: PyTorch is not installed; a start or names to freeze that do not fit the model; a schedule
                 that needs a validation, without one; whatever `serendip.loop.train` raises.
         """
-        if self.config.schedule == "plateau" and run.validation is None and run.falls is None:
+        if self.needs_validation and run.validation is None and run.falls is None:
             raise SerendipError(
-                f"{self.name}: schedule = plateau needs a validation that tells when nothing gets better. Name its "
-                "figure (--validate ndcg@10, or fit.validate in a recipe), or try schedule = cosine."
+                f"{self.name}: schedule = plateau needs a validation that tells when nothing gets better. Try a "
+                "Run with one, --validate ndcg@10 or a recipe's fit.validate; or schedule = cosine."
             )
         # Threads of PyTorch's that have nothing to do would turn round on the cores that kernels of ours run on.
         # Whoever imported it earlier, or set the variable, has decided already.

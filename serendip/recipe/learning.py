@@ -70,8 +70,8 @@ def check_learning(recipe: Recipe) -> None:
     """That what the recipe says of training goes together.
 
     Raises:
-        RecipeError: patience without a figure, a figure for a model that does not learn in epochs, a calibration or
-            rows without users and items for one that learns no label, or a ranker that cannot be one.
+        RecipeError: patience or a plateau without a figure, a figure for a model that does not learn in epochs, a
+            calibration or rows without users and items for one that learns no label, or a ranker that cannot be one.
     """
     check_funnel(recipe)
     models = [find(one.name)(**one.options) for one in learning_choices(recipe)]
@@ -86,6 +86,12 @@ def check_learning(recipe: Recipe) -> None:
             f"{models[-1].name} learns none: leave it out, or name the label."
         )
     if recipe.fit.validate is None:
+        for one in (*models, *(find(other.name)(**other.options) for other in recipe.evaluate.compare)):
+            if one.needs_validation:
+                raise RecipeError(
+                    f"{one.name}: schedule = plateau must come with fit.validate, a figure that tells when nothing "
+                    "gets better. Try --set fit.validate=ndcg@10, or schedule = cosine."
+                )
         for name, purpose in (("patience", "be patient with"), ("validate_tasks", "take of these tasks")):
             if getattr(recipe.fit, name):
                 raise RecipeError(
@@ -138,7 +144,7 @@ def fitted(
         found = _validated(model, data, run, watch, learning.section, split, funnel)
         best = found.training
         assert best is not None
-        run = replace(run, epochs=best.best_epoch, falls=best.falls)
+        run = replace(run, epochs=best.best_epoch, falls=tuple(at for at in best.falls if at < best.best_epoch))
         what = f"{what} for {best.best_epoch} of {best.epochs} epochs ({learning.section.validate} was best then)"
     calibrations: dict[str, Calibration] = {}
     if learning is not None and kind is not None:

@@ -105,6 +105,11 @@ def tune(
     fixed = dict(options or {})
     searched = _space_of(kind, space, fixed)
     fitting = kind(**fixed)
+    _require(
+        not fitting.needs_validation and "plateau" not in searched.get("schedule", ()),
+        f"{name_of(kind)}: schedule = plateau needs a validation within the fit, and a trial is judged at its end: it "
+        "searches the number of epochs instead. Try schedule = cosine, and compare the two by serendip evaluate.",
+    )
     name = metric or metric_of(fitting, data)
     split = (holdout or _default(fitting, name))(data)
     judge = judge_of(name, split, fitting, seed=seed, threads=threads)

@@ -117,6 +117,15 @@ def test_less_is_better_where_it_is(data: Dataset, tmp_path: Path) -> None:
         (["fit.patience=3"], r"fit\.patience must come with fit\.validate"),
         (["fit.validate=ndcg@10", 'model="ease"'], r"must go with a model that learns in epochs.* ease does not"),
         (["fit.validate=ndgc@10"], "Did you mean 'ndcg'"),
+        (
+            ["model.schedule=plateau"],
+            r"lightgcn: schedule = plateau must come with fit\.validate, .* --set fit\.validate=",
+        ),
+        (
+            ['evaluate.compare=[{name="fm", schedule="plateau"}]'],
+            r"fm: schedule = plateau must come with fit\.validate",
+        ),
+        (['model="ials"', 'pipeline.rank={name="fm", schedule="plateau"}'], "fm: schedule = plateau must come with"),
         (["fit.patience=0"], "fit.patience must be a whole number ≥ 1"),
         (["run.device=3"], "run.device must be text"),
     ],
@@ -142,6 +151,23 @@ def test_a_search_goes_on_where_it_was(data: Dataset, tmp_path: Path) -> None:
     assert not any(heard.texts)  # no step was made
     assert again.manifest.version == first.manifest.version
     assert isinstance(first, Bundle)
+
+
+def test_more_epochs_that_bring_nothing_better_do_not_ask_for_another_fit(data: Dataset, tmp_path: Path) -> None:
+    def gone_on(epochs: int) -> Bundle:
+        said = recipe(
+            "fit.validate=ndcg@10", "model.schedule=plateau", "model.learning_rate=0.1", f"model.epochs={epochs}"
+        )
+        return run_recipe(said, data=data, run=replace(run_of(said), checkpoint=path, resume=True))
+
+    path = tmp_path / "c"
+    first = gone_on(6)
+    search = read_checkpoint(validation_file(path))
+    assert search.best_epoch < 6 and search.falls[-1] == 6  # epochs came after the best
+    again = gone_on(8)
+    assert read_checkpoint(validation_file(path)).best_epoch == search.best_epoch
+    asked = data.queries()
+    np.testing.assert_array_equal(again.pipeline(asked).scores, first.pipeline(asked).scores)
 
 
 def test_a_start_is_narrowed_to_a_part(data: Dataset) -> None:

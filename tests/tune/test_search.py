@@ -276,6 +276,12 @@ def test_what_cannot_be_searched_is_refused(data: Dataset, call: dict[str, Any],
         tune(Planted, data, threads=1, **call)
 
 
+@pytest.mark.parametrize("call", [{"options": {"schedule": "plateau"}}, {"space": {"schedule": ["cosine", "plateau"]}}])
+def test_a_plateau_is_refused_before_anything_is_tried(data: Dataset, call: dict[str, Any]) -> None:
+    with pytest.raises(SerendipError, match=r"^fm: schedule = plateau needs a validation within the fit.*Try schedule"):
+        tune("fm", data, threads=1, **call)
+
+
 def test_what_is_no_data_set_is_refused() -> None:
     with pytest.raises(SerendipError, match=r"data must be a Dataset\. Got list instead\. Try: serendip\.Dataset"):
         tune(Planted, [], threads=1)  # type: ignore[arg-type]
