@@ -22,8 +22,8 @@ PACKAGE = ROOT / "serendip"
 PEERS = ROOT / "benchmarks/peers"
 METRICS = ("auc", "logloss")
 SEEDS = (0, 1, 2)
-EPOCHS, PATIENCE, BATCH = 15, 2, 4096
-"""Epochs at most, on both sides."""
+EPOCHS, PATIENCE, BATCH = 25, 2, 4096
+"""Epochs at most, and how many may bring nothing better before a fit ends, on both sides."""
 VALIDATION, TEST = "validation", "test"
 
 BASE: dict[str, Any] = {"batch_size": BATCH, "length": 0, "epochs": EPOCHS, "schedule": "plateau"}
@@ -41,10 +41,9 @@ OURS: dict[str, dict[str, Any]] = {
     "final_mlp": DEEP,
 }
 """Our rankers with their widths; `din` is not among them, as it reads events in their order, which these rows lack."""
-TRIED = [(0.0001, 0.01), (0.0001, 0.02), (0.0001, 0.03), (0.00003, 0.03), (0.0003, 0.02), (0.001, 0.01)]
+TRIED = [(0.0001, 0.02), (0.0001, 0.03), (0.00003, 0.03), (0.0003, 0.02), (0.001, 0.01)]
 """λ, which weighs the squares of all vectors of the tables at every step, and the size of the steps: the same are tried
-on both sides. On both the steps fall to a tenth after each epoch that is no better; the peers' fits end after
-`PATIENCE` of them."""
+on both sides. On both the steps fall to a tenth after each epoch that is no better."""
 GRID: list[dict[str, Any]] = [{"table_reg": reg, "learning_rate": rate} for reg, rate in TRIED]
 PEER_GRID: list[dict[str, Any]] = [{"reg": reg, "lr": rate} for reg, rate in TRIED]
 THEIRS: dict[str, Any] = {"dim": 10, "hidden": 128, "layers": 2, "crosses": 3, "batch_norm": False, "dropout": 0.0}
@@ -96,6 +95,7 @@ def ours(model: str, options: dict[str, Any], seed: int) -> list[dict[str, Any]]
         seed=seed,
         cores=1,
         judge=[VALIDATION, TEST],
+        patience=PATIENCE,
     )
     epochs: list[dict[str, Any]] = found["epochs"]
     return epochs
