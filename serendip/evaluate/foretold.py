@@ -26,12 +26,12 @@ class Foretold:
     Attributes:
         values: ``[m]`` on the label's scale where ``meant``, otherwise scores, ``-inf`` for what has none.
         meant: whether these are probabilities, expected counts, ratings or durations, and not mere scores.
-        unscored: rows that had no score. Where ``meant``, the mean label of training was foretold of them.
+        unscored: ``[m]`` which rows had no score. Where ``meant``, the mean label of training was foretold of them.
     """
 
     values: Values
     meant: bool
-    unscored: int
+    unscored: NDArray[np.bool_]
 
 
 def name_of(what: Any) -> str:
@@ -64,7 +64,7 @@ def foretell(what: Any, rows: EventRows, labels: Sequence[str], own: Sequence[st
     scorer = _scorer(what)
     if isinstance(scorer, Predictor):
         predicted = np.asarray(scorer.predict(rows.users, rows.items, rows.time), np.float64)
-        return {name: Foretold(predicted, name in own, 0) for name in labels}
+        return {name: Foretold(predicted, name in own, np.zeros(len(rows), np.bool_)) for name in labels}
     told = [name for name in labels if name in own] if isinstance(scorer, Foreteller) else []
 
     def ask(queries: Queries, items: Ids) -> Mapping[str, Floats]:
@@ -79,7 +79,7 @@ def foretell(what: Any, rows: EventRows, labels: Sequence[str], own: Sequence[st
         elif name in own:
             made[name] = _filled(on_scale(rows.label(name)[1], found[SCORE]), rows, name)
         else:
-            made[name] = Foretold(found[SCORE], False, int(np.isneginf(found[SCORE]).sum()))
+            made[name] = Foretold(found[SCORE], False, np.isneginf(found[SCORE]))
     return made
 
 
@@ -118,12 +118,11 @@ def read_by(scorer: Any) -> int | None:
 def _filled(values: Values, rows: EventRows, label: str) -> Foretold:
     """With the mean label of training where there is no score."""
     lacking = np.isneginf(values)
-    count = int(lacking.sum())
-    if count:
+    if lacking.any():
         taught = rows.data.events.labels.get(label)
         known = np.empty(0) if taught is None else taught[~np.isnan(taught)]
         values = np.where(lacking, float(known.mean(dtype=np.float64)) if len(known) else np.nan, values)
-    return Foretold(values, True, count)
+    return Foretold(values, True, lacking)
 
 
 __all__ = ["Foretold", "foretell", "labels_of", "name_of", "read_by"]

@@ -185,7 +185,8 @@ def _judged(
         who = np.arange(len(known))
     able = tuple(one for one in metrics if found.meant or not measure(one).meant)
     days = None if rows.time is None else rows.time[known] // DAY
-    notes = _notes(name, label, kind, truth, found, able, metrics)
+    unscored = int(found.unscored[known].sum())
+    notes = _notes(name, label, kind, truth, unscored, found.meant, able, metrics)
     able = tuple(one for one in able if not (alone and one in OF_USERS))
     return RowEvaluation(
         name=name,
@@ -226,16 +227,17 @@ def _notes(
     label: str,
     kind: LabelKind,
     truth: NDArray[Any],
-    found: Foretold,
+    unscored: int,
+    meant: bool,
     able: tuple[str, ...],
     asked: tuple[str, ...],
 ) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
     if kind == "binary" and len(np.unique(truth)) == 1:
         notes += (f"All {len(truth):,} rows have {label} = {truth[0]:g}: no order can be right or wrong.",)
-    if found.unscored:
-        what = f"the mean {label} of training was foretold" if found.meant else "they stand below all others"
-        notes += (f"Rows that {name} has no score for: {found.unscored:,}; {what}.",)
+    if unscored:
+        what = f"the mean {label} of training was foretold" if meant else "they stand below all others"
+        notes += (f"Rows that {name} has no score for: {unscored:,}; {what}.",)
     lacking = [one for one in asked if one not in able]
     if lacking:
         notes += (f"{name} ranks and does not foretell {label}, so it has no {', '.join(lacking)}.",)

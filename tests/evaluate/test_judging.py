@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,16 @@ def test_what_cannot_be_scored_is_foretold_the_mean_of_training() -> None:
     assert found.notes == ("Rows that Logits has no score for: 80; the mean liked of training was foretold.",)
     mere = evaluate_rows(Logits(data, {**CHANCE, "a": 0.0}, ()), EventRows.of(data), label="liked")["liked"]
     assert np.isneginf(mere.predicted[alone]).all() and "they stand below all others" in mere.notes[0]
+
+
+def test_rows_without_the_label_are_not_counted_among_those_that_have_no_score() -> None:
+    data = offers()
+    liked = data.events.labels["liked"].copy()
+    liked[np.flatnonzero(data.events.items == data.item_ids.encode(pl.Series(["a"]))[0])[7:]] = np.nan
+    some = replace(data, events=replace(data.events, labels={**data.events.labels, "liked": liked}))
+    found = evaluate_rows(Logits(data, {**CHANCE, "a": 0.0}), EventRows.of(some))["liked"]
+    assert found.n == 160 + 7
+    assert found.notes == ("Rows that Logits has no score for: 7; the mean liked of training was foretold.",)
 
 
 def test_a_difference_is_shown_where_there_is_one_and_lower_losses_are_better() -> None:
