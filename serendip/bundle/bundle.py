@@ -36,7 +36,7 @@ from serendip.data.vocab import ExternalId, Vocab
 from serendip.filter import Allowed, Filter
 from serendip.pipeline import budgeted, lines, rerankers, retrievers, scoring
 from serendip.rerank import Explore
-from serendip.types import ABSENT, Queries, Recs, SerendipError, Stage, unpack_mask
+from serendip.types import ABSENT, PROPENSITY, Queries, Recs, SerendipError, Stage, unpack_mask
 
 if TYPE_CHECKING:
     from serendip.bundle.why import Why
@@ -246,7 +246,8 @@ class Bundle:
     ) -> pl.DataFrame:
         """``user_id, item_id, [title], score, rank, source``, best first; scores are comparable within one source.
 
-        With ``explore``, the column ``propensity`` says how likely each item was at its place.
+        With ``explore``, the column ``propensity`` says how likely each item was at its place; null where the re-ranker
+        that explores was skipped.
 
         Args:
             users: one id, a list of ids (None in it: somebody unknown), or None: all users there are, unless there is a
@@ -665,7 +666,9 @@ class Bundle:
     def _reply(self, request: Request, rows: slice, reasons: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
         queries = request.queries(rows)
         recs = self.answering(queries).top(request.k)
-        more = self.detailed(queries, recs).columns() if reasons else ()
+        more = self.detailed(queries, recs).columns() if reasons else []
+        if queries.draw is not None and self.explores and PROPENSITY not in recs.columns:  # it was skipped
+            more.insert(0, pl.Series(PROPENSITY, [None] * int(recs.counts.sum()), pl.Float32))
         return table(recs, request.users[rows], self.items, more=more), recs.notes
 
 

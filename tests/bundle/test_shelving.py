@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,9 @@ from serendip.catalogue import Catalogue
 from serendip.data.dataset import Dataset
 from serendip.data.synthetic import World, catalogue
 from serendip.model import Run, find
-from serendip.pipeline import in_turn, reranked, rerankers, retrieve
+from serendip.pipeline import guarded, in_turn, reranked, rerankers, retrieve, retrievers
 from serendip.rerank import Boost, Cap, Explore, Mmr, Pin
-from serendip.types import SerendipError, Stage
+from serendip.types import Queries, Recs, SerendipError, Stage
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +102,26 @@ def test_what_is_left_to_chance_is_said_and_can_be_had_again(data: Dataset) -> N
     made.check()
     with pytest.raises(SerendipError, match=r"explore must be true, false or a whole number of 0 or more. Got 'yes'"):
         made.recommend(users, explore="yes")  # type: ignore[arg-type]
+
+
+def test_lists_whose_explorer_is_skipped_have_no_propensity_and_join_the_others(data: Dataset) -> None:
+    made = Bundle.build(data, pipeline(data, Explore(epsilon=0.5)))
+    explorer = next(rerankers(made.pipeline))
+    asked = count()
+
+    def flaky(queries: Queries, recs: Recs) -> Recs:
+        if next(asked) % 2:
+            raise RuntimeError
+        assert explorer.step is not None
+        return explorer.step(queries, recs)
+
+    steps = guarded(replace(explorer, step=flaky), name="explore")
+    broken = replace(made, pipeline=reranked(retrievers(made.pipeline)[0], steps))
+    blocks = list(broken.iter_recommend(k=3, block=7, explore=4))
+    assert len(blocks) > 2
+    for place, block in enumerate(blocks):
+        assert block["propensity"].null_count() == (len(block) if place % 2 else 0)
+    assert pl.concat(blocks)["user_id"].n_unique() == len(made.user_ids)
 
 
 def test_a_bundle_that_leaves_nothing_to_chance_says_so(data: Dataset) -> None:
