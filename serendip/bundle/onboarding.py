@@ -86,10 +86,13 @@ class Interviewer:
             may: ``[n]`` the items that may be asked about.
             options: see there.
         """
-        said = {code: value for name, value in ANSWERS.items() for code in self._codes(name, answers.get(name) or ())}
-        count = sum(len(listed(name, answers.get(name) or ())) for name in ANSWERS)
-        if len(said) != count:
-            raise SerendipError("Every item must be answered once. Got one that was answered twice or more.")
+        said: dict[int, float] = {}
+        for name, value in ANSWERS.items():
+            for code in self._codes(name, answers.get(name) or ()):
+                if code in said:
+                    twice = self.item_ids.ids[code]
+                    raise SerendipError(f"Every item must be answered once. Got {twice!r} twice or more.")
+                said[code] = value
         asked = np.array(list(said), np.int32)
         prior = self._prior(may, asked, options.pool)
         order = np.argsort(prior.codes)

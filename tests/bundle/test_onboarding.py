@@ -96,8 +96,8 @@ def test_what_may_be_asked_and_what_cannot(halves: Bundle) -> None:
     for call, said in (
         (lambda: halves.onboarding(0), "k must be"),
         (lambda: halves.onboarding(1, liked=[999]), "must be among the 10 items of the bundle. Got 999"),
-        (lambda: halves.onboarding(1, liked=[100], not_known=[100]), "answered once"),
-        (lambda: halves.onboarding(1, liked=[100, "100"]), "answered once"),
+        (lambda: halves.onboarding(1, liked=[100], not_known=[100]), "answered once. Got 100 twice"),
+        (lambda: halves.onboarding(1, liked=[100, "100"]), "answered once. Got 100 twice"),
         (lambda: halves.onboarding(1, liked=100), "must be a list"),
     ):
         with pytest.raises(SerendipError, match=said):
