@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,17 @@ from serendip.evaluate.rows import log_losses
 from serendip.model import Model
 from serendip.recipe.sections import Calibrating
 from serendip.scorers import Calibrated, Calibration, TaskCalibration, TaskScorer
-from serendip.types import Scorer, SerendipError
+from serendip.types import ABSENT, Ids, Scorer, SerendipError
 
 BINARY = "binary"
 PLATT: Calibrating = "platt"
 FOLDS = 5
 SLACK = 0.005
 """The share by which the log-loss of another calibration must be lower for it to be taken instead of what was asked."""
+
+OFF = 2.0
+"""How many times the odds of what came true those of what is foretold of it on average may be, or the other way."""
+TINY = 1e-12
 
 
 def require_binary(model: Model, data: Dataset) -> None:
@@ -53,12 +58,8 @@ def learned_on(scorer: Scorer, label: str | None, rows: EventRows, kind: Calibra
     Raises:
         SerendipError: no row has both a score and the label, or no task is a binary label.
     """
-    if label is not None:
-        scores = {label: foretell(scorer, rows, (label,), ())[label].values}
-    else:
-        scores = _foretold(scorer, rows)
     made = {}
-    for name, values in scores.items():
+    for name, values in _scores(scorer, label, rows).items():
         able = np.isfinite(values) & ~np.isnan(rows.labels[name])
         if not able.any():
             raise SerendipError(
@@ -101,6 +102,48 @@ def chosen(scores: NDArray[Any], labels: NDArray[Any], kind: Calibrating, *, pro
     return raw if best is None else Calibration.fit(scores, labels, kind=best, probabilities=probabilities)
 
 
+def borne_out(
+    scorer: Scorer, by: Mapping[str, Calibration], label: str | None, rows: EventRows
+) -> tuple[dict[str, Calibration], list[str]]:
+    """The calibrations, without those by which another fit foretells far more or less than came true; and why.
+
+    What was learned from the scores of one fit is asked of those of another, which lie a little higher or lower. Where
+    scores hardly differ from each other, a calibration is so steep that a little is much.
+
+    Args:
+        scorer: of the fit to all of the data, not calibrated.
+        by: what `learned_on` found.
+        label: as of `learned_on`.
+        rows: the same rows, in the codes of all of the data (`recoded`).
+    """
+    kept, said = dict(by), []
+    for name, values in _scores(scorer, label, rows).items():
+        able = np.isfinite(values) & ~np.isnan(rows.labels[name])
+        if by[name].unchanged or not able.any():
+            continue
+        true, means = rows.labels[name][able], float(by[name](values[able]).mean(dtype=np.float64))
+        came = (float(true.sum(dtype=np.float64)) + 0.5) / (len(true) + 1)
+        if not 1 / OFF <= means / (1 - means + TINY) / (came / (1 - came)) <= OFF:
+            kept[name] = Calibration("platt", by[name].probabilities)
+            said.append(
+                f"Leaving {name} as it is: calibrated, the fit to all of the data foretells {means:.3g} on average "
+                f"where {came:.3g} came true"
+            )
+    return kept, said
+
+
+def recoded(rows: EventRows, data: Dataset) -> EventRows:
+    """Rows in the codes of a part of the data, as rows in the codes of all of them."""
+    users, items = data.user_ids.encode(rows.data.user_ids.ids), data.item_ids.encode(rows.data.item_ids.ids)
+
+    def told(codes: Ids, known: Ids) -> Ids:
+        found: Ids = np.append(known, np.int32(ABSENT))[codes]  # the last one is that of `ABSENT`
+        return found
+
+    histories = replace(rows.histories, items=told(rows.histories.items, items))
+    return replace(rows, data=data, histories=histories, users=told(rows.users, users), items=told(rows.items, items))
+
+
 def in_place_of(kind: Calibrating, by: Mapping[str, Calibration]) -> list[str]:
     """Sentences on labels that are calibrated otherwise than was asked for."""
     why = f"in place of {kind}: the log-loss of rows that it had not learned from was lower so"
@@ -126,6 +169,11 @@ def uncalibrated(scorer: Scorer) -> Scorer | None:
     return scorer.calibrated(()) if isinstance(scorer, TaskScorer) and scorer.calibrations else None
 
 
+def _scores(scorer: Scorer, label: str | None, rows: EventRows) -> dict[str, NDArray[np.float64]]:
+    """``[m]`` by label: the logit of the one, or the probability of each task that is a binary label."""
+    return _foretold(scorer, rows) if label is None else {label: foretell(scorer, rows, (label,), ())[label].values}
+
+
 def _foretold(scorer: Scorer, rows: EventRows) -> dict[str, NDArray[np.float64]]:
     """``[m]`` of each task that is a binary label, NaN where nothing is foretold."""
     tasks = scorer.tasks if isinstance(scorer, TaskScorer) else ()
@@ -143,4 +191,13 @@ def _foretold(scorer: Scorer, rows: EventRows) -> dict[str, NDArray[np.float64]]
     return out
 
 
-__all__ = ["calibrated", "chosen", "in_place_of", "learned_on", "require_binary", "uncalibrated"]
+__all__ = [
+    "borne_out",
+    "calibrated",
+    "chosen",
+    "in_place_of",
+    "learned_on",
+    "recoded",
+    "require_binary",
+    "uncalibrated",
+]

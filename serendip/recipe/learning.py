@@ -16,7 +16,7 @@ from serendip.evaluate.metrics import define
 from serendip.evaluate.ratings import METRICS as RATING_METRICS
 from serendip.evaluate.row_measures import measure
 from serendip.model import Model, Pace, Run, Start, find
-from serendip.recipe.calibrating import calibrated, in_place_of, learned_on, require_binary
+from serendip.recipe.calibrating import borne_out, calibrated, in_place_of, learned_on, recoded, require_binary
 from serendip.recipe.funnel import Funnel, check_funnel, learning_choices, title
 from serendip.recipe.reading import RecipeError
 from serendip.recipe.sections import FitSection, Recipe
@@ -151,13 +151,20 @@ def fitted(
         if found is None or not by_rows(str(learning.section.validate), model):
             split = _held_out(learning, data, begun, rows=True)
             found = _part_of(model, data, run, watch, split, funnel)
+        label, rows = next(iter(model.labels), None), split.rows()
         with watch(f"Calibrating by {kind}"):
-            calibrations = learned_on(found.lower(), next(iter(model.labels), None), split.rows(), kind)
+            calibrations = learned_on(found.lower(), label, rows, kind)
         for said in in_place_of(kind, calibrations):
             with watch(said):
                 pass
     scorer = watched(model, data, shown_by(funnel, model, data, run, watch), watch, what).lower()
-    return model, calibrated(scorer, calibrations) if calibrations else scorer
+    if not calibrations:
+        return model, scorer
+    calibrations, left = borne_out(scorer, calibrations, label, recoded(rows, data))
+    for said in left:
+        with watch(said):
+            pass
+    return model, calibrated(scorer, calibrations)
 
 
 def shown_by(funnel: Funnel | None, model: Model, data: Dataset, run: Run, watch: Watch) -> Run:

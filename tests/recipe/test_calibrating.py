@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
-from serendip.recipe import run_recipe
-from serendip.recipe.calibrating import chosen, in_place_of
+from serendip.data.rows import EventRows
+from serendip.evaluate import at_random
+from serendip.recipe import learning, run_recipe
+from serendip.recipe.calibrating import borne_out, chosen, in_place_of, learned_on, recoded
 from serendip.recipe.reading import read
 from serendip.scorers import Calibrated, Calibration, StaticScores
-from tests.recipe.test_rows import ODDS, meals
+from tests.recipe.test_rows import CHANCES, ODDS, meals
 
 
 def rows(n: int, begin: float, seed: int = 0, steepness: float = 1.0) -> tuple[Any, Any]:
@@ -58,6 +62,50 @@ def test_what_is_too_sure_is_calibrated_whichever_way_is_asked_for() -> None:
         found = chosen(scores, labels, kind, probabilities=False)  # type: ignore[arg-type]
         assert not found.unchanged
         assert loss(found, -1, steepness=4) < loss(Calibration("platt"), -1, steepness=4) - 0.1
+
+
+def test_a_steep_calibration_is_not_carried_over_to_scores_that_lie_elsewhere() -> None:
+    """The scores of two fits tell dishes apart alike, by a hundredth of what they should; one lies a little higher."""
+    dishes = meals()
+    order = dishes.item_ids.encode(pl.Series(range(8)))
+    scores = np.empty(8, np.float32)
+    scores[order] = 0.01 * np.log(np.array(CHANCES) / (1 - np.array(CHANCES)))
+    asked = EventRows.of(dishes)
+    learned = learned_on(StaticScores(scores), "liked", asked, "platt")
+    assert learned["liked"].slope > 50
+    kept, said = borne_out(StaticScores(scores + 0.002), learned, "liked", asked)
+    assert kept == learned and not said
+    kept, said = borne_out(StaticScores(scores + 0.05), learned, "liked", asked)
+    assert kept["liked"].unchanged
+    assert re.fullmatch(r"Leaving liked as it is: .* foretells 0\.9\d* on average where 0\.\d+ came true", said[0])
+    assert not borne_out(StaticScores(scores + 0.05), kept, "liked", asked)[1]
+
+
+def test_rows_are_recoded_from_a_part_to_the_whole() -> None:
+    data = meals(60)
+    split = at_random(data.where(data.events.users % 3 > 0), repeats=True)
+    part = split.rows()
+    whole = recoded(part, data)
+    assert whole.data is data and (part.users != whole.users).any()
+    assert list(split.train.user_ids.decode(part.users)) == list(data.user_ids.decode(whole.users))
+    assert list(split.train.item_ids.decode(part.items)) == list(data.item_ids.decode(whole.items))
+    before, after = (one.queries().history for one in (part, whole))
+    assert (np.where(before < 0, -1, data.item_ids.encode(split.train.item_ids.ids)[before]) == after).all()
+
+
+def test_a_fit_leaves_out_a_calibration_that_it_does_not_bear_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def watch(what: str) -> Any:
+        told.append(what)
+        return nullcontext(None)
+
+    steep = Calibration("platt", slope=300.0, intercept=400.0)
+    monkeypatch.setattr(learning, "learned_on", lambda *_: {"liked": steep})
+    recipe = read(overrides=["model.label=liked", "fit.calibration=platt", "pipeline.fallback=[]"], model=ODDS)
+    bundle = run_recipe(recipe, data=meals(60), watch=watch)
+    assert bundle.pipeline.scorer.calibration.unchanged  # type: ignore[attr-defined]
+    assert [one for one in told if one.startswith("Leaving liked as it is: calibrated, the fit to all of the data")]
 
 
 def test_a_handful_of_rows_teaches_nothing() -> None:
