@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from serendip.data.dataset import Dataset
-from serendip.evaluate import Split, evaluate, evaluate_ratings, mean_figure
-from serendip.evaluate.metrics import define
+from serendip.evaluate import ROW_METRICS, Split, evaluate, evaluate_ratings, mean_figure
+from serendip.evaluate.metrics import DEFINITIONS, define
 from serendip.evaluate.ratings import METRICS as RATING_METRICS
 from serendip.evaluate.row_measures import measure
 from serendip.model import Model, Pace, Run, Start, find
@@ -245,6 +245,11 @@ def figure_of(
     among them. Lists are those of the scorer, or what is ``ranked`` by it."""
     if by_rows(metric, model):
         higher, rows = measure(metric).higher, split.rows()
+    elif metric in ROW_METRICS and metric not in (*DEFINITIONS, *RATING_METRICS):
+        raise RecipeError(
+            f"fit.validate = {metric} judges what a model foretells of labels, and {model.name} foretells none as it "
+            "is. Try the option label or tasks, with loss = pointwise where there is such, or ndcg@10."
+        )
     else:
         higher = (metric if metric in RATING_METRICS else define(metric)[0].name) not in LOWER
 

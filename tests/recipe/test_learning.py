@@ -126,6 +126,7 @@ def test_less_is_better_where_it_is(data: Dataset, tmp_path: Path) -> None:
             r"fm: schedule = plateau must come with fit\.validate",
         ),
         (['model="ials"', 'pipeline.rank={name="fm", schedule="plateau"}'], "fm: schedule = plateau must come with"),
+        (["fit.validate=logloss"], "fit.validate = logloss judges what a model foretells of labels, and lightgcn"),
         (["fit.patience=0"], "fit.patience must be a whole number ≥ 1"),
         (["run.device=3"], "run.device must be text"),
     ],
