@@ -207,7 +207,8 @@ def _check_exists(name: str, role: str, place: str, table: Table | None, found: 
         found.error("columns", f'"{name}" is to be the {role}, but no table of {place} is given.', f"Give {place} too.")
     elif name not in table.frame.columns:
         what = f'expected a column "{name}" for the {role}. Got the columns {listed(table.frame.columns)} instead.'
-        found.error(table.name, what, near(name, table.frame.columns) or _try(role))
+        hint = "Try another name in labels, or leave it out." if role == "label" else _try(role)
+        found.error(table.name, what, near(name, table.frame.columns) or hint)
 
 
 def _for_labels(role: str, labels: Mapping[str, LabelKind]) -> set[str]:

@@ -136,6 +136,7 @@ def test_wrong_columns_are_refused(columns: dict[str, Any], message: str) -> Non
         ({"time_kind": "rank"}, 'time_kind="rank" needs a column with times. Got the columns "user", "item" instead'),
         ({"positive_from": 4}, "positive_from=4 needs a column with ratings"),
         ({"event_weights": {"buy": 5.0}}, "event_weights need a column with the kind of event"),
+        ({"labels": {"wanted": "binary"}}, "Try another name in labels, or leave it out."),
         ({"labels": {"clik": "binary"}}, 'expected a column "clik" for the label'),
     ],
 )
