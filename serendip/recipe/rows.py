@@ -67,9 +67,18 @@ class EvaluatedRows:
 
 
 def judge_recipe(recipe: Recipe, *, data: Dataset | None = None, watch: Watch = silently) -> Evaluated | EvaluatedRows:
-    """`evaluate_recipe` or `evaluate_labels`, as the recipe's figures ask for, or else as `by_labels` says."""
+    """`evaluate_recipe` or `evaluate_labels`, as the recipe's figures ask for, or else as `by_labels` says.
+
+    Raises:
+        SerendipError: ``auc`` of lists; whatever they raise.
+    """
     if recipe.evaluate.metrics is not None:
         judge = evaluate_labels if of_rows(recipe) else evaluate_recipe
+        if judge is evaluate_recipe and "auc" in recipe.evaluate.metrics:
+            raise RecipeError(
+                "evaluate.metrics: auc is of events one by one, for a model that learns a label, such as dcn_v2 with "
+                "model.label; lists are judged by figures such as ndcg@10. Try leaving auc out, or evaluating twice."
+            )
     else:
         check_learning(recipe)
         data = load_data(recipe) if data is None else data
