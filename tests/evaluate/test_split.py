@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from serendip.data.dataset import Dataset
@@ -45,7 +45,7 @@ def truth_pairs(split: Split) -> Counter[tuple[int | None, int | None]]:
 @pytest.mark.parametrize("name", splits.NAMES)
 @pytest.mark.parametrize("repeats", [False, True])
 @given(rows=ROWS, listed=st.sets(st.integers(0, 8)))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 def test_nothing_leaks_and_nothing_is_lost(name: str, repeats: bool, rows: list[Row], listed: set[int]) -> None:
     data = log(rows, items=listed)
     options = dict(PROTOCOLS[name]) if name == "cold_items" else {**PROTOCOLS[name], "repeats": repeats}

@@ -90,7 +90,13 @@ def test_a_request_compiles_nothing():
     code = (
         "import sys, numpy as np\n"
         "from serendip.index.exact import Exact\n"
-        "Exact(np.ones((200_000, 4), np.float32)).search(np.ones((3, 4), np.float32), 5)\n"
+        "asked = np.ones((3, 4), np.float32)\n"
+        "Exact(np.ones((60_000, 4), np.float32)).search(asked, 5)\n"
         "assert 'numba' not in sys.modules and 'scipy' not in sys.modules\n"
+        "many = Exact(np.ones((200_000, 4), np.float32))\n"  # what it needs is compiled before anybody asks
+        "from serendip.kernels.dots import dots, dots_at\n"
+        "made = len(dots.signatures), len(dots_at.signatures)\n"
+        "many.search(asked, 5), many.search(asked, 5, None, np.eye(1, 25_000, dtype=np.uint8))\n"
+        "assert made == (len(dots.signatures), len(dots_at.signatures)) == (1, 1)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
